@@ -1,0 +1,1 @@
+"""The hub: ingest, register, linking, gateways, console. Never imports `edge` or `models`."""

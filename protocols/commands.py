@@ -1,0 +1,74 @@
+"""Commands to a gateway and its answers; what correctness needs is in the payload (MQTT 5 properties mirror it).
+
+A command lives for seconds: it is never retained, the gateway refuses it after `expires` by its own clock and refuses a
+nonce that it has seen, so an old or repeated command never opens a door later.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from protocols.base import DeviceId, Hex128, Instant, Message
+
+MAX_LIFETIME_S = 60.0
+"""A gateway refuses a command whose `expires` is further than this after `issued`."""
+
+ACCEPTED_SKEW_S = 30.0
+"""How far in the gateway's future `issued` may lie before the command is refused."""
+
+
+class Action(StrEnum):
+    DOOR_RELEASE = "door.release"
+
+
+class DoorRelease(Message):
+    """Release a door's strike once, for the time set for that door."""
+
+    door: DeviceId
+
+
+class Command(Message):
+    """Sealed with the hub's signature on `down/cmd/{corr}`. `issued_by` is an account's id, never a name."""
+
+    v: Literal[1] = 1
+    corr: UUID
+    nonce: Hex128
+    issued: Instant
+    expires: Instant
+    issued_by: Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+    reply_to: Annotated[str, StringConstraints(max_length=200)]
+    action: Literal[Action.DOOR_RELEASE]
+    args: DoorRelease
+
+
+class ReplyState(StrEnum):
+    """`accepted` comes first; exactly one of the others ends the command."""
+
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Reply(Message):
+    """Sealed with the gateway's key on `up/resp/{corr}`."""
+
+    v: Literal[1] = 1
+    corr: UUID
+    state: ReplyState
+    time: Instant
+    reason: Annotated[str, StringConstraints(max_length=300)] = ""
+
+
+class Want(StrEnum):
+    CREDENTIALS = "cred"
+
+
+class Ask(Message):
+    """On `up/ask`: send me what follows version `have` (0: nothing yet)."""
+
+    v: Literal[1] = 1
+    want: Literal[Want.CREDENTIALS]
+    have: Annotated[int, Field(ge=0)]
