@@ -1,0 +1,43 @@
+# The two commands of the README: `make demo` and `make test`. Both do all the set-up that they need.
+SHELL := /bin/bash
+PYTHON ?= python3
+DURATION ?= 0
+VENV := .venv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint unit packages-demo packages-test clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: packages-demo $(VENV)/.runtime ## the whole system on this machine; DURATION=60 ends by itself
+	@$(VENV)/bin/gatehouse demo --duration $(DURATION)
+
+test: packages-test $(VENV)/.all ## everything that CI runs: lint, types, house rules, contract, all tests
+	@.ci/steps
+
+packages-demo:
+	@.ci/packages demo
+
+packages-test:
+	@.ci/packages test
+
+$(VENV)/bin/python:
+	@echo "==> virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("Gatehouse needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.txt pyproject.toml
+	@echo "==> Python packages of the gateway, the hub and the demo (pinned, with hashes)"
+	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/runtime.txt
+	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.all: $(VENV)/bin/python requirements/lock.txt pyproject.toml
+	@echo "==> Python packages, those of the tests included (pinned, with hashes)"
+	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/lock.txt
+	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.runtime
+
+clean: ## remove the virtual environment and what the demo left
+	rm -rf $(VENV) .demo build *.egg-info
