@@ -1,0 +1,23 @@
+"""Which output kinds there are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from models.fitting import InputSpec
+from models.outputs.base import OutputDecoder
+from models.outputs.contract import ContractOutput
+from models.tables import Table
+
+OUTPUT_KINDS: Final = {
+    "contract": ContractOutput.read,
+}
+
+
+def read_output(table: Table, shape: InputSpec) -> OutputDecoder:
+    """The decoder that an entry's ``output`` table describes.
+
+    Raises:
+        ManifestError: the kind is unknown, or one of its settings is missing, wrong or unknown.
+    """
+    return OUTPUT_KINDS[table.choice("kind", list(OUTPUT_KINDS))](table, shape)
