@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, Uuid
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from cloud.database.types import Moment
@@ -27,7 +27,13 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: Moment, UUID: Uuid, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 (SQLAlchemy's)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's)
+        datetime: Moment,
+        UUID: Uuid,
+        int: BigInteger,  # numbers of a stream run to 2**53
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
 
 
 # --- The register: places, persons, residencies, credentials, doors

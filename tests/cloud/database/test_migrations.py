@@ -1,0 +1,90 @@
+"""The migrations lead to the tables that the code expects, on both databases, and a newer database is refused."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from cloud.database.engine import Database, DatabaseUrlError, open_database
+from cloud.database.migrations import DatabaseIsNewer, current_revisions
+from cloud.database.tables import Base
+from tests.support.databases import PostgresqlCluster
+
+
+def test_migrated_tables_are_the_models_tables(database: Database) -> None:
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert current_revisions(connection) == ("0001",)
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO schedule (code, name, intervals) VALUES ('s', 'S', '[]')"))
+    database.migrate()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM schedule")).scalar() == 1
+
+
+def test_a_newer_database_is_refused_with_a_remedy(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseIsNewer, match=r"9999.*newer.*Install that version"):
+        database.migrate()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_processes_that_migrate_at_once_do_it_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if kind == "sqlite":
+        empty = open_database(f"sqlite:///{tmp_path / 'new.db'}")
+    else:
+        cluster: PostgresqlCluster = request.getfixturevalue("postgresql_cluster")
+        empty = cluster.new_empty_database()
+    failures: list[Exception] = []
+
+    def migrate() -> None:
+        try:
+            open_database(empty.engine.url.render_as_string(hide_password=False)).migrate()
+        except Exception as error:  # noqa: BLE001 (any failure of a thread is the test's)
+            failures.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert {"event", "person", "alembic_version"} <= set(inspect(empty.engine).get_table_names())
+
+
+def test_sqlite_is_durable_and_checks_references(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'hub.db'}")
+    with database.read() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_long_read_does_not_stop_a_writer(database: Database) -> None:
+    with database.read() as reader:
+        reader.execute(text("SELECT count(*) FROM schedule"))
+        with database.write() as writer:
+            writer.execute(text("INSERT INTO schedule (code, name, intervals) VALUES ('s', 'S', '[]')"))
+        assert reader.execute(text("SELECT count(*) FROM schedule")).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("sqlite://", "write sqlite:///"),
+        ("mysql://root@host/db", "use sqlite or postgresql"),
+        ("nonsense", "postgresql://user:password@host/name"),
+    ],
+)
+def test_an_unusable_url_is_told_with_its_remedy(url: str, remedy: str) -> None:
+    with pytest.raises(DatabaseUrlError, match=remedy):
+        open_database(url)
