@@ -201,6 +201,16 @@ class CredentialChange(Base):
     delta: Mapped[str] = mapped_column(Text)
 
 
+class RegisterChange(Base):
+    """A mark that triggers leave when anything changed that decides who may open which door.
+
+    Whoever distributes credentials takes the marks away and compiles anew; no program has to remember to leave one.
+    """
+
+    __tablename__ = "register_change"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class CommandRecord(Base):
     """A command and its outcome."""
 
