@@ -1,0 +1,1 @@
+"""Cameras: streams are read, people and vehicles followed, and what enters a zone told. Identifies nobody."""

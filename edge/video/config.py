@@ -1,0 +1,219 @@
+"""What a site says about its cameras, as read from `site.toml`. Holds values only; a secret is named here, never kept."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from edge.video.errors import VideoError
+from edge.video.zones import Polygon, crossing_edges
+from protocols.base import DeviceId, PlaceCode
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ObjectClass(StrEnum):
+    """What a zone can watch for."""
+
+    PERSON = "person"
+    VEHICLE = "vehicle"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class DetectorConfig(_Section):
+    """The detector that all cameras share."""
+
+    model: str = Field(
+        default="nanodet-g-416x256-int8",
+        min_length=1,
+        max_length=80,
+        title="Model",
+        description="Name of a detector in the manifest; `gatehouse models list` shows them.",
+    )
+
+
+class ZoneConfig(_Section):
+    """A part of a camera's picture in which people or vehicles are reported."""
+
+    id: DeviceId = Field(title="Zone", description="The zone's name in events, unique within its camera.")
+    polygon: tuple[tuple[Fraction, Fraction], ...] = Field(
+        min_length=3,
+        max_length=100,
+        title="Polygon",
+        description="Corners as [x, y] in fractions of the frame from its top left; the sides must not cross.",
+    )
+    classes: tuple[ObjectClass, ...] = Field(
+        default=(ObjectClass.PERSON, ObjectClass.VEHICLE),
+        min_length=1,
+        title="Classes",
+        description="Whom the zone reports: person, vehicle or both.",
+    )
+
+    @field_validator("polygon")
+    @classmethod
+    def _simple(cls, value: Polygon) -> Polygon:
+        fault = crossing_edges(value)
+        if fault is not None:
+            raise ValueError(f"a zone's sides must not touch or cross: side {fault[0] + 1} and side {fault[1] + 1} do")
+        return value
+
+
+class CameraConfig(_Section):
+    """One camera: where its stream is found, who may read it, and what is watched in it."""
+
+    id: DeviceId = Field(title="Camera", description="The camera's name in events, unique within the gateway.")
+    place: PlaceCode = Field(title="Place", description="The register's code of the place that the camera sees.")
+    url: str = Field(
+        max_length=500,
+        repr=False,
+        title="Address",
+        description="rtsp://, rtsps://, http://, https:// or file:// address; prefer the sub-stream, H.264, no password.",
+    )
+    username: str | None = Field(
+        default=None, min_length=1, max_length=100, title="User name", description="The camera account's name, if any."
+    )
+    password_file: Path | None = Field(
+        default=None,
+        title="Password file",
+        description="File whose first line is the camera account's password; readable by the gateway alone.",
+    )
+    password_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        default=None,
+        title="Password variable",
+        description="Environment variable that holds the password; instead of a password file.",
+    )
+    zones: tuple[ZoneConfig, ...] = Field(
+        default=(),
+        alias="zone",
+        max_length=50,
+        title="Zones",
+        description="The zones watched; without one the camera is tracked and reports nothing but its own state.",
+    )
+    person_score: float = Field(
+        default=0.40,
+        ge=0.25,
+        le=0.95,
+        title="Person score",
+        description="A detection below this score starts no track of a person.",
+    )
+    vehicle_score: float = Field(
+        default=0.35,
+        ge=0.25,
+        le=0.95,
+        title="Vehicle score",
+        description="A detection below this score starts no track of a vehicle.",
+    )
+    analyses_per_s: float = Field(
+        default=5.0,
+        ge=0.5,
+        le=15.0,
+        title="Analysis rate",
+        description="Frames looked at per second at most; more costs processor time and finds faster movement.",
+    )
+    motion_sensitivity: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        title="Motion sensitivity",
+        description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError:
+            raise ValueError("is not an address such as rtsp://10.0.0.5:554/stream2") from None
+        if parts.scheme not in SCHEMES:
+            raise ValueError(f"must begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user name or password: use username and password_file")
+        if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+            raise ValueError("a file is named by its whole path: file:///path/to/clip.mp4")
+        if parts.scheme != "file" and not parts.hostname:
+            raise ValueError("names no host")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("give password_file or password_env, not both")
+        has_password = self.password_file is not None or self.password_env is not None
+        if has_password and self.username is None:
+            raise ValueError("a password needs a username")
+        if len({zone.id for zone in self.zones}) != len(self.zones):
+            raise ValueError("two zones of one camera have the same id")
+        return self
+
+    @property
+    def parts(self) -> SplitResult:
+        """The address, taken apart."""
+        return urlsplit(self.url)
+
+    @property
+    def address(self) -> str:
+        """The address as a person may see it: no account, no query (some cameras keep a token there)."""
+        parts = self.parts
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    def location(self, environment: Mapping[str, str] = os.environ) -> str:
+        """What FFmpeg is to open: a path, or the address with the account in it. Secret: never log or show it.
+
+        Raises:
+            VideoError: if the password cannot be read.
+        """
+        parts = self.parts
+        if parts.scheme == "file":
+            return unquote(parts.path)
+        if self.username is None:
+            return self.url
+        account = quote(self.username, safe="")
+        password = self._password(environment)
+        if password is not None:
+            account += ":" + quote(password, safe="")
+        return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
+
+    def _password(self, environment: Mapping[str, str]) -> str | None:
+        if self.password_env is not None:
+            value = environment.get(self.password_env)
+            if value is None:
+                raise VideoError(f"camera {self.id}: the environment variable {self.password_env} is not set")
+            return value
+        if self.password_file is None:
+            return None
+        try:
+            lines = self.password_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise VideoError(f"camera {self.id}: password file {self.password_file}: {cause}") from None
+        if not lines or not lines[0]:
+            raise VideoError(f"camera {self.id}: password file {self.password_file} is empty")
+        return lines[0]
+
+
+class VideoConfig(_Section):
+    """All of a gateway's cameras and the detector they share."""
+
+    detector: DetectorConfig = Field(
+        default=DetectorConfig(), title="Detector", description="The detector that all cameras share."
+    )
+    cameras: tuple[CameraConfig, ...] = Field(
+        default=(), alias="camera", max_length=64, title="Cameras", description="The cameras of this gateway."
+    )
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        if len({camera.id for camera in self.cameras}) != len(self.cameras):
+            raise ValueError("two cameras have the same id")
+        return self

@@ -1,0 +1,153 @@
+"""Zones: polygons in a picture, and when something is held to have come into one or gone out.
+
+A thing stands where its foot point is: the middle of its box's lower side. Coordinates are fractions of the frame.
+Polygons are closed sets: a point on a side or corner is inside. Knows nothing of cameras, detectors or events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Polygon = tuple[tuple[float, float], ...]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def foot_points(boxes: npt.NDArray[np.floating]) -> Floats:
+    """The points [N,2] on which things with `boxes` [N,4] (x1, y1, x2, y2) stand, kept within the frame."""
+    middle = (boxes[:, 0].astype(np.float64) + boxes[:, 2]) / 2
+    return np.clip(np.stack([middle, boxes[:, 3].astype(np.float64)], axis=1), 0.0, 1.0)
+
+
+def inside(polygon: Polygon, points: Floats) -> Mask:
+    """Which of `points` [N,2] lie in the closed polygon (even-odd rule, a ray to the right)."""
+    start = np.asarray(polygon, np.float64)
+    end = np.roll(start, -1, axis=0)
+    x, y = points[:, 0, None], points[:, 1, None]
+    edge = end - start
+    cross = edge[:, 0] * (y - start[:, 1]) - edge[:, 1] * (x - start[:, 0])  # > 0: left of the side, seen along it
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    within = (x >= low[:, 0]) & (x <= high[:, 0]) & (y >= low[:, 1]) & (y <= high[:, 1])
+    on_a_side = ((cross == 0) & within).any(axis=1)
+    straddles = (start[:, 1] <= y) != (end[:, 1] <= y)
+    upward = end[:, 1] > start[:, 1]
+    to_the_right = straddles & np.where(upward, cross > 0, cross < 0)
+    return np.asarray(on_a_side | (to_the_right.sum(axis=1) % 2 == 1))
+
+
+def crossing_edges(polygon: Polygon) -> tuple[int, int] | None:
+    """The first two sides (by the number of their first corner) that meet other than at a shared corner, or None."""
+    count = len(polygon)
+    sides = [(polygon[i], polygon[(i + 1) % count]) for i in range(count)]
+    for i in range(count):
+        if sides[i][0] == sides[i][1]:
+            return i, i
+        for j in range(i + 1, count):
+            if j == i + 1 or (i == 0 and j == count - 1):
+                first, second = (sides[i], sides[j]) if j == i + 1 else (sides[j], sides[i])
+                if _folds_back(first[0], first[1], second[1]):
+                    return i, j
+            elif _meet(*sides[i], *sides[j]):
+                return i, j
+    return None
+
+
+def _turn(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _folds_back(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> bool:
+    """Whether side b-c runs back along side a-b."""
+    dot = (b[0] - a[0]) * (c[0] - b[0]) + (b[1] - a[1]) * (c[1] - b[1])
+    return _turn(a, b, c) == 0 and dot <= 0
+
+
+def _meet(a: Sequence[float], b: Sequence[float], c: Sequence[float], d: Sequence[float]) -> bool:
+    """Whether the closed segments a-b and c-d have a point in common."""
+    abc, abd, cda, cdb = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if ((abc > 0) != (abd > 0)) and ((cda > 0) != (cdb > 0)) and 0 not in (abc, abd, cda, cdb):
+        return True
+    return any(
+        turn == 0 and _between(p, q, r)
+        for turn, p, q, r in ((abc, a, b, c), (abd, a, b, d), (cda, c, d, a), (cdb, c, d, b))
+    )
+
+
+def _between(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> bool:
+    return min(a[0], b[0]) <= c[0] <= max(a[0], b[0]) and min(a[1], b[1]) <= c[1] <= max(a[1], b[1])
+
+
+@dataclass(frozen=True)
+class Entered:
+    """Thing `thing` came into the zone at `at_s`."""
+
+    thing: int
+    at_s: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """Thing `thing` was last inside the zone at `at_s`, `dwell_s` after it came in."""
+
+    thing: int
+    at_s: float
+    dwell_s: float
+
+
+@dataclass
+class _Stay:
+    since_s: float
+    last_inside_s: float
+    entered: bool = False
+
+
+class ZoneWatch:
+    """Who is in one zone. Passing out or in for a moment (a trembling box on the border) is not a change.
+
+    Args:
+        polygon: the zone.
+        enter_after_s: how long a thing must be seen inside before it counts as in.
+        leave_after_s: how long it must be seen outside before it counts as out.
+    """
+
+    def __init__(self, polygon: Polygon, enter_after_s: float = 0.0, leave_after_s: float = 1.0) -> None:
+        self._polygon = polygon
+        self._enter_after_s = enter_after_s
+        self._leave_after_s = leave_after_s
+        self._stays: dict[int, _Stay] = {}
+
+    def see(self, things: Sequence[int], points: Floats, at_s: float) -> list[Entered | Left]:
+        """Things were seen standing at `points` [N,2] at `at_s` (monotonic). Says who came in and who went out."""
+        changes: list[Entered | Left] = []
+        within = inside(self._polygon, points) if len(things) else ()
+        for thing, is_inside in zip(things, within, strict=True):
+            change = self._inside(thing, at_s) if is_inside else self._outside(thing, at_s)
+            if change is not None:
+                changes.append(change)
+        return changes
+
+    def gone(self, thing: int) -> Left | None:
+        """The thing is no longer followed: it left, if it was in, when it was last seen inside."""
+        stay = self._stays.pop(thing, None)
+        return _left(thing, stay) if stay is not None and stay.entered else None
+
+    def _inside(self, thing: int, at_s: float) -> Entered | None:
+        stay = self._stays.setdefault(thing, _Stay(at_s, at_s))
+        stay.last_inside_s = at_s
+        if stay.entered or at_s - stay.since_s < self._enter_after_s:
+            return None
+        stay.entered = True
+        return Entered(thing, at_s)
+
+    def _outside(self, thing: int, at_s: float) -> Left | None:
+        stay = self._stays.get(thing)
+        if stay is None or (stay.entered and at_s - stay.last_inside_s < self._leave_after_s):
+            return None
+        del self._stays[thing]
+        return _left(thing, stay) if stay.entered else None
+
+
+def _left(thing: int, stay: _Stay) -> Left:
+    return Left(thing, stay.last_inside_s, stay.last_inside_s - stay.since_s)

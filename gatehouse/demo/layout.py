@@ -1,0 +1,83 @@
+"""Where the demo's files lie, and what stands in the community: three doors, two cameras."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GATEWAY = "anning"
+MARKER = "this folder is made by 'gatehouse demo' and may be deleted"
+
+
+@dataclass(frozen=True)
+class DemoDoor:
+    """A door with its reader and the place where it stands."""
+
+    id: str
+    reader: str
+    name: str
+    place: str
+    place_name: str
+    group: str
+
+
+@dataclass(frozen=True)
+class DemoCamera:
+    """A camera and the clip that its RTSP server plays."""
+
+    id: str
+    place: str
+    place_name: str
+    clip: str
+
+
+DOORS = (
+    DemoDoor("d-east", "r-east", "东门人行门", "gate-east", "东门", "residents"),
+    DemoDoor("d-north", "r-north", "北门人行门", "gate-north", "北门", "residents"),
+    DemoDoor("d-b1u1", "r-b1u1", "1栋1单元门", "lobby-b1u1", "1栋1单元门厅", "b1u1"),
+)
+CAMERAS = (
+    DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
+    DemoCamera("c-north", "lane-north", "北侧车道", "lane-north.mp4"),
+)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The demo's files, all under one folder that a new start makes afresh."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def hub_state(self) -> Path:
+        return self.root / "hub"
+
+    @property
+    def hub_configuration(self) -> Path:
+        return self.root / "hub.toml"
+
+    @property
+    def gateway_state(self) -> Path:
+        return self.root / "gateway"
+
+    @property
+    def site_configuration(self) -> Path:
+        return self.root / "site.toml"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def register(self) -> Path:
+        return self.root / "register.xlsx"
+
+    @property
+    def readers_plan(self) -> Path:
+        return self.root / "readers.json"
+
+    @property
+    def passwords(self) -> Path:
+        return self.root / "passwords"
