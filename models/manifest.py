@@ -66,6 +66,11 @@ class ModelEntry:
         """Class names in the manifest's order; ``Detections.classes`` counts in it."""
         return tuple(name for name, _ in self.columns)
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that it can tell."""
+        return frozenset(KIND_OF_CLASS[name] for name in self.classes)
+
 
 def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
     """The entries of one manifest file, in its order; paths within are relative to it.
