@@ -209,6 +209,8 @@ class RegisterChange(Base):
 
     __tablename__ = "register_change"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    credential_id: Mapped[UUID | None]
+    """The one credential that changed; empty when doors, groups or schedules did."""
 
 
 class CommandRecord(Base):
