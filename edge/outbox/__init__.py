@@ -1,0 +1,9 @@
+"""The outbox: what was seen, committed to disk and numbered, until the hub's signed receipt covers it.
+
+Once an event has a number it is lost only by a stated drop, which is itself an event (`outbox.gap.v1`).
+"""
+
+from edge.outbox.outbox import Outbox, OutboxLimits, OutboxStatus
+from edge.outbox.rows import OutboxRow
+
+__all__ = ["Outbox", "OutboxLimits", "OutboxRow", "OutboxStatus"]

@@ -1,0 +1,179 @@
+"""Commands from the hub: checked, executed once, answered. Never one that is old, retained, repeated or unsigned.
+
+The uplink's thread checks; a thread of its own executes, so that a slow door holds up no event. Answers are
+`accepted`, then exactly one of `done`, `failed`, `expired`; a command seen again gets its last answer again.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from edge.clock import Clock
+from edge.counters import Counters
+from edge.identity import HubKey
+from edge.uplink.connection import Incoming
+from edge.uplink.nonces import CommandLedger
+from edge.worker import Worker
+from protocols import topics
+from protocols.base import ProtocolError
+from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, Reply, ReplyState
+from protocols.sealing import BadSeal, open_with_signature
+
+_log = logging.getLogger(__name__)
+MAX_WAITING_COMMANDS = 16
+"""Policy when full: the new command is answered `failed`, and counted."""
+
+
+class Outcome(Protocol):
+    """What became of a release (`edge.access.controller.ReleaseOutcome`)."""
+
+    @property
+    def done(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+
+
+Release = Callable[[str, UUID], Outcome]
+"""(door, corr) -> what became of it, within two seconds."""
+
+
+class CommandRefused(ProtocolError):
+    """A command that is not executed, and why; `counter` names the count."""
+
+    def __init__(self, counter: str, reason: str) -> None:
+        super().__init__(reason)
+        self.counter = counter
+
+
+class Commands:
+    """Checks in the caller's thread, executes in its own.
+
+    Args:
+        release: opens a door; called from the command thread alone.
+    """
+
+    def __init__(
+        self, gateway: str, hub_key: HubKey, release: Release, ledger: CommandLedger, clock: Clock, counters: Counters
+    ) -> None:
+        self._gateway, self._hub_key, self._release = gateway, hub_key, release
+        self._ledger, self._clock, self._counters = ledger, clock, counters
+        self._ledger_lock = threading.Lock()
+        self._waiting: queue.Queue[Command] = queue.Queue(MAX_WAITING_COMMANDS)
+        self._answer: Callable[[Reply], None] = lambda _reply: None
+        self._worker = Worker("commands", self._run)
+
+    def answer_with(self, answer: Callable[[Reply], None]) -> None:
+        """Where answers go; set once, before `start`."""
+        self._answer = answer
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def stop(self, timeout_s: float = 3.0) -> bool:
+        return self._worker.stop(timeout_s)
+
+    @property
+    def failure(self) -> str | None:
+        return self._worker.failure
+
+    def receive(self, message: Incoming) -> None:
+        """Take a command from the broker.
+
+        Raises:
+            ProtocolError: if it is refused; nothing was executed.
+        """
+        try:
+            command = self._checked(message)
+        except CommandRefused as error:
+            self._counters.add(error.counter)
+            raise
+        except BadSeal:
+            self._counters.add("commands_badly_sealed")
+            raise
+        with self._ledger_lock:
+            if self._is_known(command):
+                return
+            self._ledger.remember(command)
+        self._queue(command)
+
+    def _checked(self, message: Incoming) -> Command:
+        if message.retained:
+            raise CommandRefused("commands_retained", "a retained command is never executed")
+        command = Command.model_validate_json(open_with_signature(message.topic, message.payload, self._hub_key.verify))
+        if message.topic != topics.command(self._gateway, command.corr):
+            raise CommandRefused("commands_misplaced", "the command's corr is not its topic's")
+        if command.reply_to != topics.response(self._gateway, command.corr):
+            raise CommandRefused("commands_misplaced", "the command wants its answer elsewhere")
+        if command.expires - command.issued > timedelta(seconds=MAX_LIFETIME_S):
+            raise CommandRefused("commands_too_long_lived", f"a command lives at most {MAX_LIFETIME_S:.0f} s")
+        now = self._now()
+        if command.issued > now + timedelta(seconds=ACCEPTED_SKEW_S):
+            raise CommandRefused("commands_from_the_future", "issued later than this gateway's clock allows")
+        if command.expires <= now:
+            self._reply(command.corr, ReplyState.EXPIRED, "expired by the gateway's clock")
+            raise CommandRefused("commands_expired", "expired by this gateway's clock")
+        return command
+
+    def _is_known(self, command: Command) -> bool:
+        """Whether it was seen; then its last answer is sent again. A used nonce under another corr is refused."""
+        self._ledger.forget_old(self._clock.wall_s())
+        if self._ledger.knows(command.corr):
+            self._counters.add("commands_repeated")
+            reply = self._ledger.reply_of(command.corr)
+            if reply is not None:
+                self._answer(reply)
+            return True
+        if self._ledger.knows_nonce(command.nonce):
+            self._counters.add("commands_replayed")
+            raise ProtocolError("the command's nonce was used before")
+        if self._ledger.is_full:
+            self._counters.add("commands_too_many")
+            raise ProtocolError("more commands than the gateway can remember")
+        return False
+
+    def _queue(self, command: Command) -> None:
+        if self._waiting.full():  # only this thread puts, so it stays true or becomes false
+            self._counters.add("commands_too_many")
+            self._conclude(command.corr, ReplyState.FAILED, "too many commands wait at this gateway")
+            return
+        self._conclude(command.corr, ReplyState.ACCEPTED, "")
+        self._waiting.put_nowait(command)
+
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            try:
+                command = self._waiting.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            self._execute(command)
+
+    def _execute(self, command: Command) -> None:
+        if command.expires <= self._now():
+            self._counters.add("commands_expired")
+            self._conclude(command.corr, ReplyState.EXPIRED, "expired while it waited at the gateway")
+            return
+        try:
+            outcome = self._release(command.args.door, command.corr)
+        except Exception as error:  # noqa: BLE001 - whatever the doors raise, the guard gets an answer
+            self._counters.add("commands_crashed")
+            _log.exception("a command failed", extra={"corr": str(command.corr)})
+            self._conclude(command.corr, ReplyState.FAILED, f"fault in the gateway: {type(error).__name__}")
+            return
+        self._counters.add("commands_done" if outcome.done else "commands_failed")
+        self._conclude(command.corr, ReplyState.DONE if outcome.done else ReplyState.FAILED, outcome.reason)
+
+    def _conclude(self, corr: UUID, state: ReplyState, reason: str) -> None:
+        with self._ledger_lock:
+            self._ledger.note(self._reply(corr, state, reason))
+
+    def _reply(self, corr: UUID, state: ReplyState, reason: str) -> Reply:
+        reply = Reply(corr=corr, state=state, time=self._now(), reason=reason[:300])
+        self._answer(reply)
+        return reply
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall_s(), UTC)
