@@ -1,0 +1,306 @@
+"""A gateway's core for tests, and the hub's half of the wire written from the contract: real keys, real bytes."""
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import paho.mqtt.client as mqtt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import BaseModel
+
+from edge.access.store import CredentialStore
+from edge.clock import Clock, SystemClock, now
+from edge.counters import Counters
+from edge.hub_http import HubHttp
+from edge.identity import HubKey, Identity
+from edge.observations import Observation
+from edge.outbox import Outbox, OutboxLimits
+from edge.uplink import Uplink, UplinkSettings
+from edge.uplink.commands import Commands
+from edge.uplink.credentials import CredentialSync
+from edge.uplink.nonces import CommandLedger
+from edge.uplink.session import SessionCounter
+from protocols import topics
+from protocols.commands import Action, Command, DoorRelease, Reply
+from protocols.enrolment import BrokerAccess
+from protocols.events import (
+    ClockState,
+    DoorForced,
+    DoorOpened,
+    Event,
+    EventData,
+    ReaderTamper,
+    ReleaseCause,
+    read_events,
+)
+from protocols.presence import GatewayState, HubState, Presence
+from protocols.receipts import Receipt
+from protocols.sealing import MacKey, fingerprint, open_with_mac, seal_with_signature
+from tests.support.brokers import HUB_PASSWORD, RunningBroker
+
+GATEWAY = "gw-test"
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str = "") -> None:
+    """Wait for a condition; fail at the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.01)
+
+
+@dataclass
+class SetClock:
+    """A clock that a test moves."""
+
+    wall: float = field(default_factory=time.time)
+    monotonic: float = 1000.0
+
+    def wall_s(self) -> float:
+        return self.wall
+
+    def monotonic_s(self) -> float:
+        return self.monotonic
+
+    def advance(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Both sides' keys of one enrolment."""
+
+    hub: Ed25519PrivateKey
+    message: bytes
+    card: bytes
+
+    @property
+    def hub_public(self) -> bytes:
+        return self.hub.public_key().public_bytes_raw()
+
+    def identity(self, access: BrokerAccess, hub_url: str = "http://127.0.0.1:9", gateway: str = GATEWAY) -> Identity:
+        return Identity(gateway, MacKey("k1", self.message), self.card, hub_url, HubKey(self.hub_public), access)
+
+    def sign(self, topic: str, body: BaseModel | str) -> bytes:
+        """A message sealed with the hub's signature for `topic`."""
+        text = body if isinstance(body, str) else body.model_dump_json()
+        return seal_with_signature(topic, text.encode(), fingerprint(self.hub_public), self.hub.sign)
+
+
+def make_keys() -> Keys:
+    return Keys(Ed25519PrivateKey.generate(), os.urandom(32), os.urandom(32))
+
+
+def opened(number: int = 0, clock: Clock | None = None) -> Observation:
+    return seen(DoorOpened(cause=ReleaseCause.CREDENTIAL), f"d-{number}", clock)
+
+
+def seen(data: EventData, device: str = "d-east", clock: Clock | None = None) -> Observation:
+    return Observation(device, "gate-east", data, now(clock or SystemClock()))
+
+
+def forced() -> Observation:
+    return seen(DoorForced())
+
+
+def tampered() -> Observation:
+    return seen(ReaderTamper(active=True))
+
+
+def make_outbox(
+    folder: Path, counters: Counters | None = None, limits: OutboxLimits | None = None, clock: Clock | None = None
+) -> Outbox:
+    return Outbox(
+        folder,
+        GATEWAY,
+        "site",
+        limits or OutboxLimits(),
+        clock or SystemClock(),
+        lambda: ClockState.SYNCED,
+        os.urandom,
+        counters or Counters(),
+    )
+
+
+@dataclass(frozen=True)
+class Released:
+    """What the test's doors answer."""
+
+    done: bool = True
+    reason: str = ""
+
+
+class Gateway:
+    """Outbox, uplink, commands and credentials of one gateway, in this process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Identity,
+        clock: Clock | None = None,
+        release: Callable[[str, UUID], Released] | None = None,
+        settings: UplinkSettings | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.clock = clock or SystemClock()
+        self.releases: list[tuple[str, UUID]] = []
+        self.outbox = make_outbox(folder, self.counters)
+        self.store = CredentialStore(folder / "credentials.db", identity.card_key)
+        self.ledger = CommandLedger(folder / "commands.db", self.counters)
+        self.http = HubHttp(identity, self.clock)
+        hub_key = identity.hub_key
+        self.commands = Commands(
+            identity.gateway, hub_key, release or self._release, self.ledger, self.clock, self.counters
+        )
+        self.credentials = CredentialSync(identity, self.store, self.http, SystemClock(), random.random, self.counters)
+        self.uplink = Uplink(
+            identity,
+            self.outbox,
+            self.commands,
+            self.credentials,
+            SessionCounter(folder / "session", time.time),
+            settings or UplinkSettings(),
+            SystemClock(),
+            lambda: ClockState.SYNCED,
+            "0.1.0",
+            random.random,
+            self.counters,
+        )
+        self._parts = (self.outbox, self.commands, self.credentials, self.uplink)
+        for part in self._parts:
+            part.start()
+
+    def _release(self, door: str, corr: UUID) -> Released:
+        self.releases.append((door, corr))
+        return Released()
+
+    def close(self) -> None:
+        for part in reversed(self._parts):
+            assert part.stop(), f"{part} did not stop"
+        self.outbox.close()
+        self.store.close()
+        self.ledger.close()
+        self.http.close()
+
+
+class HubHalf:
+    """What the hub does on the wire: checks the code, stores each event once, answers a signed receipt.
+
+    `stored` counts arrivals by event id; `answering` can be turned off to play a hub that commits nothing.
+    """
+
+    def __init__(self, broker: RunningBroker, keys: Keys, gateway: str = GATEWAY, session: int = 1) -> None:
+        self.keys, self.gateway, self.session = keys, gateway, session
+        self.answering = True
+        self.stored: dict[UUID, Event] = {}
+        self.arrived_at: dict[UUID, float] = {}
+        self.arrivals: Counter[UUID] = Counter()
+        self.messages: list[tuple[str, int]] = []
+        self.states: list[GatewayState] = []
+        self.replies: list[Reply] = []
+        self.asks: list[bytes] = []
+        self._lock = threading.Lock()
+        self._marks: dict[UUID, int] = {}
+        self._have: dict[UUID, set[int]] = {}
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, f"hub-test-{session}", clean_session=True)
+        self._client.username_pw_set("hub", HUB_PASSWORD)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect(*broker.hub_address)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def say(self, presence: Presence = Presence.ONLINE) -> None:
+        """Publish the hub's state, retained."""
+        state = HubState(state=presence, session=self.session)
+        self.publish(topics.HUB_STATE, self.keys.sign(topics.HUB_STATE, state), retain=True)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(10)
+
+    def receipt(self, receipt: Receipt) -> None:
+        topic = topics.receipt(self.gateway)
+        self.publish(topic, self.keys.sign(topic, receipt))
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def command(self, door: str = "d-east", lifetime_s: float = 8.0, issued_in_s: float = 0.0) -> Command:
+        """A sound command, not sent yet."""
+        corr = uuid4()
+        issued = datetime.now(UTC) + timedelta(seconds=issued_in_s)
+        return Command(
+            corr=corr,
+            nonce=os.urandom(16).hex(),
+            issued=issued,
+            expires=issued + timedelta(seconds=lifetime_s),
+            issued_by=str(uuid4()),
+            reply_to=topics.response(self.gateway, corr),
+            action=Action.DOOR_RELEASE,
+            args=DoorRelease(door=door),
+        )
+
+    def send(self, command: Command, *, retain: bool = False) -> None:
+        topic = topics.command(self.gateway, command.corr)
+        self.publish(topic, self.keys.sign(topic, command), retain=retain)
+
+    def states_of(self, corr: UUID) -> list[str]:
+        return [str(reply.state) for reply in self.replies if reply.corr == corr]
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe(topics.UP_FILTER, 1)
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        body = open_with_mac(message.topic, bytes(message.payload), MacKey("k1", self.keys.message))
+        topic = topics.parse_up(message.topic)
+        if topic.channel is topics.Channel.EVENT:
+            self._store(topic.detail, body)
+        elif topic.channel is topics.Channel.STATE:
+            self.states.append(GatewayState.model_validate_json(body))
+        elif topic.channel is topics.Channel.RESPONSE:
+            self.replies.append(Reply.model_validate_json(body))
+        else:
+            self.asks.append(body)
+
+    def _store(self, event_class: str, body: bytes) -> None:
+        read = read_events(body)
+        assert not read.rejected, read.rejected
+        self.messages.append((event_class, len(read.events)))
+        if not self.answering:
+            return
+        with self._lock:
+            for event in read.events:
+                self.arrivals[event.id] += 1
+                self.stored.setdefault(event.id, event)
+                self.arrived_at.setdefault(event.id, time.time())
+                self._have.setdefault(event.stream, set()).add(event.seq)
+        stream = read.events[0].stream
+        topic = topics.receipt(self.gateway)
+        self._client.publish(topic, self.keys.sign(topic, self._receipt(stream)), 1)
+
+    def _receipt(self, stream: UUID) -> Receipt:
+        have, mark = self._have[stream], self._marks.get(stream, 0)
+        while mark + 1 in have:
+            mark += 1
+            have.discard(mark)
+        self._marks[stream] = mark
+        ranges: list[tuple[int, int]] = []
+        for seq in sorted(seq for seq in have if seq > mark)[:2000]:
+            if ranges and ranges[-1][1] == seq - 1:
+                ranges[-1] = (ranges[-1][0], seq)
+            elif len(ranges) < 500:
+                ranges.append((seq, seq))
+        return Receipt(stream=stream, upto=mark, also=tuple(ranges))
