@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic_core import from_json, to_json
 
 from protocols.base import (
     MAX_EVENTS_PER_MESSAGE,
@@ -76,6 +77,8 @@ class ReleaseCause(StrEnum):
     CREDENTIAL = "credential"
     REQUEST_TO_EXIT = "request_to_exit"
     COMMAND = "command"
+    UNKNOWN = "unknown"
+    """Found open by a gateway that had just started, so that nobody knows."""
 
 
 class AccessGranted(EventData):
@@ -148,6 +151,8 @@ class ReaderOfflineReason(StrEnum):
     """Why a reader cannot be used."""
 
     NO_ANSWER = "no_answer"
+    KEY = "key"
+    """It answers, but no secure channel comes about: it holds another key."""
     PORT = "port"
     WORKER = "worker"
     STOPPED = "stopped"
@@ -408,9 +413,13 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ReadEvents:
-    """What a message held: the events that are sound, and the ones that are not."""
+    """What a message held: the events that are sound, and the ones that are not.
+
+    `raw` is the JSON of each event of `events` with every field that came, also those this version does not know.
+    """
 
     events: Sequence[Event]
+    raw: Sequence[str]
     rejected: Sequence[Rejected]
 
 
@@ -421,7 +430,8 @@ def read_events(body: bytes) -> ReadEvents:
         ProtocolError: if the message itself is malformed, of an unknown version, empty or too long.
     """
     try:
-        return ReadEvents(EventMessage.model_validate_json(body).events, ())
+        events = EventMessage.model_validate_json(body).events
+        return ReadEvents(events, [to_json(item).decode() for item in from_json(body)["events"]], ())
     except ValidationError as error:
         whole = explain(error)
     try:
@@ -437,13 +447,16 @@ def read_events(body: bytes) -> ReadEvents:
 
 def _read_each(items: list[Any]) -> ReadEvents:
     events: list[Event] = []
+    raw: list[str] = []
     rejected: list[Rejected] = []
     for item in items:
         try:
-            events.append(Event.model_validate_json(json.dumps(item)))
+            text = json.dumps(item)
+            events.append(Event.model_validate_json(text))
+            raw.append(text)
         except ValidationError as error:
             rejected.append(_rejected(item, explain(error)))
-    return ReadEvents(events, rejected)
+    return ReadEvents(events, raw, rejected)
 
 
 def _rejected(item: Any, reason: str) -> Rejected:

@@ -1,0 +1,238 @@
+"""Configuration of buses, readers and doors: the `[[reader_bus]]`, `[[reader]]` and `[[door]]` tables of the site file.
+
+Reading the key files is a step of its own (`read_keys`), so that validating a text never touches the disk.
+"""
+
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from protocols.base import DeviceId, PlaceCode
+from protocols.cards import CardFormat
+
+MAX_READERS_PER_BUS = 32
+"""libosdp 3.2.9 keeps its readers in a 32-bit mask; more of them crash the process."""
+
+DEFAULT_OSDP_KEY = bytes(range(0x30, 0x40))
+"""SCBK-D, the key that every reader ships with and everybody knows (OSDP 2.2, annex D)."""
+
+_KEY_BYTES = 16
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Named(_Section):
+    id: DeviceId
+
+
+class ReaderBus(_Named):
+    """One serial line with OSDP readers."""
+
+    port: Annotated[str, Field(min_length=1, max_length=255)]
+    """The serial device (or pseudo-terminal), for example /dev/ttyUSB0."""
+    baud_rate: Literal[9600, 19200, 38400, 57600, 115200, 230400] = 9600
+
+
+class Reader(_Named):
+    """One OSDP reader; its line is always encrypted under the key in `scbk_file`."""
+
+    bus: DeviceId
+    address: Annotated[int, Field(ge=0, le=126)]
+    scbk_file: Path
+    """A file of mode 600 that holds the reader's secure channel base key: 32 hex digits."""
+    card_format: CardFormat = CardFormat.W26
+
+
+class Output(_Section):
+    """An output of a reader."""
+
+    reader: DeviceId
+    output: Annotated[int, Field(ge=0, le=15)]
+
+
+class Input(_Section):
+    """An input contact of a reader; active means open (a door) or pressed (a button)."""
+
+    reader: DeviceId
+    input: Annotated[int, Field(ge=0, le=15)]
+
+
+class Relock(StrEnum):
+    """When the strike is let go after the door was used; the end of `release_s` always ends it."""
+
+    OPEN = "open"
+    CLOSE = "close"
+
+
+class Door(_Named):
+    """One door: who asks for it, what opens it, and what tells about it."""
+
+    place: PlaceCode
+    readers: Annotated[tuple[DeviceId, ...], Field(min_length=1, max_length=8)]
+    strike: Output
+    contact: Input | None = None
+    request_to_exit: Input | None = None
+    release_s: Annotated[float, Field(ge=0.5, le=300.0)] = 5.0
+    held_after_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 30.0
+    relock: Relock = Relock.OPEN
+
+
+@dataclass(frozen=True)
+class ConfigFault:
+    """What is wrong with one key; `path` is its dotted place, such as `door.0.strike.reader`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class AccessConfig(_Section):
+    """Every bus, reader and door of a gateway. A cross-reference fault's `ctx["faults"]` lists (path, message)."""
+
+    reader_bus: Annotated[tuple[ReaderBus, ...], Field(max_length=32)] = ()
+    reader: Annotated[tuple[Reader, ...], Field(max_length=512)] = ()
+    door: Annotated[tuple[Door, ...], Field(max_length=256)] = ()
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        faults = list(_faults(self))
+        if faults:
+            text = "; ".join(str(fault) for fault in faults)
+            raise PydanticCustomError(
+                "reference", "{text}", {"text": text, "faults": [(fault.path, fault.message) for fault in faults]}
+            )
+        return self
+
+    def readers_of(self, bus: str) -> tuple[Reader, ...]:
+        """The readers on one bus."""
+        return tuple(reader for reader in self.reader if reader.bus == bus)
+
+    def place_of(self, reader: str) -> str:
+        """The place of the door that a reader serves; every reader serves one."""
+        return next(door.place for door in self.door if reader in _readers_named(door))
+
+
+def _faults(config: AccessConfig) -> Iterator[ConfigFault]:
+    yield from _repeated(("reader_bus", config.reader_bus), ("reader", config.reader), ("door", config.door))
+    yield from _bus_faults(config)
+    yield from _door_faults(config)
+
+
+def _repeated(
+    *tables: tuple[str, tuple[ReaderBus, ...] | tuple[Reader, ...] | tuple[Door, ...]],
+) -> Iterator[ConfigFault]:
+    for name, rows in tables:
+        seen: set[str] = set()
+        for place, row in enumerate(rows):
+            if row.id in seen:
+                yield ConfigFault(f"{name}.{place}.id", f'"{row.id}" is used twice')
+            seen.add(row.id)
+
+
+def _bus_faults(config: AccessConfig) -> Iterator[ConfigFault]:
+    buses = {bus.id for bus in config.reader_bus}
+    addresses: dict[tuple[str, int], str] = {}
+    for place, reader in enumerate(config.reader):
+        if reader.bus not in buses:
+            yield ConfigFault(f"reader.{place}.bus", _unknown("bus", reader.bus, buses))
+        other = addresses.setdefault((reader.bus, reader.address), reader.id)
+        if other != reader.id:
+            yield ConfigFault(
+                f"reader.{place}.address", f'{reader.address} is that of reader "{other}" on the same bus'
+            )
+    used = Counter(reader.bus for reader in config.reader)
+    for place, bus in enumerate(config.reader_bus):
+        if used[bus.id] > MAX_READERS_PER_BUS:
+            yield ConfigFault(
+                f"reader_bus.{place}.id", f"{used[bus.id]} readers; a bus has {MAX_READERS_PER_BUS} at most"
+            )
+        if not used[bus.id]:
+            yield ConfigFault(f"reader_bus.{place}.id", f'no reader is on bus "{bus.id}"')
+
+
+def _door_faults(config: AccessConfig) -> Iterator[ConfigFault]:
+    readers = {reader.id for reader in config.reader}
+    taken: dict[tuple[str, ...], str] = {}
+    for place, door in enumerate(config.door):
+        for path, reader, what in _uses(door):
+            if reader not in readers:
+                yield ConfigFault(f"door.{place}.{path}", _unknown("reader", reader, readers))
+            other = taken.setdefault(what, f"door.{place}.{path}")
+            if other != f"door.{place}.{path}":
+                yield ConfigFault(f"door.{place}.{path}", f"{' '.join(what)} already serves {other}")
+    served = {reader for door in config.door for reader in _readers_named(door)}
+    for place, row in enumerate(config.reader):
+        if row.id not in served:
+            yield ConfigFault(f"reader.{place}.id", f'no door names reader "{row.id}"')
+
+
+def _uses(door: Door) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Each use of a reader by a door: the key, the reader, and the thing that only one key may use."""
+    for index, reader in enumerate(door.readers):
+        yield f"readers.{index}", reader, ("reader", reader)
+    yield "strike.reader", door.strike.reader, ("output", str(door.strike.output), "of", door.strike.reader)
+    for name, contact in (("contact", door.contact), ("request_to_exit", door.request_to_exit)):
+        if contact is not None:
+            yield f"{name}.reader", contact.reader, ("input", str(contact.input), "of", contact.reader)
+
+
+def _readers_named(door: Door) -> frozenset[str]:
+    return frozenset(reader for _, reader, _ in _uses(door))
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    return f'there is no {kind} "{name}" (there are: {", ".join(sorted(known)) or "none"})'
+
+
+class KeyFileFault(ValueError):
+    """Reader key files that cannot be used; the text names each key, the cause and the remedy."""
+
+    def __init__(self, faults: tuple[ConfigFault, ...]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+def read_keys(config: AccessConfig) -> dict[str, bytes]:
+    """Read every reader's key, by the reader's id.
+
+    Raises:
+        KeyFileFault: naming every file that is missing, readable by others, malformed, or holds the default key.
+    """
+    keys: dict[str, bytes] = {}
+    faults: list[ConfigFault] = []
+    for place, reader in enumerate(config.reader):
+        try:
+            keys[reader.id] = _read_key(reader.scbk_file)
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
+            faults.append(ConfigFault(f"reader.{place}.scbk_file", f"{reader.scbk_file}: {cause}"))
+    if faults:
+        raise KeyFileFault(tuple(faults))
+    return keys
+
+
+def _read_key(path: Path) -> bytes:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ValueError(f"others may read it (mode {mode:o}); run: chmod 600 {path}")
+    text = path.read_text("ascii", errors="replace").strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES or len(text) != 2 * _KEY_BYTES:
+        raise ValueError("a reader's key is 32 hex digits (16 random bytes)")
+    if key == DEFAULT_OSDP_KEY:
+        raise ValueError("this is the OSDP default key, which everybody knows; give the reader a key of its own")
+    return key

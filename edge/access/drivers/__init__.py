@@ -1,0 +1,1 @@
+"""Reader drivers, one folder each, behind the one interface in `interface.py`."""

@@ -1,0 +1,318 @@
+"""The gateway's own copy of the credential set: a SQLite file that survives anything, an index in memory for decisions.
+
+A change is one transaction: a crash leaves the old set or the new one. A version never goes down, and what a change
+leads to must have the digest that the hub signed. A file that cannot be trusted is moved aside and the store starts
+empty at version 0, which asks the hub for a snapshot; meanwhile every credential is unknown and the doors stay shut.
+The store holds keyed hashes and ids: no card number, no person.
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edge.access.credential_index import ALWAYS_US, NEVER_US, CompiledRules, CredentialIndex, StoredCredential
+from protocols.cards import CardNumber, keyed_hash
+from protocols.credentials import CredentialRow, CredentialSet, Delta, Rules, moved_digest, total_digest
+
+__all__ = ["CompiledRules", "CredentialStore", "NeedSnapshot", "SetRefused", "StoreHead", "StoredCredential"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EMPTY_DIGEST = total_digest([Rules().digest()])
+_ROWS_PER_BREATH = 200
+_BREATH_S = 0.0002
+"""Between this many rows of a long change the thread stands back, so that a decision never waits for it."""
+
+_TABLE = """CREATE TABLE {name} (
+    ref BLOB PRIMARY KEY, hash BLOB NOT NULL, not_before_us INTEGER NOT NULL, not_after_us INTEGER NOT NULL,
+    groups TEXT NOT NULL, share BLOB NOT NULL) WITHOUT ROWID"""
+_STATE = """CREATE TABLE IF NOT EXISTS state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, digest TEXT NOT NULL, rules TEXT NOT NULL,
+    card_key TEXT NOT NULL)"""
+
+
+class NeedSnapshot(Exception):
+    """A delta does not continue what is here: fetch the whole set, from version `have`."""
+
+    def __init__(self, have: int, why: str) -> None:
+        super().__init__(f"{why}; a snapshot is needed (version {have} is here)")
+        self.have = have
+
+
+class SetRefused(Exception):
+    """A snapshot that is older than what is here, or is not what its digest says."""
+
+
+class _Untrustworthy(Exception):
+    """The file's content is not what this gateway wrote."""
+
+
+@dataclass(frozen=True)
+class StoreHead:
+    """Which set is in force."""
+
+    version: int
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    ref: bytes
+    hash: bytes
+    not_before_us: int
+    not_after_us: int
+    groups: tuple[str, ...]
+    share: int
+
+    @staticmethod
+    def of(row: CredentialRow) -> "_Row":
+        before, after = row.not_before, row.not_after
+        return _Row(
+            row.ref.bytes,
+            bytes.fromhex(row.hash),
+            ALWAYS_US if before is None else (before - _EPOCH) // _MICROSECOND,
+            NEVER_US if after is None else (after - _EPOCH) // _MICROSECOND,
+            row.groups,
+            row.digest(),
+        )
+
+    @property
+    def columns(self) -> tuple[bytes, bytes, int, int, str, bytes]:
+        share = self.share.to_bytes(32, "big")
+        return self.ref, self.hash, self.not_before_us, self.not_after_us, " ".join(self.groups), share
+
+
+class CredentialStore:
+    """The set in force. Safe to use from any thread; a look-up takes no lock.
+
+    Args:
+        path: the SQLite file; made when it is not there.
+        card_key: the gateway's own key for card hashes. A file made under another key is moved aside.
+
+    Raises:
+        OSError: if the file can be neither opened nor moved aside.
+    """
+
+    def __init__(self, path: Path, card_key: bytes) -> None:
+        self._path = path
+        self._card_key = card_key
+        self._writing = threading.Lock()
+        self.fault: str | None = None
+        """Why the file that was found could not be used; None when all was well."""
+        try:
+            self._database, self._load_s = self._open()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{path}: cannot be opened: {error}") from error
+        except (sqlite3.DatabaseError, _Untrustworthy) as error:
+            moved_to = _move_aside(path)
+            self.fault = f"{path}: {error}; moved to {moved_to.name}, starting empty: a snapshot is needed"
+            try:
+                self._database, self._load_s = self._open()
+            except sqlite3.DatabaseError as again:
+                raise OSError(f"{path}: cannot be opened: {again}") from again
+
+    def close(self) -> None:
+        with self._writing:
+            self._database.close()
+
+    @property
+    def policy(self) -> tuple[int, CompiledRules]:
+        """The version in force and its rules."""
+        return self._policy
+
+    @property
+    def load_s(self) -> float:
+        """How long reading the file took at the start."""
+        return self._load_s
+
+    @property
+    def rules(self) -> Rules:
+        return self._rules
+
+    def head(self) -> StoreHead:
+        """Which set is in force."""
+        with self._writing:
+            return StoreHead(self._policy[0], self._digest, self._count)
+
+    def hash_of(self, card: CardNumber) -> str:
+        """What this gateway knows a card by."""
+        return keyed_hash(self._card_key, card)
+
+    def find(self, card_hash: str) -> list[StoredCredential]:
+        """Every credential that carries this card (32 hex digits); none: it is unknown."""
+        return self._index.find(bytes.fromhex(card_hash))
+
+    def replace(self, whole: CredentialSet) -> None:
+        """Put a whole set in the place of what is here, in one transaction.
+
+        Raises:
+            SetRefused: if it is older than what is here or does not have its digest; nothing changed.
+            sqlite3.Error: if the disk refuses; nothing changed.
+        """
+        with self._writing:
+            if whole.version < self._policy[0]:
+                raise SetRefused(f"version {whole.version} is older than {self._policy[0]}, which is in force")
+            rows = {row.ref: row for row in _with_breath(map(_Row.of, whole.rows))}
+            if total_digest([*(row.share for row in rows.values()), whole.rules.digest()]) != whole.digest:
+                raise SetRefused(f"the set of version {whole.version} does not have the digest that it names")
+            self._write_whole(whole, rows.values())
+            index = CredentialIndex()
+            for row in _with_breath(rows.values()):
+                index.add(row.hash, row.ref, row.not_before_us, row.not_after_us, row.groups)
+            self._index = index
+            self._put_in_force(whole.version, whole.digest, whole.rules, len(rows))
+
+    def apply(self, delta: Delta) -> None:
+        """Go from one version to a later one, in one transaction. A delta that is already applied changes nothing.
+
+        Raises:
+            NeedSnapshot: if it does not continue the version that is here, or leads to another digest.
+            sqlite3.Error: if the disk refuses; nothing changed.
+        """
+        with self._writing:
+            have = self._policy[0]
+            if delta.version <= have:
+                return
+            if delta.since != have:
+                raise NeedSnapshot(have, f"a delta from version {delta.since} came")
+            come = {row.ref: row for row in map(_Row.of, delta.upsert)}
+            gone = self._stored([*(ref.bytes for ref in delta.remove), *come])
+            rules = self._rules if delta.rules is None else delta.rules
+            digest = moved_digest(
+                self._digest,
+                [self._rules.digest(), *(row.share for row in gone)],
+                [rules.digest(), *(row.share for row in come.values())],
+            )
+            if digest != delta.digest:
+                raise NeedSnapshot(have, f"the delta to version {delta.version} leads to another digest")
+            self._write_change(delta.version, digest, rules, gone, come.values())
+            for row in gone:
+                self._index.discard(row.hash, row.ref)
+            for row in come.values():
+                self._index.add(row.hash, row.ref, row.not_before_us, row.not_after_us, row.groups)
+            self._put_in_force(delta.version, digest, rules, self._count - len(gone) + len(come))
+
+    def _open(self) -> tuple[sqlite3.Connection, float]:
+        began_s = time.perf_counter()
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            self._create(database)
+            self._load(database)
+        except BaseException:
+            database.close()
+            raise
+        self._path.chmod(0o600)
+        return database, time.perf_counter() - began_s
+
+    def _create(self, database: sqlite3.Connection) -> None:
+        with _transaction(database):
+            database.execute(_STATE)
+            if database.execute("SELECT count(*) FROM state").fetchone()[0] == 0:
+                database.execute(_TABLE.format(name="credentials"))
+                state = (0, _EMPTY_DIGEST, Rules().model_dump_json(), _fingerprint(self._card_key))
+                database.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?)", state)
+
+    def _load(self, database: sqlite3.Connection) -> None:
+        version, digest, rules_text, card_key = database.execute(
+            "SELECT version, digest, rules, card_key FROM state"
+        ).fetchone()
+        if card_key != _fingerprint(self._card_key):
+            raise _Untrustworthy("it was made under another card key")
+        rules = _read_rules(rules_text)
+        index, shares = CredentialIndex(), rules.digest()
+        for ref, card_hash, not_before_us, not_after_us, groups, share in database.execute("SELECT * FROM credentials"):
+            index.add(card_hash, ref, not_before_us, not_after_us, tuple(groups.split()))
+            shares += int.from_bytes(share, "big")
+        if total_digest([shares]) != digest:
+            raise _Untrustworthy("its content does not have the digest that it was stored with")
+        self._index = index
+        self._put_in_force(version, digest, rules, len(index))
+
+    def _put_in_force(self, version: int, digest: str, rules: Rules, count: int) -> None:
+        self._digest, self._rules, self._count = digest, rules, count
+        self._policy = version, CompiledRules(rules)
+
+    def _stored(self, refs: Iterable[bytes]) -> list[_Row]:
+        found = []
+        for ref in dict.fromkeys(refs):
+            for row in self._database.execute("SELECT * FROM credentials WHERE ref = ?", (ref,)):
+                _, card_hash, not_before_us, not_after_us, groups, share = row
+                numbered = tuple(groups.split()), int.from_bytes(share, "big")
+                found.append(_Row(ref, card_hash, not_before_us, not_after_us, *numbered))
+        return found
+
+    def _write_whole(self, whole: CredentialSet, rows: Iterable[_Row]) -> None:
+        with _transaction(self._database):
+            self._database.execute(_TABLE.format(name="incoming"))
+            columns = (row.columns for row in _with_breath(rows))
+            self._database.executemany("INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?)", columns)
+            self._database.execute("DROP TABLE credentials")
+            self._database.execute("ALTER TABLE incoming RENAME TO credentials")
+            self._write_state(whole.version, whole.digest, whole.rules)
+
+    def _write_change(
+        self, version: int, digest: str, rules: Rules, gone: Iterable[_Row], come: Iterable[_Row]
+    ) -> None:
+        with _transaction(self._database):
+            self._database.executemany("DELETE FROM credentials WHERE ref = ?", ((row.ref,) for row in gone))
+            columns = (row.columns for row in come)
+            self._database.executemany("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)", columns)
+            self._write_state(version, digest, rules)
+
+    def _write_state(self, version: int, digest: str, rules: Rules) -> None:
+        row = (version, digest, rules.model_dump_json())
+        self._database.execute("UPDATE state SET version = ?, digest = ?, rules = ?", row)
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on a connection in autocommit mode."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _with_breath(rows: Iterable[_Row]) -> Iterator[_Row]:
+    for number, row in enumerate(rows, 1):
+        if number % _ROWS_PER_BREATH == 0:
+            time.sleep(_BREATH_S)
+        yield row
+
+
+def _read_rules(text: str) -> Rules:
+    try:
+        return Rules.model_validate(json.loads(text))
+    except ValueError as error:
+        raise _Untrustworthy(f"its rules cannot be read: {error}") from error
+
+
+def _fingerprint(card_key: bytes) -> str:
+    return hashlib.sha256(b"gatehouse card key" + card_key).hexdigest()[:16]
+
+
+def _move_aside(path: Path) -> Path:
+    """Move a database and its companions to the first free name, for an expert to look at."""
+    number = 1
+    while (target := path.with_name(f"{path.name}.bad-{number}")).exists():
+        number += 1
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(target.with_name(target.name + suffix))
+    return target
