@@ -1,4 +1,4 @@
-"""How long to wait before trying again: longer after each failure, with jitter so that cameras do not return at once."""
+"""How long to wait before trying again: longer after each failure, with jitter so that not all return at once."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a site says about its cameras, as read from `site.toml`. Holds values only; a secret is named here, never kept."""
+"""What a site says about its cameras, as read from `site.toml`. Values only; a secret is named, never kept."""
 
 import os
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ class CameraConfig(_Section):
         max_length=500,
         repr=False,
         title="Address",
-        description="rtsp://, rtsps://, http://, https:// or file:// address; prefer the sub-stream, H.264, no password.",
+        description="rtsp://, rtsps://, http://, https:// or file:// address; prefer the H.264 sub-stream.",
     )
     username: str | None = Field(
         default=None, min_length=1, max_length=100, title="User name", description="The camera account's name, if any."

@@ -1,4 +1,4 @@
-"""Whether something moves in a picture, cheaply enough to ask of every frame (about 0.2 ms), so that the detector sleeps.
+"""Whether something moves in a picture, cheaply enough (about 0.2 ms) to let the detector sleep.
 
 The luma plane, 100 rows small, is compared with its own running average. Times are in seconds, never in frames: half
 the frames may be missing and nothing changes. Says only "moves" or "still": what moves is the detector's to say.

@@ -38,6 +38,7 @@ TRANSITIONS: dict[CameraState, dict[Signal, CameraState]] = {
     },
     CameraState.WAITING: {
         Signal.RETRY: CameraState.CONNECTING,
+        Signal.NO_PROGRESS: CameraState.STUCK,
         Signal.STOP: CameraState.STOPPED,
     },
     CameraState.STUCK: {

@@ -81,10 +81,7 @@ class Stream:
         self.decode_errors = 0
         """Packets that could not be decoded."""
         options = dict(_OPTIONS) if scheme.startswith("rtsp") else {}
-        if scheme in _NETWORK:
-            options["protocol_whitelist"] = _NETWORK[scheme]  # a playlist must not lead to local files or elsewhere
-        else:
-            options["protocol_whitelist"] = "file"
+        options["protocol_whitelist"] = _NETWORK.get(scheme, "file")  # a playlist must not lead elsewhere
         try:
             container = av.open(location, options=options, timeout=(open_timeout_s, read_timeout_s))
         except (av.error.FFmpegError, OSError, ValueError) as error:

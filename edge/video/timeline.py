@@ -6,7 +6,7 @@ later than the frame's arrival, and keeps the camera's own spacing while that is
 """
 
 MOST_LATE_S = 2.0
-"""A frame that seems older than this on arrival means that the camera's clock leapt; a network rarely holds back more."""
+"""A frame that seems older than this on arrival means that the camera's clock leapt: a network rarely delays more."""
 
 LEAST_STEP_S = 0.0005
 """What two frames are apart at least, so that no two have one time."""
@@ -22,7 +22,7 @@ class Timeline:
         """How often the camera's time stamps leapt and were anchored anew."""
 
     def place(self, stamp_s: float | None, arrival_s: float) -> float:
-        """When the frame with time stamp `stamp_s` (seconds, None if it has none), arrived at `arrival_s`, was taken."""
+        """When the frame with time stamp `stamp_s` (s, None if it has none), arrived at `arrival_s`, was taken."""
         taken_s = arrival_s if stamp_s is None else self._anchored(stamp_s, arrival_s)
         self._last_s = max(taken_s, self._last_s + LEAST_STEP_S)
         return self._last_s

@@ -1,0 +1,205 @@
+"""What one camera's detections mean: tracks, who is in which zone, and the best view of each. Says it in reports.
+
+Runs in the detector's thread; the camera's own thread only ends it when the stream is lost. Never waits for a disk.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.clock import Moment
+from edge.video.config import CameraConfig, ObjectClass
+from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
+from edge.video.tracker import Tracker, TrackerConfig
+from edge.video.zones import Entered, Left, ZoneWatch, foot_points
+from models import Detections, Kind
+from protocols.events import (
+    Box,
+    EventData,
+    PersonEnteredZone,
+    PersonLeftZone,
+    VehicleEnteredZone,
+    VehicleKind,
+    VehicleLeftZone,
+)
+
+WEAK_SCORE = 0.25
+"""The detector is asked for boxes from this score on: weak ones keep tracks alive."""
+
+_SURROUNDINGS = 1.0
+_CLOSE = 0.25
+
+_VEHICLES = {
+    "bicycle": VehicleKind.BICYCLE,
+    "bike": VehicleKind.BICYCLE,
+    "motorcycle": VehicleKind.MOTORCYCLE,
+    "bus": VehicleKind.BUS,
+    "truck": VehicleKind.TRUCK,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """An event's data, still without a picture, and the picture to go with it."""
+
+    camera: CameraConfig
+    moment: Moment
+    data: EventData
+    picture: Image | None
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How many confirmed tracks live, and whether one is worth another look soon."""
+
+    live: int = 0
+    restless: bool = False
+
+
+@dataclass
+class _Subject:
+    """What is remembered of one confirmed track."""
+
+    kind: Kind
+    names: Counter[str] = field(default_factory=Counter)
+    best: Image | None = None
+    quality: float = 0.0
+
+    @property
+    def is_person(self) -> bool:
+        return self.kind is Kind.PERSON
+
+    @property
+    def object_class(self) -> ObjectClass:
+        """What zones call it."""
+        return ObjectClass.PERSON if self.is_person else ObjectClass.VEHICLE
+
+    @property
+    def vehicle(self) -> VehicleKind:
+        """What the detector called it most of the time; a mere "vehicle" counts as a car."""
+        return _VEHICLES.get(self.names.most_common(1)[0][0], VehicleKind.CAR)
+
+
+class CameraAnalysis:
+    """Follows what one camera sees. Safe to call from several threads.
+
+    Args:
+        camera: its zones and thresholds.
+        post: takes reports; must return at once.
+        tracking: the tracker's thresholds.
+    """
+
+    def __init__(self, camera: CameraConfig, post: Callable[[Report], None], tracking: TrackerConfig) -> None:
+        self._camera = camera
+        self._post = post
+        self._tracking = tracking
+        self._lock = threading.Lock()
+        self._tracker: Tracker | None = None
+        self._subjects: dict[int, _Subject] = {}
+        self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
+        self._followed = Followed()
+        self.frames = 0
+        self.detections = 0
+        self.tracks_confirmed = 0
+
+    @property
+    def followed(self) -> Followed:
+        """What is being followed now; read by the camera's thread."""
+        return self._followed
+
+    def see(self, detections: Detections, image: Image, moment: Moment) -> None:
+        """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
+        with self._lock:
+            tracker = self._tracker_for(image)
+            kinds = detections.kinds.astype(np.intp)
+            least = np.where(kinds == Kind.PERSON, self._camera.person_score, self._camera.vehicle_score)
+            sound = np.asarray(detections.scores >= least)
+            scores = detections.scores.astype(np.float64)
+            seen = tracker.update(detections.boxes.astype(np.float64), scores, kinds, sound, moment.monotonic_s)
+            self.frames += 1
+            self.detections += int(sound.sum())
+            self.tracks_confirmed += len(seen.confirmed)
+            for track, row in zip(seen.ids, seen.rows, strict=True):
+                self._remember(track, detections, row, image)
+            self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
+            self._end(seen.ended, moment)
+            self._followed = Followed(tracker.live, tracker.restless)
+
+    def lose(self, moment: Moment) -> None:
+        """The camera is away: whoever was followed has left, when last seen."""
+        with self._lock:
+            if self._tracker is not None:
+                self._end(self._tracker.end(), moment)
+            self._followed = Followed()
+
+    def _tracker_for(self, image: Image) -> Tracker:
+        aspect = image.shape[1] / image.shape[0]
+        if self._tracker is None:
+            self._tracker = Tracker(aspect, self._tracking)
+        return self._tracker
+
+    def _remember(self, track: int, detections: Detections, row: int, image: Image) -> None:
+        subject = self._subjects.get(track)
+        if subject is None:
+            subject = self._subjects[track] = _Subject(Kind(int(detections.kinds[row])))
+        subject.names[detections.class_names[int(detections.classes[row])]] += 1
+        box, score = _corners(detections, row), float(detections.scores[row])
+        bound = quality_bound(score, box)
+        if bound <= subject.quality:
+            return  # it cannot be better, however sharp: spares the measurement
+        quality = bound * sharpness(cut(image, box, 0.0))
+        if quality > subject.quality:
+            subject.quality, subject.best = quality, cut(image, box, _CLOSE)
+
+    def _look_at_zones(
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment
+    ) -> None:
+        points = foot_points(detections.boxes[list(rows)]) if rows else np.zeros((0, 2))
+        row_of = dict(zip(tracks, rows, strict=True))
+        for zone, watch in self._zones:
+            watched = [i for i, track in enumerate(tracks) if self._subjects[track].object_class in zone.classes]
+            things = [tracks[i] for i in watched]
+            for change in watch.see(things, points[watched], moment.monotonic_s):
+                if isinstance(change, Entered):
+                    self._tell_entered(zone.id, change, detections, row_of[change.thing], image, moment)
+                else:
+                    self._tell_left(zone.id, change, moment)
+
+    def _tell_entered(
+        self, zone: str, change: Entered, detections: Detections, row: int, image: Image, moment: Moment
+    ) -> None:
+        corners = _corners(detections, row)
+        box = Box(left=corners[0], top=corners[1], right=corners[2], bottom=corners[3])
+        score = min(1.0, float(detections.scores[row]))
+        subject = self._subjects[change.thing]
+        data: EventData
+        if subject.is_person:
+            data = PersonEnteredZone(zone=zone, track=change.thing, score=score, box=box)
+        else:
+            data = VehicleEnteredZone(zone=zone, track=change.thing, score=score, box=box, kind=subject.vehicle)
+        self._post(Report(self._camera, moment, data, cut(image, corners, _SURROUNDINGS)))
+
+    def _tell_left(self, zone: str, change: Left, moment: Moment) -> None:
+        subject = self._subjects[change.thing]
+        data: EventData
+        if subject.is_person:
+            data = PersonLeftZone(zone=zone, track=change.thing, dwell_s=round(change.dwell_s, 3))
+        else:
+            data = VehicleLeftZone(zone=zone, track=change.thing, dwell_s=round(change.dwell_s, 3), kind=subject.vehicle)
+        self._post(Report(self._camera, moment, data, subject.best))
+
+    def _end(self, tracks: tuple[int, ...], moment: Moment) -> None:
+        for track in tracks:
+            for zone, watch in self._zones:
+                left = watch.gone(track)
+                if left is not None:
+                    self._tell_left(zone.id, left, moment)
+            self._subjects.pop(track, None)
+
+
+def _corners(detections: Detections, row: int) -> Corners:
+    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in detections.boxes[row])
+    return x1, y1, x2, y2

@@ -1,0 +1,216 @@
+"""All of a gateway's cameras: starts their threads, looks after them, and says how they are.
+
+One supervising thread owns every other: one per camera, the detector's and the reporter's. Whatever hangs or crashes in
+one is replaced and told as an event; no other camera and no door waits for it.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.clock import Clock, now
+from edge.observations import Observation, PictureStore, Recorder
+from edge.video.analysis import CameraAnalysis
+from edge.video.backoff import Backoff
+from edge.video.config import CameraConfig, VideoConfig
+from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
+from edge.video.errors import VideoError
+from edge.video.reporting import Reporter
+from edge.video.source import CameraSource, Timing
+from edge.video.states import CameraState
+from edge.video.tracker import TrackerConfig
+from edge.video.worker import Failure, Worker
+from models import ModelError, load_detector
+from protocols.events import SourceRestarted
+
+_TICK_S = 0.25
+_DETECTOR = "video-detector"
+_REPORTER = "video-reporter"
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """How one camera is. Counters run from the gateway's start."""
+
+    id: str
+    place: str
+    state: CameraState
+    fault: str | None
+    detail: str | None
+    faults: dict[str, int]
+    connections: int
+    restarts: int
+    frames_decoded: int
+    decode_errors: int
+    frames_checked: int
+    frames_analysed: int
+    frames_replaced: int
+    detections: int
+    tracks_confirmed: int
+    tracks_live: int
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """How video is as a whole. `detector_busy_s` is the time the detector worked since the start."""
+
+    cameras: tuple[CameraStatus, ...]
+    detector_busy_s: float
+    detector_restarts: int
+    events: int
+    pictures_kept: int
+    pictures_lost: int
+
+
+class VideoService:
+    """The cameras of one gateway.
+
+    Args:
+        config: the cameras and the detector.
+        record: takes events; never blocks.
+        pictures: keeps snapshots.
+        clock: the gateway's clocks.
+        timing: time constants of reading cameras.
+        load: makes a detector from its name in the manifest.
+        uniform: a random number in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        config: VideoConfig,
+        record: Recorder,
+        pictures: PictureStore,
+        clock: Clock,
+        timing: Timing | None = None,
+        load: Callable[[str], FrameDetector] = load_detector,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._config = config
+        self._record = record
+        self._clock = clock
+        self._timing = timing if timing is not None else Timing()
+        self._load = load
+        self._uniform = uniform
+        self._stop = threading.Event()
+        self._supervisor: threading.Thread | None = None
+        self._reporter = Reporter(record, pictures)
+        self._mailboxes = Mailboxes(len(config.cameras))
+        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
+        self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock)
+        self._loaded: FrameDetector | None = None
+        self._sources = [self._source(i, camera) for i, camera in enumerate(config.cameras)]
+        self._camera_workers = [
+            self._worker(f"camera-{camera.id}", source, source.stuck)
+            for camera, source in zip(config.cameras, self._sources, strict=True)
+        ]
+        self._detector_worker = self._worker(_DETECTOR, self._detector)
+        self._reporter_worker = self._worker(_REPORTER, self._reporter)
+
+    def start(self) -> None:
+        """Load the detector and start reading. Without cameras nothing is loaded or started.
+
+        Raises:
+            VideoError: if the configured detector cannot be loaded.
+        """
+        if not self._config.cameras:
+            return
+        try:
+            self._loaded = self._load(self._config.detector.model)
+        except ModelError as error:
+            raise VideoError(str(error)) from error
+        for worker in self._workers():
+            worker.start()
+        self._supervisor = threading.Thread(target=self._supervise, name="video-supervisor", daemon=True)
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """Stop reading, tell who left and which cameras go, and return within about 10 s even if a decoder hangs."""
+        self._stop.set()
+        if self._supervisor is None:
+            return
+        self._supervisor.join(_TICK_S * 8)
+        self._supervisor = None
+        until_s = self._clock.monotonic_s() + self._timing.open_s + self._timing.read_s
+        for worker in (*self._camera_workers, self._detector_worker):
+            worker.stop()
+        for worker in (*self._camera_workers, self._detector_worker):
+            worker.join(until_s - self._clock.monotonic_s())
+        for analysis in self._analyses:
+            analysis.lose(now(self._clock))
+        self._reporter_worker.stop()
+        if self._reporter_worker.join(2.0):
+            self._reporter.drain()
+        for source in self._sources:
+            source.stop()
+
+    def status(self) -> VideoStatus:
+        """How everything is at this moment. Safe to call from any thread, and cheap."""
+        return VideoStatus(
+            cameras=tuple(self._camera_status(i) for i in range(len(self._sources))),
+            detector_busy_s=self._detector.busy_s,
+            detector_restarts=self._detector_worker.restarts,
+            events=self._reporter.events,
+            pictures_kept=self._reporter.pictures_kept,
+            pictures_lost=self._reporter.pictures_lost,
+        )
+
+    def _workers(self) -> list[Worker]:
+        return [*self._camera_workers, self._detector_worker, self._reporter_worker]
+
+    def _source(self, index: int, camera: CameraConfig) -> CameraSource:
+        def submit(candidate: Candidate) -> None:
+            self._mailboxes.put(index, candidate)
+
+        timing = self._timing
+        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
+        return CameraSource(camera, self._analyses[index], submit, self._record, self._clock, backoff, timing)
+
+    def _worker(
+        self, name: str, body: CameraSource | DetectorLoop | Reporter, on_stuck: Callable[[], None] = lambda: None
+    ) -> Worker:
+        timing = self._timing
+        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
+        return Worker(name, body, backoff, self._clock.monotonic_s, timing.stuck_s, on_stuck)
+
+    def _take_detector(self) -> FrameDetector:
+        """The detector that was loaded at the start; a new one after a crash."""
+        loaded, self._loaded = self._loaded, None
+        return loaded if loaded is not None else self._load(self._config.detector.model)
+
+    def _supervise(self) -> None:
+        owners = [*self._config.cameras, None, None]
+        while not self._stop.wait(_TICK_S):
+            for camera, worker in zip(owners, self._workers(), strict=True):
+                failure = worker.tick()
+                if failure is not None:
+                    self._tell_restarted(camera, failure)
+
+    def _tell_restarted(self, camera: CameraConfig | None, failure: Failure) -> None:
+        """A camera's failure is told of that camera; a shared part's of the part, at the first camera's place."""
+        device = failure.worker if camera is None else camera.id
+        place = (camera or self._config.cameras[0]).place
+        data = SourceRestarted(source=failure.worker, reason=failure.reason, attempt=failure.attempt)
+        self._record(Observation(device, place, data, now(self._clock)))
+
+    def _camera_status(self, index: int) -> CameraStatus:
+        camera, source, analysis = self._config.cameras[index], self._sources[index], self._analyses[index]
+        fault = source.fault
+        return CameraStatus(
+            id=camera.id,
+            place=camera.place,
+            state=source.state,
+            fault=None if fault is None else fault.fault.value,
+            detail=None if fault is None else fault.detail,
+            faults={kind.value: count for kind, count in source.faults.copy().items()},
+            connections=source.connections,
+            restarts=self._camera_workers[index].restarts,
+            frames_decoded=source.frames_decoded,
+            decode_errors=source.decode_errors,
+            frames_checked=source.frames_checked,
+            frames_analysed=analysis.frames,
+            frames_replaced=self._mailboxes.replaced[index],
+            detections=analysis.detections,
+            tracks_confirmed=analysis.tracks_confirmed,
+            tracks_live=analysis.followed.live,
+        )
