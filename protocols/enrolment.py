@@ -95,6 +95,8 @@ class Grant(Message):
 
     gateway: GatewayId
     broker: BrokerAccess
+    key_id: Annotated[str, StringConstraints(pattern=r"^k[1-9][0-9]{0,5}$")] = "k1"
+    """What the agreed message key is called in sealed messages; each enrolment of a gateway counts one up."""
 
 
 @dataclass(frozen=True)
