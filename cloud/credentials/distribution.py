@@ -1,0 +1,192 @@
+"""Sends each gateway what it decides with, as soon as the register changes: one thread, some seconds at the most.
+
+Every half second it takes the marks that the database's triggers left. One changed credential is compiled alone, so a
+revocation costs a row and not a register; doors, groups, schedules and enrolments cause whole sets to be compiled, one
+gateway after the other, and single changes go between them. It starts by compiling everything, so nothing is missed
+that happened while the hub was down.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.credentials import compiler, sets
+from cloud.credentials.marks import Changes, take_marks
+from cloud.database.engine import Database
+from cloud.vault import Vault, VaultError
+from protocols import topics
+from protocols.base import ProtocolError
+from protocols.credentials import MAX_SNAPSHOT_BYTES
+
+POLL_S = 0.5
+_RETRY_S = 2.0
+_STOP_S = 10.0
+
+Seal = Callable[[str, bytes], bytes]
+"""(topic, body) -> the body under the hub's signature."""
+Publish = Callable[[str, bytes, bool], None]
+"""(topic, sealed message, retained)."""
+
+log = logging.getLogger(__name__)
+
+
+class Distribution:
+    """Keeps every gateway's credential set that of the register."""
+
+    def __init__(self, database: Database, vault: Vault, seal: Seal, publish: Publish) -> None:
+        self._database = database
+        self._vault = vault
+        self._seal = seal
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._whole: deque[str] = deque()
+        self._all_due = True
+        self._heads_due = True
+        self._asks: dict[str, int] = {}
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="credential distribution", daemon=True)
+        self.counts: Counter[str] = Counter()
+        """compiled (whole sets), deltas, snapshots (served), answers, failures."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_S)
+
+    def ask(self, gateway: str, have: int) -> None:
+        """A gateway asks for what follows version `have`. Only its newest question is kept."""
+        with self._lock:
+            self._asks[gateway] = have
+        self._wake.set()
+
+    def connected(self) -> None:
+        """The hub has (again) a connection to the broker, which may have lost what it retained."""
+        self._heads_due = True
+        self._wake.set()
+
+    def snapshot(self, gateway: str) -> bytes | None:
+        """The whole set, sealed for `topics.credential_snapshot`; None before the first was compiled."""
+        with self._database.read() as connection:
+            body = sets.snapshot_json(connection, gateway)
+        if body is None:
+            return None
+        if len(body) > MAX_SNAPSHOT_BYTES:
+            log.error("the credential set of gateway %s has %d bytes, more than a gateway reads", gateway, len(body))
+        self.counts["snapshots"] += 1
+        return self._seal(topics.credential_snapshot(gateway), body)
+
+    def round(self) -> bool:
+        """One step of the work; whether more is waiting.
+
+        Raises:
+            SQLAlchemyError, VaultError, ProtocolError: what was taken up is then due again, as a whole.
+        """
+        try:
+            changes = take_marks(self._database)
+            if changes.everything or self._all_due:
+                self._all_due = False
+                self._plan_everything()
+            elif changes:
+                self._compile_some(changes)
+            if self._whole:
+                self._compile_whole(self._whole[0])
+                self._whole.popleft()
+            self._send_heads()
+            self._answer()
+        except BaseException:
+            self._all_due = True
+            raise
+        return bool(self._whole)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            wait_s = POLL_S
+            try:
+                if self.round():
+                    wait_s = 0.0
+            except (SQLAlchemyError, VaultError, ProtocolError, ValueError) as error:
+                self.counts["failures"] += 1
+                log.error("credentials could not be distributed, trying again: %s", error)
+                wait_s = _RETRY_S
+            self._wake.wait(wait_s)
+            self._wake.clear()
+
+    def _plan_everything(self) -> None:
+        with self._database.read() as connection:
+            self._whole = deque(sorted(compiler.card_keys(connection, self._vault)))
+
+    def _compile_whole(self, gateway: str) -> None:
+        with self._database.read() as connection:
+            key = compiler.card_keys(connection, self._vault).get(gateway)
+            if key is None:
+                return
+            groups = compiler.groups_of_gateways(connection).get(gateway, frozenset())
+            rules = compiler.rules_of(connection, gateway)
+            known = sets.stored_rules(connection, gateway)
+            rows = compiler.all_rows(connection, self._vault, key, groups)
+            changed = sets.compare(sets.stored_rows(connection, gateway), rows)
+        self.counts["compiled"] += 1
+        self._commit(gateway, sets.Difference(changed, rules if known is None or rules != known else None))
+
+    def _compile_some(self, changes: Changes) -> None:
+        with self._database.read() as connection:
+            keys = compiler.card_keys(connection, self._vault)
+            groups = compiler.groups_of_gateways(connection)
+            now = compiler.rows_of(connection, self._vault, keys, groups, changes.credentials)
+            before = sets.stored_for(connection, changes.credentials)
+            ready = {gateway for gateway in keys if sets.head(connection, gateway) is not None}
+        differences: dict[str, sets.Difference] = {}
+        for gateway, ref in sorted(now.keys() | before.keys()):
+            row = sets.changed(before.get((gateway, ref)), now.get((gateway, ref)))
+            if row is not None and gateway in ready:  # one without a set yet is waiting for its whole
+                differences.setdefault(gateway, sets.Difference()).rows.append(row)
+        for gateway, difference in differences.items():
+            self._commit(gateway, difference)
+
+    def _commit(self, gateway: str, difference: sets.Difference) -> None:
+        if not difference:
+            return
+        with self._database.write() as connection:
+            published = sets.apply(connection, gateway, difference)
+        for delta in published.deltas:
+            self._send(topics.credential_delta(gateway), delta, retained=False)
+            self.counts["deltas"] += 1
+        self._send(topics.credential_head(gateway), published.head.model_dump_json(), retained=True)
+        log.info("gateway %s: credential set %d, %d rows", gateway, published.head.version, published.head.rows)
+
+    def _send_heads(self) -> None:
+        if not self._heads_due:
+            return
+        self._heads_due = False
+        with self._database.read() as connection:
+            gateways = compiler.card_keys(connection, self._vault)
+            heads = {gateway: sets.head(connection, gateway) for gateway in gateways}
+        for gateway, newest in heads.items():
+            if newest is not None:
+                self._send(topics.credential_head(gateway), newest.model_dump_json(), retained=True)
+
+    def _answer(self) -> None:
+        with self._lock:
+            asks, self._asks = self._asks, {}
+        for gateway, have in asks.items():
+            with self._database.read() as connection:
+                newest = sets.head(connection, gateway)
+                steps = sets.chain(connection, gateway, have, newest) if newest else []
+            if newest is None:
+                continue
+            if sum(map(len, steps)) < sets.APPROXIMATE_ROW_BYTES * newest.rows:
+                for step in steps:
+                    self._send(topics.credential_delta(gateway), step, retained=False)
+            self._send(topics.credential_head(gateway), newest.model_dump_json(), retained=True)
+            self.counts["answers"] += 1
+
+    def _send(self, topic: str, text: str, retained: bool) -> None:
+        self._publish(topic, self._seal(topic, text.encode()), retained)
