@@ -5,10 +5,11 @@ neither disk nor network is on its way. Inputs wait in one queue of `QUEUE_SIZE`
 and counted, since a reader that floods must not make the cards before it wait longer still.
 """
 
+import logging
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
@@ -53,6 +54,7 @@ QUEUE_SIZE = 4096
 RELEASE_TIMEOUT_S = 1.8
 """The command handler promises an outcome within two seconds."""
 
+_LOG = logging.getLogger(__name__)
 _LATENCIES_KEPT = 2048
 _PENDING_KEPT = 1024
 _DETAIL_MAX = 300
@@ -173,6 +175,7 @@ class AccessController:
             strike_failures=self._counts["strike_failures"],
             worker_restarts=self._counts["worker_restarts"],
             dropped_inputs=self._counts["dropped_inputs"],
+            faults=self._counts["faults"],
         )
         return AccessStatus(
             doors=tuple(_door_status(door) for door in self._doors.values()),
@@ -196,9 +199,23 @@ class AccessController:
                 pass
             else:
                 if isinstance(given, _Stop):
+                    self._say_stopped()
                     return
-                self._take(given)
-            self._run_timers()
+                self._guarded(self._take, given)
+            self._guarded(self._run_timers)
+
+    def _guarded(self, work: Callable[..., None], *given: _Input) -> None:
+        try:
+            work(*given)
+        except Exception:  # noqa: BLE001 - a fault with one input must not leave every door without its controller
+            self._counts["faults"] += 1
+            _LOG.exception("doors: an input could not be handled")
+
+    def _say_stopped(self) -> None:
+        for reader in self._standing.values():
+            if reader.online:
+                place = self._config.place_of(reader.id)
+                self._tell(reader.id, place, ReaderOffline(reason=ReaderOfflineReason.STOPPED))
 
     def _wait_s(self) -> float | None:
         deadlines = (door.machine.deadline_s for door in self._doors.values())

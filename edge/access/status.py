@@ -40,6 +40,8 @@ class AccessCounters:
     strike_failures: int
     worker_restarts: int
     dropped_inputs: int
+    faults: int
+    """Inputs whose handling failed; each is in the log with its cause."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
     python -m gatehouse.demo.osdp_readers --plan plan.json
 
 Readers of one `link` share a line (a pseudo-terminal whose path `link` points at). With `pacing` the player presents
-cards by itself: known ones, now and then an unknown one or a press of the exit button; when the strike lets go, somebody
-opens the door and it falls shut again. Without it, the player does what JSON lines on standard input say:
+cards by itself: known ones, now and then an unknown one or a press of the exit button; when the strike lets go,
+somebody opens the door and it falls shut again. In any case it does what JSON lines on standard input say:
 
     {"do": "card", "reader": "r1", "text": "w26:12:345"}       or "hex" and "bits" for what no format has
     {"do": "contact", "reader": "r1", "open": true}             {"do": "rex", "reader": "r1"}
@@ -397,7 +397,8 @@ def play(plan: Plan, orders: int, say: Callable[[str], None] = _print_line) -> N
     try:
         stage.begin()
         while not (stopping or given.ended):
-            ready, _, _ = select.select([given, *stage.lines], [], [], TICK_S)
+            waiting: list[_Orders | _PtyLine] = [given, *stage.lines]
+            ready, _, _ = select.select(waiting, [], [], TICK_S)
             if given in ready:
                 for order in given.take():
                     stage.obey(order)
