@@ -1,0 +1,209 @@
+"""Releases doors by signed commands and keeps each command's outcome in the database.
+
+A command lives for eight seconds; it is never retained, and no broker can forge, alter or repeat one with effect. An
+answer may reach any process of the hub: the state moves in the database, by the table in `cloud.commands.states`.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.commands.states import CommandState, before
+from cloud.database.engine import Database
+from cloud.database.tables import CommandRecord, Gateway
+from protocols import topics
+from protocols.commands import Action, Command, DoorRelease, Reply
+from protocols.presence import Presence
+
+LIFETIME = timedelta(seconds=8)
+ANSWER_GRACE = timedelta(seconds=2)
+"""How long after its end an unanswered command is waited for."""
+TICK_S = 0.5
+_NONCE_BYTES = 16
+_STOP_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CommandOutcome:
+    """A command as it stands."""
+
+    corr: UUID
+    gateway: str
+    door: str
+    state: CommandState
+    reason: str
+
+
+Listener = Callable[[CommandOutcome], None]
+"""Called in the thread that moved the state; must not block."""
+
+
+class CommandService:
+    """Sends commands and follows them.
+
+    Args:
+        seal: (topic, body) -> the body under the hub's signature.
+        send: (topic, message) hands a message to the broker; False if the hub has no connection to it now.
+        tell: hears of every new state.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        seal: Callable[[str, bytes], bytes],
+        send: Callable[[str, bytes], bool],
+        now: Callable[[], datetime],
+        make_id: Callable[[], UUID],
+        random_bytes: Callable[[int], bytes],
+        tell: Listener,
+    ) -> None:
+        self._database = database
+        self._seal = seal
+        self._send = send
+        self._now = now
+        self._make_id = make_id
+        self._random_bytes = random_bytes
+        self._tell = tell
+        self._id_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="commands", daemon=True)
+        self.counts: Counter[str] = Counter()
+        """How often each state was reached, `stray` answers, and `failures` of the watch."""
+
+    def start(self) -> None:
+        """Watch for commands that nobody answers."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_S)
+
+    def release_door(self, gateway_id: str, door: str, account_id: UUID) -> UUID:
+        """Send the command to release a door's strike once; the outcome comes later, by `corr`.
+
+        A gateway that is unknown, revoked or offline gets none: the command then is `failed` at once, with the reason.
+
+        Raises:
+            ValueError: if `door` is no device's name.
+        """
+        release = DoorRelease(door=door)
+        with self._id_lock:
+            corr = self._make_id()
+        hindrance = self._hindrance(gateway_id)
+        if hindrance:
+            self._record(corr, gateway_id, door, account_id, CommandState.FAILED, hindrance)
+            return corr
+        issued = self._record(corr, gateway_id, door, account_id, CommandState.SENT, "")
+        command = Command(
+            corr=corr,
+            nonce=self._random_bytes(_NONCE_BYTES).hex(),
+            issued=issued,
+            expires=issued + LIFETIME,
+            issued_by=str(account_id),
+            reply_to=topics.response(gateway_id, corr),
+            action=Action.DOOR_RELEASE,
+            args=release,
+        )
+        topic = topics.command(gateway_id, corr)
+        if not self._send(topic, self._seal(topic, command.model_dump_json().encode())):
+            self._move(corr, gateway_id, CommandState.FAILED, "the hub has no connection to its broker")
+        return corr
+
+    def answered(self, gateway: str, reply: Reply) -> None:
+        """Take a gateway's answer, whose seal was checked. One to another gateway's command changes nothing."""
+        if not self._move(reply.corr, gateway, CommandState(reply.state.value), reply.reason):
+            self.counts["stray"] += 1
+            log.warning("gateway %s answered %s to a command that is not waiting for it", gateway, reply.state)
+
+    def outcome(self, corr: UUID) -> CommandOutcome | None:
+        """How a command stands; None if there is none."""
+        with self._database.read() as connection:
+            row = connection.execute(_OUTCOME.where(CommandRecord.corr == corr)).first()
+        return CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason) if row else None
+
+    def expire(self) -> None:
+        """Give up on the commands whose time for an answer is over."""
+        waiting = (CommandState.SENT, CommandState.ACCEPTED)
+        overdue = select(CommandRecord.corr, CommandRecord.gateway_id).where(
+            CommandRecord.state.in_(waiting), CommandRecord.expires_at < self._now() - ANSWER_GRACE
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(overdue).all()
+        for corr, gateway in rows:
+            self._move(corr, gateway, CommandState.NO_ANSWER, "the gateway did not answer in time")
+
+    def _hindrance(self, gateway: str) -> str:
+        query = select(Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence).where(Gateway.id == gateway)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None or row.enrolled_at is None:
+            return f"gateway {gateway} is not enrolled"
+        if row.revoked_at is not None:
+            return f"gateway {gateway} was revoked"
+        return "" if row.presence == Presence.ONLINE else f"gateway {gateway} is offline"
+
+    def _record(
+        self, corr: UUID, gateway: str, door: str, account_id: UUID, state: CommandState, reason: str
+    ) -> datetime:
+        now = self._now()
+        with self._database.write() as connection:
+            connection.execute(
+                insert(CommandRecord).values(
+                    corr=corr,
+                    gateway_id=gateway,
+                    door=door,
+                    account_id=account_id,
+                    issued_at=now,
+                    expires_at=now + LIFETIME,
+                    state=state,
+                    reason=reason,
+                    updated_at=now,
+                )
+            )
+        self._told(CommandOutcome(corr, gateway, door, state, reason))
+        return now
+
+    def _move(self, corr: UUID, gateway: str, state: CommandState, reason: str) -> bool:
+        change = (
+            update(CommandRecord)
+            .where(
+                CommandRecord.corr == corr,
+                CommandRecord.gateway_id == gateway,
+                CommandRecord.state.in_(before(state)),
+            )
+            .values(state=state, reason=reason[:300], updated_at=self._now())
+            .returning(CommandRecord.door)
+        )
+        with self._database.write() as connection:
+            door = connection.execute(change).scalar()
+        if door is None:
+            return False
+        self._told(CommandOutcome(corr, gateway, door, state, reason))
+        return True
+
+    def _told(self, outcome: CommandOutcome) -> None:
+        self.counts[outcome.state] += 1
+        self._tell(outcome)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                self.expire()
+            except SQLAlchemyError as error:
+                self.counts["failures"] += 1
+                log.error("unanswered commands could not be looked for, trying again: %s", error)
+
+
+_OUTCOME = select(
+    CommandRecord.corr, CommandRecord.gateway_id, CommandRecord.door, CommandRecord.state, CommandRecord.reason
+)
