@@ -1,0 +1,29 @@
+"""Accounts with this version's limits, for the hub and for the command line alike."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from cloud.accounts.accounts import Accounts
+from cloud.accounts.passwords import Passwords
+from cloud.accounts.sessions import SessionLimits, Sessions
+from cloud.accounts.throttle import LoginThrottle
+from cloud.audit import AuditLog
+from cloud.database.engine import Database
+from protocols.ids import UuidV7Maker
+
+
+def open_accounts(
+    database: Database, audit: AuditLog, now: Callable[[], datetime], passwords: Passwords | None = None
+) -> Accounts:
+    """Accounts on a database that is migrated."""
+    return Accounts(
+        database=database,
+        now=now,
+        make_id=UuidV7Maker(lambda: now().timestamp(), os.urandom),
+        passwords=passwords or Passwords(),
+        throttle=LoginThrottle(time.monotonic),
+        sessions=Sessions(database, now, SessionLimits()),
+        audit=audit,
+    )

@@ -1,0 +1,121 @@
+"""Sessions: a random token in the browser's cookie, its SHA-256 in the database.
+
+`expires_at` is the idle limit, moved forward while the session is used and never beyond the absolute limit; so one
+column holds both. An open live page counts as use: a guard's shift is not cut short, a closed page is.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+
+from cloud.database.engine import Database
+from cloud.database.tables import Account, AccountRole, LoginSession
+
+_TOKEN_BYTES = 32
+_MAX_TOKEN_CHARACTERS = 64
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """How long a session lives at most (a long shift), and how long unused."""
+
+    absolute: timedelta = timedelta(hours=13)
+    idle: timedelta = timedelta(minutes=30)
+    renew_every: timedelta = timedelta(minutes=1)
+    """How much of the idle limit passes before it is written forward: a write a minute, not one a request."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The account behind a request, and the hash that its session is stored under."""
+
+    account_id: UUID
+    username: str
+    role: AccountRole
+    session: str
+
+
+class Sessions:
+    """Opens, finds and closes sessions. Thread-safe: state is in the database alone."""
+
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        limits: SessionLimits,
+        make_token: Callable[[int], str] = secrets.token_urlsafe,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._limits = limits
+        self._make_token = make_token
+
+    def open(self, account_id: UUID) -> str:
+        """Open a session and return its token, which is stored nowhere."""
+        token = self._make_token(_TOKEN_BYTES)
+        now = self._now()
+        with self._database.write() as connection:
+            connection.execute(
+                insert(LoginSession).values(
+                    token_hash=token_hash(token),
+                    account_id=account_id,
+                    created_at=now,
+                    expires_at=now + min(self._limits.idle, self._limits.absolute),
+                )
+            )
+        return token
+
+    def find(self, token: str | None) -> SignedIn | None:
+        """The account of a token, if its session lives and the account is not disabled."""
+        if not token or len(token) > _MAX_TOKEN_CHARACTERS:
+            return None
+        return self.find_by_hash(token_hash(token))
+
+    def find_by_hash(self, session: str) -> SignedIn | None:
+        """As `find`, for one who kept the hash alone (an open WebSocket). Counts as use."""
+        now = self._now()
+        query = (
+            select(Account.id, Account.username, Account.role, LoginSession.created_at, LoginSession.expires_at)
+            .join(Account, Account.id == LoginSession.account_id)
+            .where(LoginSession.token_hash == session, LoginSession.expires_at > now, Account.disabled_at.is_(None))
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None or now >= row.created_at + self._limits.absolute:
+            return None
+        self._renew(session, now, row.created_at, row.expires_at)
+        return SignedIn(row.id, row.username, AccountRole(row.role), session)
+
+    def _renew(self, session: str, now: datetime, created_at: datetime, expires_at: datetime) -> None:
+        until = min(now + self._limits.idle, created_at + self._limits.absolute)
+        if until - expires_at >= self._limits.renew_every:
+            with self._database.write() as connection:
+                connection.execute(
+                    update(LoginSession).where(LoginSession.token_hash == session).values(expires_at=until)
+                )
+
+    def close(self, session: str) -> None:
+        """End a session at once."""
+        with self._database.write() as connection:
+            connection.execute(delete(LoginSession).where(LoginSession.token_hash == session))
+
+
+def token_hash(token: str) -> str:
+    """What a token is stored under, 64 hex digits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def csrf_token(token: str) -> str:
+    """The token that a page of this session sends with every change; the cookie alone does not allow one."""
+    return hmac.digest(token.encode(), b"gatehouse csrf 1", "sha256").hex()
+
+
+def csrf_fits(token: str, presented: str | None) -> bool:
+    """Compare in constant time."""
+    return presented is not None and hmac.compare_digest(csrf_token(token).encode(), presented.encode())

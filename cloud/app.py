@@ -1,0 +1,173 @@
+"""The hub's web application: puts routers, border and background work together. It decides nothing by itself."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.accounts import Accounts
+from cloud.audit import AuditLog
+from cloud.console.api import DoorReleaser, api_router
+from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
+from cloud.console.guard import Guard
+from cloud.console.language import STATIC
+from cloud.console.pages import pages_router
+from cloud.database.engine import Database
+from cloud.live.feed import LiveFeed
+from cloud.live.socket import live_router
+from cloud.media.routes import KeyFinder, PictureIntake, upload_router, view_router
+from cloud.media.store import PictureStore
+from cloud.retention import RetentionDays, RetentionService
+
+_log = logging.getLogger(__name__)
+
+
+class AppSettings(BaseModel):
+    """What an operator sets of the web application."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    """The names under which browsers and gateways reach the hub, without ports."""
+    https: bool = False
+    """Whether they reach it by HTTPS (a proxy in front of it): cookies are then `Secure`."""
+    retention: RetentionDays = RetentionDays()
+
+
+@dataclass(frozen=True)
+class AppParts:
+    """What the application is made of.
+
+    `health` gives the state of parts that the application does not know itself (the broker, the workers); any False
+    makes `/healthz` say so. `gateway_routers` are the routes for gateways beside the pictures: enrolment, credentials.
+    """
+
+    database: Database
+    now: Callable[[], datetime]
+    accounts: Accounts
+    audit: AuditLog
+    keys: KeyFinder
+    commands: DoorReleaser
+    live: LiveFeed
+    pictures_folder: Path
+    registry: CollectorRegistry
+    settings: AppSettings = field(default_factory=AppSettings)
+    gateway_routers: Sequence[APIRouter] = ()
+    health: Callable[[], Mapping[str, bool]] = field(default=dict)
+
+
+def create_app(parts: AppParts) -> FastAPI:
+    """The application; its lifespan runs the live feed and the retention."""
+    pictures = PictureStore(parts.pictures_folder, parts.database, parts.now)
+    guard = Guard(parts.accounts.sessions, parts.settings.https)
+    app = FastAPI(
+        title="Gatehouse hub", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(parts, pictures)
+    )
+    app.add_middleware(
+        Border,
+        rules=BorderRules(parts.settings.allowed_hosts, parts.settings.https),
+        registry=parts.registry,
+    )
+    app.add_exception_handler(Exception, _failed)
+    app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
+    app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
+    app.include_router(view_router(pictures, Depends(guard.signed_in)))
+    app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
+    app.include_router(upload_router(PictureIntake(pictures, parts.keys, parts.now, parts.registry)))
+    for router in parts.gateway_routers:
+        app.include_router(router)
+    app.include_router(_operations_router(parts, guard))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+def server_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """How the application is served: small WebSocket messages uncompressed, nothing said about the software."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ws_per_message_deflate=False,  # compression took most of the hub's time for many pages
+        ws_max_size=4096,
+        server_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        limit_concurrency=500,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _lifespan(
+    parts: AppParts, pictures: PictureStore
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        retention = RetentionService(
+            parts.database, pictures, parts.audit, parts.now, parts.settings.retention, parts.registry
+        )
+        retention.start()
+        feed = asyncio.create_task(parts.live.run(), name="live feed")
+        try:
+            yield
+        finally:
+            feed.cancel()
+            await asyncio.gather(feed, return_exceptions=True)
+            await asyncio.to_thread(retention.stop)
+
+    return lifespan
+
+
+def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz")
+    def healthz() -> JSONResponse:
+        health = {"database": _answers(parts.database), **parts.health()}
+        sound = all(health.values())
+        return JSONResponse({"status": "ok" if sound else "failing", "parts": health}, 200 if sound else 503)
+
+    @router.get("/metrics")
+    def metrics(request: Request) -> Response:
+        if not _is_local(request):
+            guard.administrator(request)
+        return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _answers(database: Database) -> bool:
+    try:
+        with database.read() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _is_local(request: Request) -> bool:
+    """Whether a program on this machine asks, and not a proxy on this machine for somebody else."""
+    forwarded = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers.keys())
+    try:
+        return not forwarded and ipaddress.ip_address(request.client.host if request.client else "").is_loopback
+    except ValueError:
+        return False
+
+
+def _failed(_request: Request, error: Exception) -> Response:
+    _log.error("a request failed: %s", type(error).__name__)
+    return JSONResponse({"detail": "the hub failed; its log says why"}, 500, headers=SECURITY_HEADERS)

@@ -1,0 +1,120 @@
+"""The REST interface of the console: what a page reads at its start and after a gap, and the release of a door."""
+
+from datetime import datetime
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import select
+
+from cloud.accounts import SignedIn
+from cloud.audit import AuditLog
+from cloud.console.guard import Guard
+from cloud.database.engine import Database
+from cloud.database.tables import CommandRecord, Door
+from cloud.live.board import DoorRow, GatewayRow, read_board
+from cloud.live.rows import EventRow, RowFilter, newest, newest_first, read_rows
+
+MAX_ROWS = 200
+GatewayName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,38}$")]
+DeviceName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class DoorReleaser(Protocol):
+    """`cloud.commands.CommandService`."""
+
+    def release_door(self, gateway_id: str, door: str, account_id: UUID) -> UUID:
+        """Send the signed command and return its correlation id; its outcome comes later."""
+        ...
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EventsAnswer(_Answer):
+    """Newest receipt first."""
+
+    events: tuple[EventRow, ...]
+
+
+class DoorsAnswer(_Answer):
+    doors: tuple[DoorRow, ...]
+
+
+class GatewaysAnswer(_Answer):
+    gateways: tuple[GatewayRow, ...]
+
+
+class ReleaseAnswer(_Answer):
+    """The command is on its way; its outcome comes by the WebSocket, or from `/api/v1/commands/{corr}`."""
+
+    corr: UUID
+
+
+class CommandAnswer(_Answer):
+    """`state` is sent, accepted, done, failed, expired or no_answer."""
+
+    corr: UUID
+    gateway: str
+    door: str
+    state: str
+    reason: str
+    updated_at: datetime
+
+
+def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: AuditLog) -> APIRouter:
+    """Everything below `/api/v1` that a page needs; each route asks for a session."""
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(guard.signed_in)])
+
+    @router.get("/events")
+    def events(
+        after: Annotated[AwareDatetime | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = MAX_ROWS,
+        only: RowFilter = RowFilter.ALL,
+    ) -> EventsAnswer:
+        with database.read() as connection:
+            ids = [row.id for row in connection.execute(newest(limit, after, only))]
+            return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids))))
+
+    @router.get("/doors")
+    def doors() -> DoorsAnswer:
+        with database.read() as connection:
+            return DoorsAnswer(doors=read_board(connection).doors)
+
+    @router.get("/gateways")
+    def gateways() -> GatewaysAnswer:
+        with database.read() as connection:
+            return GatewaysAnswer(gateways=read_board(connection).gateways)
+
+    @router.post("/doors/{gateway}/{device}/release", status_code=202)
+    def release(
+        gateway: GatewayName, device: DeviceName, signed_in: Annotated[SignedIn, Depends(guard.changing)]
+    ) -> ReleaseAnswer:
+        with database.read() as connection:
+            known = connection.execute(select(Door.id).where(Door.gateway_id == gateway, Door.device == device)).first()
+        if known is None:
+            raise HTTPException(404, "no such door")
+        door: dict[str, Any] = {"gateway": gateway, "door": device}
+        audit.append("door.release", signed_in.account_id, door)  # first: what cannot be audited does not happen
+        corr = commands.release_door(gateway, device, signed_in.account_id)
+        audit.append("door.release.sent", signed_in.account_id, {**door, "corr": str(corr)})
+        return ReleaseAnswer(corr=corr)
+
+    @router.get("/commands/{corr}")
+    def command(corr: UUID) -> CommandAnswer:
+        with database.read() as connection:
+            row = connection.execute(select(CommandRecord.__table__).where(CommandRecord.corr == corr)).first()
+        if row is None:
+            raise HTTPException(404, "no such command")
+        return CommandAnswer(
+            corr=row.corr,
+            gateway=row.gateway_id,
+            door=row.door,
+            state=row.state,
+            reason=row.reason,
+            updated_at=row.updated_at,
+        )
+
+    return router

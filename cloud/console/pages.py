@@ -1,0 +1,149 @@
+"""The two pages: log-in and the live console. Rendered here, brought to life by `static/console.js`."""
+
+from math import ceil
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from prometheus_client import CollectorRegistry, Counter
+
+from cloud.accounts import Accounts, BadLogin, Throttled, TooBusy
+from cloud.console.guard import Guard
+from cloud.console.language import Language, Theme, load_words, look_of, speaker
+from cloud.live.feed import LiveFeed
+
+_FOREIGN = "this request does not come from the hub's own page"
+_YEAR_S = 365 * 24 * 3600
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5cad"/>'
+    '<path d="M7 26V12l9-6 9 6v14h-5v-9h-8v9z" fill="#fff"/></svg>'
+)
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+)
+
+
+class Pages:
+    """Renders a template in the language and theme that the browser's cookies ask for."""
+
+    def __init__(self) -> None:
+        self._words = load_words()
+
+    def render(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        look = look_of(request.cookies)
+        other = Language.ENGLISH if look.language is Language.CHINESE else Language.CHINESE
+        text = _ENVIRONMENT.get_template(template).render(
+            t=speaker(self._words[look.language]),
+            language=look.language.value,
+            other_language=other.value,
+            theme=look.theme.value,
+            **values,
+        )
+        return HTMLResponse(text, status)
+
+    def speak(self, request: Request, key: str, **values: str | int) -> str:
+        return speaker(self._words[look_of(request.cookies).language])(key, **values)
+
+
+class LoginDesk:
+    """Logs browsers in and out, and counts it."""
+
+    def __init__(
+        self, accounts: Accounts, guard: Guard, live: LiveFeed, pages: Pages, registry: CollectorRegistry
+    ) -> None:
+        self._accounts = accounts
+        self._guard = guard
+        self._live = live
+        self._pages = pages
+        self._log_ins = Counter("gatehouse_log_ins", "Log-ins by outcome", ["outcome"], registry=registry)
+
+    def log_in(self, request: Request, username: str, password: str) -> Response:
+        if not self._guard.is_same_origin(request):
+            self._log_ins.labels("foreign_origin").inc()
+            raise HTTPException(403, _FOREIGN)
+        address = request.client.host if request.client else ""
+        try:
+            opened = self._accounts.log_in(username, password, address)
+        except BadLogin:
+            return self._again(request, username, "refused", 401, "login.wrong")
+        except Throttled as error:
+            wait_s = ceil(error.retry_after_s)
+            page = self._again(request, username, "throttled", 429, "login.throttled", seconds=wait_s)
+            page.headers["Retry-After"] = str(wait_s)
+            return page
+        except TooBusy:
+            return self._again(request, username, "busy", 503, "login.busy")
+        self._log_ins.labels("accepted").inc()
+        response = RedirectResponse("/", 303)
+        self._guard.give_cookie(response, opened.token)
+        return response
+
+    def _again(
+        self, request: Request, username: str, outcome: str, status: int, key: str, **values: str | int
+    ) -> Response:
+        self._log_ins.labels(outcome).inc()
+        error = self._pages.speak(request, key, **values)
+        return self._pages.render(request, "login.html", status, error=error, username=username[:63])
+
+    def log_out(self, request: Request, page_token: str) -> Response:
+        found = self._guard.find(request)
+        if found is not None:
+            if not self._guard.is_same_origin(request) or not self._guard.token_fits(request, page_token):
+                raise HTTPException(403, _FOREIGN)
+            self._accounts.log_out(found)
+            self._live.end_session(found.session)
+        response = RedirectResponse("/login", 303)
+        self._guard.take_cookie(response)
+        return response
+
+
+def pages_router(accounts: Accounts, guard: Guard, live: LiveFeed, registry: CollectorRegistry) -> APIRouter:
+    """`/`, `/login`, `/logout`, `/preferences` and the icon."""
+    router = APIRouter()
+    pages = Pages()
+    desk = LoginDesk(accounts, guard, live, pages, registry)
+
+    @router.get("/")
+    def console(request: Request) -> Response:
+        found = guard.find(request)
+        if found is None:
+            return RedirectResponse("/login", 303)
+        return pages.render(
+            request, "console.html", username=found.username, role=found.role, page_token=guard.page_token(request)
+        )
+
+    @router.get("/login")
+    def login_page(request: Request) -> Response:
+        if guard.find(request) is not None:
+            return RedirectResponse("/", 303)
+        return pages.render(request, "login.html", error=None, username="")
+
+    @router.post("/login")
+    def log_in(
+        request: Request,
+        username: Annotated[str, Form(max_length=200)],
+        password: Annotated[str, Form(max_length=1000)],
+    ) -> Response:
+        return desk.log_in(request, username, password)
+
+    @router.post("/logout")
+    def log_out(request: Request, page_token: Annotated[str, Form(max_length=200)]) -> Response:
+        return desk.log_out(request, page_token)
+
+    router.add_api_route("/preferences", _prefer, methods=["GET"])
+    router.add_api_route("/icon.svg", _icon, methods=["GET"])
+    return router
+
+
+def _prefer(language: Language | None = None, theme: Theme | None = None) -> Response:
+    response = RedirectResponse("/", 303)
+    for name, value in (("language", language), ("theme", theme)):
+        if value is not None:
+            response.set_cookie(name, value.value, max_age=_YEAR_S, samesite="lax", path="/")
+    return response
+
+
+def _icon() -> Response:
+    return Response(_ICON, media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})

@@ -1,0 +1,120 @@
+"""Watches the database and tells every open page: new events, changed doors and gateways, command outcomes.
+
+Woken by the ingest workers after a commit (`wake`), else it looks every second. It rests after each look for at least
+twice as long as the look took, so that a flood costs it a third of a core and no more.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.database.engine import Database
+from cloud.live.board import Board, changed, read_board
+from cloud.live.fanout import Fanout
+from cloud.live.rows import EventRow
+from cloud.live.tail import EventTail
+
+POLL_S = 1.0
+SWEEP_S = 10.0
+_REST_S = 0.01
+_log = logging.getLogger(__name__)
+
+
+class LiveFeed:
+    """Made by the hub's assembly and run by the application's lifespan. `wake`, `command_changed` and `end_session`
+    may be called from any thread, also before it runs and after it ended.
+
+    Args:
+        database: read only.
+        now: the wall clock, UTC.
+        registry: where its counters go.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime], registry: CollectorRegistry) -> None:
+        self._database = database
+        self._now = now
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+        self._board = Board()
+        self.fanout = Fanout()
+        self._rows = Counter("gatehouse_live_rows", "Event rows told to the open pages", registry=registry)
+        self._skipped = Counter("gatehouse_live_skipped_rows", "Rows beyond what a page can hold", registry=registry)
+        self._failures = Counter("gatehouse_live_failures", "Looks at the database that failed", registry=registry)
+        Gauge("gatehouse_live_pages", "Open console pages", registry=registry).set_function(lambda: len(self.fanout))
+
+    def wake(self) -> None:
+        """Events were stored: look now."""
+        self._on_loop(self._woken.set)
+
+    def command_changed(self, corr: UUID, gateway: str, door: str, state: str, reason: str) -> None:
+        """A command reached another state."""
+        content = {"corr": str(corr), "gateway": gateway, "door": door, "state": state, "reason": reason}
+        text = f'"kind":"command","command":{json.dumps(content)}'
+        self._on_loop(lambda: self.fanout.send(text))
+
+    def end_session(self, session: str) -> None:
+        """A session was logged out: close its pages."""
+        self._on_loop(lambda: self.fanout.end_session(session))
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    async def run(self) -> None:
+        """Watch until cancelled. A database that fails is tried again every second and counted."""
+        self._loop = asyncio.get_running_loop()
+        tail: EventTail | None = None
+        swept = 0.0
+        while True:
+            self._woken.clear()
+            began = time.monotonic()
+            try:
+                if tail is None:
+                    tail = await asyncio.to_thread(self._begin)
+                sweep = began - swept >= SWEEP_S
+                await self._look(tail, sweep)
+                swept = began if sweep else swept
+            except SQLAlchemyError as error:
+                self._failures.inc()
+                _log.warning("the live list cannot read the database: %s", type(error).__name__)
+                await asyncio.sleep(POLL_S)
+            await asyncio.sleep(max(_REST_S, 2 * (time.monotonic() - began)))
+            try:
+                await asyncio.wait_for(self._woken.wait(), POLL_S)
+            except TimeoutError:
+                continue
+
+    def _begin(self) -> EventTail:
+        tail = EventTail(self._database, self._now)
+        tail.prime()
+        self._board = self._read_board()
+        return tail
+
+    async def _look(self, tail: EventTail, sweep: bool) -> None:
+        skipped = tail.skipped_rows
+        rows = await asyncio.to_thread(tail.look, sweep)
+        self._skipped.inc(tail.skipped_rows - skipped)
+        if rows:
+            self._send_rows(rows)
+        board = await asyncio.to_thread(self._read_board)
+        difference = changed(self._board, board)
+        self._board = board
+        if difference.doors or difference.gateways:
+            self.fanout.send(f'"kind":"board","board":{difference.model_dump_json()}')
+
+    def _send_rows(self, rows: list[EventRow]) -> None:
+        pushed_at = self._now()
+        texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in rows)
+        self.fanout.send(f'"kind":"events","rows":[{",".join(texts)}]')
+        self._rows.inc(len(rows))
+
+    def _read_board(self) -> Board:
+        with self._database.read() as connection:
+            return read_board(connection)

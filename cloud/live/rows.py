@@ -1,0 +1,217 @@
+"""A row of the event list: what a guard may see of an event, read for many events in one query."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy.orm import aliased
+
+from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
+from cloud.live.masking import dwelling_text, masked_name
+from protocols import events
+from protocols.topics import EventClass
+
+LATE_AFTER = timedelta(seconds=60)
+"""A row received so long after its event is marked as sent later: the gateway had been away."""
+
+
+class RowKind(StrEnum):
+    """What the event is about."""
+
+    DOOR = "door"
+    CAMERA = "camera"
+    SYSTEM = "system"
+
+
+class RowFilter(StrEnum):
+    """What the page can be narrowed to."""
+
+    ALL = "all"
+    DOORS = "doors"
+    CAMERAS = "cameras"
+    ALARMS = "alarms"
+
+
+class CredentialCheck(StrEnum):
+    """Whether the credential that was presented let its holder in."""
+
+    VALID = "valid"
+    REFUSED = "refused"
+
+
+class EventRow(BaseModel):
+    """What a guard sees. The field names are the page's; the words are in its dictionaries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: UUID
+    gateway: str
+    type: str
+    kind: RowKind
+    alarm: bool
+    time: datetime
+    received_at: datetime
+    pushed_at: datetime | None = None
+    """When the hub handed the row to the open pages; None in what is read over REST."""
+    late: bool
+    place: str | None
+    device: str
+    person: str | None = None
+    dwelling: str | None = None
+    credential: CredentialCheck | None = None
+    cause: str | None = None
+    """The reason of a refusal, the cause of an opening or the fault of a device."""
+    seconds: float | None = None
+    """How long a door stood open or somebody stayed."""
+    vehicle: str | None = None
+    picture: str | None = None
+    """SHA-256 of the snapshot."""
+
+
+_KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
+_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA}
+_ALARM_TYPES = tuple(
+    name
+    for name, kind in events.EVENT_TYPES.items()
+    if kind.EVENT_CLASS is EventClass.ALARM or kind is events.AccessDenied
+)
+_Parent, _Grandparent, _Dwelling = aliased(Place), aliased(Place), aliased(Place)
+
+
+def kind_of(event_type: str) -> RowKind:
+    """What an event type is about; an unknown one is the system's."""
+    return _KINDS.get(event_type.partition(".")[0], RowKind.SYSTEM)
+
+
+def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilter.ALL) -> Select[UUID, datetime]:
+    """The ids of the newest events by time of receipt, those after a moment, newest first."""
+    query = select(EventRecord.id, EventRecord.received_at)
+    if after is not None:
+        query = query.where(EventRecord.received_at > after)
+    if only is RowFilter.ALARMS:
+        query = query.where(EventRecord.type.in_(_ALARM_TYPES))
+    elif only is not RowFilter.ALL:
+        wanted = RowKind.DOOR if only is RowFilter.DOORS else RowKind.CAMERA
+        prefixes = [prefix for prefix, kind in _KINDS.items() if kind is wanted]
+        query = query.where(or_(*(EventRecord.type.startswith(f"{prefix}.") for prefix in prefixes)))
+    return query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(limit)
+
+
+def read_rows(connection: Connection, ids: Collection[UUID]) -> list[EventRow]:
+    """The rows of these events, oldest receipt first; one query whatever their number."""
+    if not ids:
+        return []
+    return [_row(found) for found in connection.execute(_JOINED.where(EventRecord.id.in_(ids)))]
+
+
+_JOINED = (
+    select(
+        EventRecord.id,
+        EventRecord.gateway_id,
+        EventRecord.type,
+        EventRecord.subject,
+        EventRecord.time,
+        EventRecord.received_at,
+        EventRecord.body,
+        Place.name.label("place_name"),
+        Door.name.label("door_name"),
+        Person.name.label("person_name"),
+        _Dwelling.name.label("dwelling_name"),
+        _Parent.name.label("parent_name"),
+        _Parent.kind.label("parent_kind"),
+        _Grandparent.name.label("grandparent_name"),
+        _Grandparent.kind.label("grandparent_kind"),
+    )
+    .outerjoin(Place, Place.id == EventRecord.place_id)
+    .outerjoin(Door, and_(Door.gateway_id == EventRecord.gateway_id, Door.device == EventRecord.subject))
+    .outerjoin(Person, Person.id == EventRecord.person_id)
+    .outerjoin(_Dwelling, _Dwelling.id == EventRecord.dwelling_id)
+    .outerjoin(_Parent, _Parent.id == _Dwelling.parent_id)
+    .outerjoin(_Grandparent, _Grandparent.id == _Parent.parent_id)
+    .order_by(EventRecord.received_at, EventRecord.id)
+)
+
+
+def _row(found: Row[*tuple[Any, ...]]) -> EventRow:
+    place_code, data = _content(found.body)
+    details = _details(data)
+    return EventRow(
+        id=found.id,
+        gateway=found.gateway_id,
+        type=found.type,
+        kind=kind_of(found.type),
+        alarm=found.type in _ALARM_TYPES,
+        time=found.time,
+        received_at=found.received_at,
+        late=found.received_at - found.time > LATE_AFTER,
+        place=found.place_name or place_code,
+        device=found.door_name or found.subject,
+        person=masked_name(found.person_name) if found.person_name else None,
+        dwelling=_dwelling(found),
+        **details,
+    )
+
+
+def _dwelling(found: Row[*tuple[Any, ...]]) -> str | None:
+    above = ((found.grandparent_name, found.grandparent_kind), (found.parent_name, found.parent_kind))
+    names = [name for name, kind in above if kind not in (None, PlaceKind.COMMUNITY)]
+    return dwelling_text([*names, found.dwelling_name]) if found.dwelling_name else None
+
+
+def _content(body: str) -> tuple[str | None, events.EventData | None]:
+    """Place code and data of a stored event; an unknown type has no data that is shown."""
+    try:
+        event = events.Event.model_validate_json(body)
+    except ValidationError:  # stored by another version of the hub: its columns still make a row
+        return None, None
+    return event.place, event.data if isinstance(event.data, events.EventData) else None
+
+
+def _details(data: events.EventData | None) -> dict[str, Any]:
+    """What is shown of an event's data, field by field: nothing passes that is not named here."""
+    match data:
+        case events.AccessGranted():
+            return {"credential": CredentialCheck.VALID}
+        case events.AccessDenied():
+            return {"credential": CredentialCheck.REFUSED, "cause": data.reason.value}
+        case events.DoorReleased() | events.DoorOpened():
+            return {"cause": data.cause.value}
+        case events.DoorClosed() | events.DoorHeld():
+            return {"seconds": data.open_s}
+        case events.PersonEnteredZone() | events.VehicleEnteredZone():
+            return {"picture": _picture(data.snapshot), "vehicle": _vehicle(data)}
+        case events.PersonLeftZone() | events.VehicleLeftZone():
+            return {"picture": _picture(data.snapshot), "vehicle": _vehicle(data), "seconds": data.dwell_s}
+        case events.ClockJumped():
+            return {"seconds": data.delta_s}
+        case _:
+            return _device_details(data)
+
+
+def _device_details(data: events.EventData | None) -> dict[str, Any]:
+    match data:
+        case events.ReaderOffline() | events.OutboxGap():
+            return {"cause": data.reason.value}
+        case events.CameraOffline():
+            return {"cause": data.fault.value}
+        case events.ReaderTamper():
+            return {"cause": "opened" if data.active else "closed"}
+        case _:
+            return {}
+
+
+def _picture(snapshot: events.Snapshot | None) -> str | None:
+    return snapshot.sha256 if snapshot else None
+
+
+def _vehicle(data: events.EventData) -> str | None:
+    return data.kind.value if isinstance(data, events.VehicleEnteredZone | events.VehicleLeftZone) else None
+
+
+def newest_first(rows: Iterable[EventRow]) -> Sequence[EventRow]:
+    """The order of the page."""
+    return sorted(rows, key=lambda row: (row.received_at, row.id), reverse=True)
