@@ -1,0 +1,1 @@
+"""Takes gateways' messages from the broker, stores them exactly once, and tells the gateways what is stored."""

@@ -1,0 +1,1 @@
+"""Links an event to the place, credential, person and dwelling that were so at the event's own time."""
