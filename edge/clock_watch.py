@@ -1,0 +1,58 @@
+"""Watching the wall clock: whether it is synchronised, and whether it jumped against the monotonic clock."""
+
+import ctypes
+import sys
+from collections.abc import Callable
+
+from edge.clock import Clock
+from edge.counters import Counters
+from protocols.events import ClockJumped, ClockState
+
+JUMP_S = 2.0
+"""A difference beyond this is a jump; a disciplined clock is slewed by at most 500 ppm."""
+_STA_UNSYNC = 0x0040
+_TIME_ERROR = 5
+_TIMEX_BYTES = 256
+"""More than `struct timex` (208 bytes on 64-bit Linux, 128 on 32-bit)."""
+_STATUS_OFFSET = 5 * ctypes.sizeof(ctypes.c_long)
+"""After `modes` (padded to a long), `offset`, `freq`, `maxerror` and `esterror` comes `status` (adjtimex(2))."""
+
+ReadSynchronised = Callable[[], bool]
+
+
+def kernel_says_synchronised() -> bool:
+    """Whether the kernel holds the wall clock for synchronised (adjtimex(2), read only); no if it cannot be asked."""
+    adjtimex = getattr(ctypes.CDLL(None, use_errno=True), "adjtimex", None)
+    if adjtimex is None:
+        return False
+    timex = ctypes.create_string_buffer(_TIMEX_BYTES)
+    state: int = adjtimex(timex)
+    status = int.from_bytes(timex.raw[_STATUS_OFFSET : _STATUS_OFFSET + 4], sys.byteorder)
+    return 0 <= state < _TIME_ERROR and not status & _STA_UNSYNC
+
+
+class ClockWatch:
+    """Called by the supervising loop; others read `state`."""
+
+    def __init__(self, clock: Clock, counters: Counters, synchronised: ReadSynchronised) -> None:
+        self._clock, self._counters, self._synchronised = clock, counters, synchronised
+        self._offset_s = clock.wall_s() - clock.monotonic_s()
+        self._state = self._read()
+
+    def state(self) -> ClockState:
+        """As of the last look."""
+        return self._state
+
+    def look(self) -> ClockJumped | None:
+        """Look at both clocks; the event to record if the wall clock jumped since the last look."""
+        self._state = self._read()
+        offset_s = self._clock.wall_s() - self._clock.monotonic_s()
+        delta_s = offset_s - self._offset_s
+        self._offset_s = offset_s
+        if abs(delta_s) < JUMP_S:
+            return None
+        self._counters.add("clock_jumps")
+        return ClockJumped(delta_s=round(delta_s, 3))
+
+    def _read(self) -> ClockState:
+        return ClockState.SYNCED if self._synchronised() else ClockState.UNSYNCED

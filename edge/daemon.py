@@ -1,0 +1,196 @@
+"""The gateway's daemon: puts its parts together, watches over them, and ends cleanly when told to.
+
+Order at the start: outbox, doors, then everything else, so that a door works before anything that may be slow. Order
+at the end: doors and cameras, then the outbox (the last events are committed), then the rest.
+"""
+
+import logging
+import os
+import random
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from edge.access.store import CredentialStore
+from edge.clock import Clock, SystemClock, now
+from edge.clock_watch import ClockWatch, kernel_says_synchronised
+from edge.config import SiteConfig
+from edge.counters import Counters
+from edge.devices import Cameras, Doors
+from edge.errors import EdgeError
+from edge.health import Health, HealthServer
+from edge.hub_http import HubHttp
+from edge.identity import Identity
+from edge.metrics import Readings, new_registry
+from edge.observations import Observation
+from edge.outbox import Outbox, OutboxLimits
+from edge.pictures import Pictures
+from edge.supervisor import Part, PartState, PartStatus, Supervisor
+from edge.systemd import Notifier
+from edge.uplink import Uplink, UplinkSettings
+from edge.uplink.commands import Commands
+from edge.uplink.credentials import CredentialSync
+from edge.uplink.nonces import CommandLedger
+from edge.uplink.session import SessionCounter
+from protocols.events import EventData, GatewayStarted
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+_STOP_DEVICES_S = 8.0
+_STOP_REST_S = 5.0
+_MIB = 1024 * 1024
+
+
+def software_version() -> str:
+    """This distribution's version."""
+    try:
+        return installed_version("gatehouse")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+class Daemon:
+    """Everything a gateway runs.
+
+    Raises:
+        EdgeError: if the state folder cannot be used.
+    """
+
+    def __init__(self, config: SiteConfig, identity: Identity, clock: Clock | None = None) -> None:
+        self._config, self._identity = config, identity
+        self._clock: Clock = clock or SystemClock()
+        self._counters = Counters()
+        self._watch = ClockWatch(self._clock, self._counters, kernel_says_synchronised)
+        self._notifier = Notifier()
+        self._stop = threading.Event()
+        folder = config.gateway.state_dir
+        try:
+            self._build(folder)
+        except (OSError, sqlite3.Error) as error:
+            raise EdgeError(
+                f"{folder}: the state folder cannot be used ({error}); check its owner and the disk's free space"
+            ) from error
+
+    def _build(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config, identity, clock, counters = self._config, self._identity, self._clock, self._counters
+        jitter: Callable[[], float] = random.SystemRandom().random
+        self._session = SessionCounter(folder / "session", clock.wall_s)
+        self._http = HubHttp(identity, clock)
+        self._store = CredentialStore(folder / "credentials.db", identity.card_key)
+        self._ledger = CommandLedger(folder / "commands.db", counters)
+        limits = OutboxLimits(quota_bytes=config.outbox.quota_mib * _MIB)
+        self._outbox = Outbox(
+            folder, identity.gateway, config.gateway.place, limits, clock, self._watch.state, os.urandom, counters
+        )
+        pictures = Pictures(folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters)
+        doors = Doors(config, self._store, self._outbox.record, clock)
+        cameras = Cameras(config, self._outbox.record, pictures, clock)
+        commands = Commands(identity.gateway, identity.hub_key, doors.release, self._ledger, clock, counters)
+        credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
+        settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
+        uplink = Uplink(
+            identity, self._outbox, commands, credentials, self._session, settings, clock, self._watch.state,
+            software_version(), jitter, counters,
+        )  # fmt: skip
+        readings = Readings(
+            counters, self._part_states, self._outbox.status, uplink.status, doors.status,
+            cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
+        )  # fmt: skip
+        self._uplink = uplink
+        self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
+        parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
+        if config.access.door or config.access.reader_bus:
+            parts.append(("doors", doors))
+        parts += [("commands", commands), ("credentials", credentials), ("uplink", uplink), ("pictures", pictures)]
+        parts.append(("health", self._health))
+        if config.video.cameras:
+            parts.append(("video", cameras))
+        self._supervisor = Supervisor(
+            parts, clock, self._outbox.record, identity.gateway, config.gateway.place, jitter, counters
+        )
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT, or until `end` is called; the last events are then committed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        self.start()
+        while not self._stop.wait(TICK_S):
+            self.tick()
+        self.stop()
+
+    def end(self) -> None:
+        """Make `run` return; safe from any thread."""
+        self._stop.set()
+
+    def start(self) -> None:
+        """Start every part and say so."""
+        self._supervisor.start()
+        self._tell(GatewayStarted(version=software_version(), session=self._session.current + 1))
+        self._notifier.tell("READY=1")
+        _log.info(
+            "gateway started",
+            extra={"gateway": self._identity.gateway, "health": f"{self._config.http.host}:{self._health.port}"},
+        )
+
+    def tick(self) -> None:
+        """What is done twice a second."""
+        jump = self._watch.look()
+        if jump is not None:
+            _log.warning("the wall clock jumped", extra={"delta_s": jump.delta_s})
+            self._tell(jump)
+        self._supervisor.tick()
+        self._notifier.tell("WATCHDOG=1")
+
+    def stop(self) -> None:
+        """Stop every part; returns within seconds."""
+        self._notifier.tell("STOPPING=1")
+        _log.info("gateway stops")
+        stopped = self._supervisor.stop(["doors", "video"], _STOP_DEVICES_S)
+        stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
+        stopped &= self._supervisor.stop(["uplink", "commands", "credentials", "pictures", "health"], _STOP_REST_S)
+        if not stopped:
+            _log.warning("a part did not stop in time")
+        self._outbox.close()
+        self._store.close()
+        self._ledger.close()
+        self._http.close()
+        _log.info("gateway stopped", extra={"last_seq": self._outbox.last_seq})
+
+    @property
+    def health_port(self) -> int:
+        return self._health.port
+
+    def health(self) -> Health:
+        """Whether everything that can be well without the hub is well."""
+        parts = self._supervisor.states()
+        outbox, uplink = self._outbox.status(), self._uplink.status()
+        head = self._store.head()
+        is_well = outbox.state == "ok" and all(part.state is PartState.RUNNING for part in parts.values())
+        return Health(
+            is_well,
+            {
+                "state": "well" if is_well else "unwell",
+                "gateway": self._identity.gateway,
+                "version": software_version(),
+                "clock": self._watch.state(),
+                "parts": {
+                    name: {"state": part.state, "reason": part.reason, "restarts": part.restarts}
+                    for name, part in parts.items()
+                },
+                "outbox": {"state": outbox.state, "rows": outbox.rows, "last_seq": outbox.last_seq},
+                "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
+                "credentials": {"version": head.version, "rows": head.rows},
+            },
+        )
+
+    def _part_states(self) -> dict[str, PartStatus]:
+        return self._supervisor.states()
+
+    def _tell(self, data: EventData) -> None:
+        self._outbox.record(Observation(self._identity.gateway, self._config.gateway.place, data, now(self._clock)))

@@ -1,0 +1,165 @@
+"""Everything the gateway counts, as Prometheus metrics. Reads the parts' own statuses when it is asked."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from edge.access.status import AccessStatus
+from edge.counters import Counters
+from edge.outbox import OutboxStatus
+from edge.supervisor import PartState, PartStatus
+from edge.uplink import UplinkStatus
+
+if TYPE_CHECKING:
+    from edge.video.service import CameraStatus, VideoStatus
+
+_UPLINK_STATES = ("connecting", "refused", "connected", "open")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Where the figures come from; each is asked anew for every scrape."""
+
+    counters: Counters
+    parts: Callable[[], dict[str, PartStatus]]
+    outbox: Callable[[], OutboxStatus]
+    uplink: Callable[[], UplinkStatus]
+    access: Callable[[], AccessStatus | None]
+    video: "Callable[[], VideoStatus | None]"
+    pictures_waiting: Callable[[], int]
+    credential_version: Callable[[], int]
+
+
+def new_registry(readings: Readings) -> CollectorRegistry:
+    """A registry of the gateway's own, with the process's memory and processor time."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_GatewayCollector(readings))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class _GatewayCollector(Collector):
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+
+    def collect(self) -> Iterator[Metric]:
+        readings = self._readings
+        yield _labelled(
+            "gatehouse_edge_happenings", "Everything counted, by name", "what", readings.counters.snapshot()
+        )
+        yield from _parts(readings.parts())
+        yield from _outbox(readings.outbox())
+        yield from _uplink(readings.uplink())
+        yield _gauge("gatehouse_edge_pictures_waiting", "Pictures not sent yet", readings.pictures_waiting())
+        yield _gauge("gatehouse_edge_credential_version", "Credential set in force", readings.credential_version())
+        access = readings.access()
+        if access is not None:
+            yield from _access(access)
+        video = readings.video()
+        if video is not None:
+            yield from _video(video)
+
+
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)
+
+
+def _labelled(name: str, help_text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, help_text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
+def _parts(parts: dict[str, PartStatus]) -> Iterator[Metric]:
+    running = GaugeMetricFamily("gatehouse_edge_part_running", "Whether a part of the daemon runs", labels=["part"])
+    for name, status in parts.items():
+        running.add_metric([name], status.state is PartState.RUNNING)
+    yield running
+    restarts = {name: status.restarts for name, status in parts.items()}
+    yield _labelled("gatehouse_edge_part_restarts", "Restarts of a part", "part", restarts)
+
+
+def _outbox(status: OutboxStatus) -> Iterator[Metric]:
+    yield _gauge("gatehouse_edge_outbox_rows", "Events without a receipt", status.rows)
+    yield _gauge("gatehouse_edge_outbox_last_seq", "Highest number in the stream", status.last_seq)
+    yield _gauge("gatehouse_edge_outbox_queue", "Events that wait for the disk", status.waiting)
+    yield _gauge("gatehouse_edge_outbox_bytes", "Size of the outbox file", status.size_bytes)
+    yield _gauge("gatehouse_edge_outbox_writable", "Whether the disk takes events", status.state == "ok")
+    yield CounterMetricFamily(
+        "gatehouse_edge_outbox_queue_dropped", "Events dropped before the disk took them", status.dropped_in_memory
+    )
+
+
+def _uplink(status: UplinkStatus) -> Iterator[Metric]:
+    states = GaugeMetricFamily("gatehouse_edge_uplink_state", "1 for the state the uplink is in", labels=["state"])
+    for state in _UPLINK_STATES:
+        states.add_metric([state], state == status.state)
+    yield states
+    yield _gauge("gatehouse_edge_uplink_without_receipt", "Events sent and not receipted", status.without_receipt)
+    yield _gauge("gatehouse_edge_session", "Session number of the connection", status.session)
+
+
+def _access(status: AccessStatus) -> Iterator[Metric]:
+    doors = GaugeMetricFamily("gatehouse_edge_door_state", "1 for the state a door is in", labels=["door", "state"])
+    for door in status.doors:
+        doors.add_metric([door.id, str(door.state)], 1)
+    yield doors
+    readers = GaugeMetricFamily("gatehouse_edge_reader_online", "Whether a reader answers", labels=["reader"])
+    for reader in status.readers:
+        readers.add_metric([reader.id], bool(reader.online))
+    yield readers
+    counted = status.counters
+    yield CounterMetricFamily("gatehouse_edge_card_reads", "Cards read", counted.card_reads)
+    yield CounterMetricFamily("gatehouse_edge_access_granted", "Cards granted", counted.granted)
+    denied = {str(reason): count for reason, count in counted.denied.items()}
+    yield _labelled("gatehouse_edge_access_denied", "Cards denied", "reason", denied)
+    yield _labelled(
+        "gatehouse_edge_door_faults",
+        "Faults of the doors' side",
+        "kind",
+        {
+            "strike": counted.strike_failures,
+            "worker_restart": counted.worker_restarts,
+            "dropped_input": counted.dropped_inputs,
+            "input": counted.faults,
+        },
+    )
+    latencies = [value / 1e6 for value in status.card_to_strike_us]
+    yield SummaryMetricFamily(
+        "gatehouse_edge_card_to_strike_seconds",
+        "Newest latencies from a card's bytes to its strike command",
+        count_value=len(latencies),
+        sum_value=sum(latencies),
+    )
+
+
+_CAMERA_COUNTS = (
+    "connections", "restarts", "frames_decoded", "decode_errors", "frames_checked", "frames_analysed",
+    "frames_replaced", "detections", "tracks_confirmed",
+)  # fmt: skip
+
+
+def _video(status: "VideoStatus") -> Iterator[Metric]:
+    states = GaugeMetricFamily("gatehouse_edge_camera_state", "1 for a camera's state", labels=["camera", "state"])
+    for camera in status.cameras:
+        states.add_metric([camera.id, str(camera.state)], 1)
+    yield states
+    yield _camera_counts(status.cameras)
+    yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
+    yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
+    yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)
+    yield CounterMetricFamily("gatehouse_edge_video_pictures_lost", "Pictures not kept", status.pictures_lost)
+
+
+def _camera_counts(cameras: "tuple[CameraStatus, ...]") -> Metric:
+    family = CounterMetricFamily("gatehouse_edge_camera", "A camera's counts", labels=["camera", "what"])
+    for camera in cameras:
+        for name in _CAMERA_COUNTS:
+            family.add_metric([camera.id, name], getattr(camera, name))
+    return family
