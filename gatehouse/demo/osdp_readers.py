@@ -12,8 +12,8 @@ somebody opens the door and it falls shut again. In any case it does what JSON l
     {"do": "corrupt", "reader": "r1", "rate": 0.01}             a share of its replies has one bit flipped
 
 and tells on standard output what it saw: {"saw": "ready" | "secure" | "presented" | "output" | "led" | "buzzer" | ...},
-with `t`, monotonic seconds. Ends when standard input does, or on SIGTERM. Used by the demo and, under the same
-interface, by the tests; never by a gateway.
+with `t`, monotonic seconds. Ends when standard input does (unless that is /dev/null), or on SIGTERM. Used by the demo
+and, under the same interface, by the tests; never by a gateway.
 """
 
 import argparse
@@ -363,11 +363,12 @@ class Stage:
 
 
 class _Orders:
-    """Cuts standard input into orders; its end is the end of the play."""
+    """Cuts standard input into orders; its end is the end of the play, unless it was /dev/null to begin with."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._rest = descriptor, b""
         self.ended = False
+        self.come = os.fstat(descriptor).st_rdev != Path(os.devnull).stat().st_rdev
 
     def fileno(self) -> int:
         return self._descriptor
@@ -397,7 +398,7 @@ def play(plan: Plan, orders: int, say: Callable[[str], None] = _print_line) -> N
     try:
         stage.begin()
         while not (stopping or given.ended):
-            waiting: list[_Orders | _PtyLine] = [given, *stage.lines]
+            waiting: list[_Orders | _PtyLine] = [*([given] if given.come else []), *stage.lines]
             ready, _, _ = select.select(waiting, [], [], TICK_S)
             if given in ready:
                 for order in given.take():
