@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from cloud.commands.service import CommandOutcome
 from cloud.database.engine import Database
 from cloud.live.board import Board, changed, read_board
 from cloud.live.fanout import Fanout
@@ -43,19 +43,31 @@ class LiveFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._board = Board()
+        self._is_watching = False
         self.fanout = Fanout()
         self._rows = Counter("gatehouse_live_rows", "Event rows told to the open pages", registry=registry)
         self._skipped = Counter("gatehouse_live_skipped_rows", "Rows beyond what a page can hold", registry=registry)
         self._failures = Counter("gatehouse_live_failures", "Looks at the database that failed", registry=registry)
         Gauge("gatehouse_live_pages", "Open console pages", registry=registry).set_function(lambda: len(self.fanout))
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether events that are stored from now on are told."""
+        return self._is_watching
+
     def wake(self) -> None:
         """Events were stored: look now."""
         self._on_loop(self._woken.set)
 
-    def command_changed(self, corr: UUID, gateway: str, door: str, state: str, reason: str) -> None:
-        """A command reached another state."""
-        content = {"corr": str(corr), "gateway": gateway, "door": door, "state": state, "reason": reason}
+    def command_changed(self, outcome: CommandOutcome) -> None:
+        """A command reached another state: the listener of `cloud.commands.CommandService`."""
+        content = {
+            "corr": str(outcome.corr),
+            "gateway": outcome.gateway,
+            "door": outcome.door,
+            "state": outcome.state.value,
+            "reason": outcome.reason,
+        }
         text = f'"kind":"command","command":{json.dumps(content)}'
         self._on_loop(lambda: self.fanout.send(text))
 
@@ -95,6 +107,7 @@ class LiveFeed:
         tail = EventTail(self._database, self._now)
         tail.prime()
         self._board = self._read_board()
+        self._is_watching = True
         return tail
 
     async def _look(self, tail: EventTail, sweep: bool) -> None:

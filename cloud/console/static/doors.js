@@ -9,6 +9,7 @@ const ARMED_MS = 6000;
 const DELIBERATE_MS = 350; // a double click is one press
 const FOLLOW_MS = 1000;
 const GIVE_UP_MS = 30000;
+const RANK = { sent: 1, accepted: 2, no_answer: 3, done: 4, failed: 4, expired: 4 }; // a late answer still counts
 const ENDED = new Set(["done", "failed", "expired", "no_answer"]);
 const ALARMS = new Set(["held", "forced"]);
 const TONES = { done: "good", accepted: "info", sent: "info", sending: "info", cancelled: "plain" };
@@ -104,10 +105,9 @@ class Card {
     this.name.textContent = door.name;
     this.place.textContent = door.place === door.name ? "" : door.place;
     this.badge.replaceChildren(glyph(door.state));
-    const since = door.since ? ` · ${t("door.since", { time: moment(door.since) })}` : "";
-    const word = document.createElement("strong");
-    word.textContent = t(`door.${door.state}`);
-    this.state.replaceChildren(word, since);
+    this.state.replaceChildren();
+    part(this.state, "strong", "door-word").textContent = t(`door.${door.state}`);
+    if (door.since) part(this.state, "span", "door-since").textContent = t("door.since", { time: moment(door.since) });
     this.refresh();
   }
 
@@ -123,11 +123,12 @@ class Card {
 
   /** A command's state, from the hub; a state that comes late never takes back an end. */
   told({ corr, state, reason }) {
-    if (this.corr && this.corr !== corr && !this.isEnded) return;
-    if (this.corr === corr && (this.isEnded || (state === "sent" && this.state_ === "accepted"))) return;
-    this.corr = corr;
-    this.state_ = state;
-    this.isEnded = ENDED.has(state);
+    if (corr !== this.command?.corr) {
+      if (this.command && !ENDED.has(this.command.state)) return;
+    } else if (RANK[state] <= RANK[this.command.state]) {
+      return;
+    }
+    this.command = { corr, state };
     const words = state === "failed" && reason ? t("release.failed_because", { reason }) : t(`release.${state}`);
     this.#say(words, TONES[state] ?? "alarm", state);
   }
@@ -176,8 +177,10 @@ class Card {
       });
       if (answer.ok) {
         const { corr } = await answer.json();
-        this.isEnded = this.corr === corr && this.isEnded;
-        if (this.corr !== corr) this.told({ corr, state: "sent", reason: "" });
+        if (this.command?.corr !== corr) {
+          this.command = null; // ours comes before another guard's that is still on its way
+          this.told({ corr, state: "sent", reason: "" });
+        }
         this.#follow(corr, performance.now());
       } else {
         this.#say(t("release.refused", { status: answer.status }), "alarm", "refused");
@@ -194,7 +197,7 @@ class Card {
   // The hub tells each state at once; asking besides covers a link that is lost in this very moment.
   #follow(corr, since) {
     setTimeout(async () => {
-      if (this.corr !== corr || this.isEnded) return;
+      if (this.command?.corr !== corr || ENDED.has(this.command.state)) return;
       if (performance.now() - since > GIVE_UP_MS) {
         this.told({ corr, state: "no_answer", reason: "" });
         return;
