@@ -4,18 +4,23 @@ What crosses it is sealed end to end (`protocols.sealing`), so the broker is tru
 """
 
 from cloud.broker.access import Broker, BrokerError, BrokerStatus, GatewayAccess, HubAccess
+from cloud.broker.client import HubClient
 from cloud.broker.embedded import EmbeddedBroker
 from cloud.broker.engines import BrokerKind, Ports, TlsFiles, find_engine
+from cloud.broker.external import DynamicSecurityBroker, UnmanagedBroker
 
 __all__ = [
     "Broker",
     "BrokerError",
     "BrokerKind",
     "BrokerStatus",
+    "DynamicSecurityBroker",
     "EmbeddedBroker",
     "GatewayAccess",
     "HubAccess",
+    "HubClient",
     "Ports",
     "TlsFiles",
+    "UnmanagedBroker",
     "find_engine",
 ]

@@ -66,4 +66,7 @@ class Broker(Protocol):
 
     def remove_gateway(self, gateway: str) -> None: ...
 
+    def reconnected(self) -> None:
+        """The hub's connection was lost and is back: what was set may be lost too."""
+
     def status(self) -> BrokerStatus: ...

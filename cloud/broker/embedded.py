@@ -108,6 +108,9 @@ class EmbeddedBroker:
     def remove_gateway(self, gateway: str) -> None:
         self.set_gateways({name: word for name, word in self._plan.gateways.items() if name != gateway})
 
+    def reconnected(self) -> None:
+        """Nothing to make anew: the broker reads its files whenever it starts."""
+
     def status(self) -> BrokerStatus:
         child = self._child
         state, restarts = (child.state.value, child.restarts) if child else ("stopped", 0)
