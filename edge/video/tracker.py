@@ -24,7 +24,8 @@ class TrackerConfig:
     A track is confirmed at its `confirm_hits`-th detection. It is over when it was not seen for `lost_after_s` though
     looked for `lost_after_misses` times; one that stood within `still_radius` heights for `still_after_s` (a parked
     car, half hidden now and then) lives on for `still_lost_after_s`. Overlaps are those of boxes widened by `reach` of
-    their size on each side, because at few frames a second a walker's boxes hardly touch.
+    their size on each side, because at few frames a second a walker's boxes hardly touch; by `reach_tentative` while its
+    speed is not yet known.
     """
 
     weak_score: float = 0.25
@@ -36,6 +37,7 @@ class TrackerConfig:
     still_after_s: float = 10.0
     still_lost_after_s: float = 20.0
     reach: float = 0.1
+    reach_tentative: float = 0.4
     overlap_sound: float = 0.2
     overlap_weak: float = 0.4
     overlap_tentative: float = 0.25
@@ -159,15 +161,17 @@ class Tracker:
         row_of = np.full(len(tracks.ids), -1, np.intp)
         if not len(tracks.ids) or not len(scores):
             return row_of
-        overlap = _overlaps(_widened(self._filter.place, config.reach), _widened(measured, config.reach))
-        overlap[tracks.kinds[:, None] != np.asarray(kinds)[None, :]] = 0.0
+        foreign = tracks.kinds[:, None] != np.asarray(kinds)[None, :]
+        near = _overlaps(self._filter.place, measured, config.reach)
+        far = _overlaps(self._filter.place, measured, config.reach_tentative)
+        near[foreign] = far[foreign] = 0.0
         confirmed = self._confirmed()
         weak = ~sound & (scores >= config.weak_score)
         free = np.ones(len(scores), bool)
-        for which, usable, least in (
-            (confirmed, sound, config.overlap_sound),
-            (confirmed & (tracks.misses == 0), weak, config.overlap_weak),
-            (~confirmed, sound, config.overlap_tentative),
+        for which, usable, overlap, least in (
+            (confirmed, sound, near, config.overlap_sound),
+            (confirmed & (tracks.misses == 0), weak, near, config.overlap_weak),
+            (~confirmed, sound, far, config.overlap_tentative),
         ):
             rows, columns = np.flatnonzero(which & (row_of < 0)), np.flatnonzero(usable & free)
             pairs = _assign(overlap[np.ix_(rows, columns)], least)
@@ -220,8 +224,9 @@ def _widened(boxes: Floats, reach: float) -> Floats:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _overlaps(first: Floats, second: Floats) -> Floats:
-    """Intersection over union [N,M] of boxes given by their corners."""
+def _overlaps(tracks: Floats, found: Floats, reach: float) -> Floats:
+    """Intersection over union [N,M] of boxes (cx, cy, w, h), all widened by `reach` of their size on each side."""
+    first, second = _widened(tracks, reach), _widened(found, reach)
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0.0), axis=2)

@@ -1,0 +1,185 @@
+"""What detections become: events with zones, kinds, times and pictures; and the mailboxes before the detector."""
+
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from edge.clock import Moment
+from edge.video.analysis import CameraAnalysis, Report
+from edge.video.config import CameraConfig
+from edge.video.detection import Candidate, Mailboxes
+from edge.video.reporting import MOST_WAITING, Reporter
+from edge.video.tracker import TrackerConfig
+from edge.video.worker import Run
+from models import Kind
+from protocols.events import (
+    PersonEnteredZone,
+    PersonLeftZone,
+    VehicleEnteredZone,
+    VehicleKind,
+    VehicleLeftZone,
+)
+from tests.edge.video.parts import PictureFolder, Recording, camera, detections
+
+IMAGE = np.random.default_rng(1).integers(0, 255, (288, 384, 3), dtype=np.uint8)
+LEFT_HALF = [{"id": "z-left", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}]
+
+
+class Scene:
+    """An analysis fed at 5 frames a second from scripted detections."""
+
+    def __init__(self, config: CameraConfig) -> None:
+        self.reports: list[Report] = []
+        self.analysis = CameraAnalysis(config, self.reports.append, TrackerConfig())
+        self.at_s = 100.0
+
+    def see(
+        self, *rows: tuple[Kind, float, tuple[float, float, float, float]], names: dict[Kind, str] | None = None
+    ) -> None:
+        self.analysis.see(detections(*rows, names=names), IMAGE, Moment(1e9 + self.at_s, self.at_s))
+        self.at_s += 0.2
+
+
+def person(x: float, score: float = 0.8, foot: float = 0.8) -> tuple[Kind, float, tuple[float, float, float, float]]:
+    return Kind.PERSON, score, (x - 0.05, foot - 0.3, x + 0.05, foot)
+
+
+def test_a_person_who_walks_through_a_zone_enters_and_leaves_it_once() -> None:
+    scene = Scene(camera(zone=LEFT_HALF))
+    for i in range(40):
+        scene.see(person(0.1 + 0.02 * i))
+    entered, left = [report.data for report in scene.reports]
+    assert isinstance(entered, PersonEnteredZone)
+    assert isinstance(left, PersonLeftZone)
+    assert (entered.zone, entered.track, left.track) == ("z-left", 1, 1)
+    assert scene.reports[0].moment.monotonic_s == 100.4  # at the third detection
+    assert 3.4 <= left.dwell_s <= 3.8  # from 100.4 to the frame at which x passes 0.5, about 104
+    assert all(report.picture is not None for report in scene.reports)
+
+
+def test_who_is_lost_leaves_though_nothing_more_is_seen() -> None:
+    scene = Scene(camera())
+    for _ in range(5):
+        scene.see(person(0.5))
+    for _ in range(20):
+        scene.see()
+    assert [type(report.data) for report in scene.reports] == [PersonEnteredZone, PersonLeftZone]
+    assert scene.analysis.followed.live == 0
+
+
+def test_a_lost_stream_ends_every_visit() -> None:
+    scene = Scene(camera())
+    for _ in range(5):
+        scene.see(person(0.3), person(0.7))
+    scene.analysis.lose(Moment(1e9, scene.at_s))
+    assert [type(report.data) for report in scene.reports[2:]] == [PersonLeftZone, PersonLeftZone]
+
+
+def test_vehicles_are_told_with_what_the_detector_calls_them() -> None:
+    scene = Scene(camera())
+    box = (0.2, 0.5, 0.5, 0.8)
+    for name in ("truck", "car", "truck", "truck"):
+        scene.see((Kind.VEHICLE, 0.38, box), names={Kind.VEHICLE: name})
+    scene.analysis.lose(Moment(1e9, scene.at_s))
+    entered, left = [report.data for report in scene.reports]
+    assert isinstance(entered, VehicleEnteredZone)
+    assert isinstance(left, VehicleLeftZone)
+    assert left.kind is VehicleKind.TRUCK
+
+
+def test_bicycles_are_vehicles() -> None:
+    scene = Scene(camera())
+    for _ in range(3):
+        scene.see((Kind.BICYCLE, 0.6, (0.2, 0.5, 0.5, 0.8)))
+    assert [getattr(report.data, "kind", None) for report in scene.reports] == [VehicleKind.BICYCLE]
+
+
+def test_a_zone_reports_only_its_classes_and_a_camera_only_its_scores() -> None:
+    only_vehicles = [{"id": "z", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "classes": ["vehicle"]}]
+    scene = Scene(camera(zone=only_vehicles))
+    strict = Scene(camera(person_score=0.9))
+    for _ in range(10):
+        scene.see(person(0.5))
+        strict.see(person(0.5))
+    assert (scene.reports, strict.reports) == ([], [])
+    assert (scene.analysis.tracks_confirmed, strict.analysis.tracks_confirmed) == (1, 0)
+
+
+def test_the_left_event_carries_the_best_view() -> None:
+    scene = Scene(camera())
+    sizes = [0.1, 0.2, 0.3, 0.4, 0.3, 0.2]
+    for size in sizes:
+        scene.see((Kind.PERSON, 0.8, (0.5 - size / 4, 0.5 - size / 2, 0.5 + size / 4, 0.5 + size / 2)))
+    scene.analysis.lose(Moment(1e9, scene.at_s))
+    best = scene.reports[-1].picture
+    assert best is not None
+    assert abs(best.shape[0] - 288 * 0.4 * 1.5) <= 2
+
+
+def reporter(tmp_path: Path) -> tuple[Reporter, Recording, PictureFolder]:
+    recording, pictures = Recording(), PictureFolder(tmp_path)
+    return Reporter(recording, pictures), recording, pictures
+
+
+def report() -> Report:
+    data = PersonLeftZone(zone="z", track=1, dwell_s=1.0)
+    return Report(camera(), Moment(1e9, 1.0), data, IMAGE[:100, :80].copy())
+
+
+def test_a_report_becomes_an_event_with_its_picture_on_disk(tmp_path: Path) -> None:
+    one, recording, _ = reporter(tmp_path)
+    one.post(report())
+    one.drain()
+    (left,) = recording.of(PersonLeftZone)
+    assert left.snapshot is not None
+    assert cv2.imread(str(tmp_path / left.snapshot.sha256)).shape == (left.snapshot.height, left.snapshot.width, 3)
+    assert recording.observations[0].device == "c-east"
+
+
+def test_a_full_store_costs_the_picture_and_not_the_event(tmp_path: Path) -> None:
+    one, recording, pictures = reporter(tmp_path)
+    pictures.full = True
+    one.post(report())
+    one.drain()
+    assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None]
+    assert (one.events, one.pictures_lost) == (1, 1)
+
+
+def test_a_full_queue_records_at_once_without_pictures(tmp_path: Path) -> None:
+    one, recording, _ = reporter(tmp_path)
+    for _ in range(MOST_WAITING + 5):
+        one.post(report())
+    assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None] * 5
+    one.drain()
+    assert len(recording.of(PersonLeftZone)) == MOST_WAITING + 5
+    assert (one.pictures_kept, one.pictures_lost) == (MOST_WAITING, 5)
+
+
+def test_a_stopped_reporter_takes_no_more_turns(tmp_path: Path) -> None:
+    one, recording, _ = reporter(tmp_path)
+    run = Run(time.monotonic)
+    run.stop()
+    one.post(report())
+    one(run)
+    assert recording.observations == []
+
+
+def candidate(at_s: float) -> Candidate:
+    return Candidate(av.VideoFrame(16, 16, "yuv420p"), at_s)
+
+
+def test_a_newer_frame_replaces_an_older_one_and_cameras_take_turns() -> None:
+    boxes = Mailboxes(3)
+    for at_s in (1.0, 2.0, 3.0):
+        boxes.put(0, candidate(at_s))
+    boxes.put(2, candidate(2.5))
+    first = boxes.take(0.0)
+    boxes.put(0, candidate(4.0))
+    second, third = boxes.take(0.0), boxes.take(0.0)
+    taken = [(camera, frame.at_s) for camera, frame in (t for t in (first, second, third) if t)]
+    assert taken == [(0, 3.0), (2, 2.5), (0, 4.0)]
+    assert boxes.replaced == [2, 0, 0]
+    assert boxes.take(0.0) is None

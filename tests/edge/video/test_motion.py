@@ -1,0 +1,101 @@
+"""What counts as movement, and when the detector is asked."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.video.attention import Attention
+from edge.video.motion import Motion, MotionGate
+
+Luma = npt.NDArray[np.uint8]
+
+
+def scene(seed: int = 0, brightness: float = 0.0) -> Luma:
+    """A textured still picture with a little sensor noise that differs by `seed`."""
+    texture = np.random.default_rng(99).integers(60, 160, (72, 96)).repeat(8, 0).repeat(8, 1)
+    noise = np.random.default_rng(seed).normal(0, 2, texture.shape)
+    return np.clip(texture + noise + brightness, 0, 255).astype(np.uint8)
+
+
+def walker(picture: Luma, x: int) -> Luma:
+    picture = picture.copy()
+    picture[300:420, x : x + 40] = 240
+    return picture
+
+
+def watch(gate: MotionGate, pictures: list[Luma], start_s: float, every_s: float = 0.2) -> list[Motion]:
+    return [gate.see(picture, start_s + i * every_s) for i, picture in enumerate(pictures)]
+
+
+def test_a_still_scene_with_noise_is_still() -> None:
+    assert not any(motion.moves for motion in watch(MotionGate(), [scene(i) for i in range(50)], 0.0))
+
+
+@pytest.mark.parametrize("every_s", [0.1, 0.2, 0.5])
+def test_a_walker_moves_at_any_frame_rate(every_s: float) -> None:
+    gate = MotionGate()
+    watch(gate, [scene(i) for i in range(20)], 0.0, every_s)
+    steps = [walker(scene(i), 100 + 30 * i) for i in range(10)]
+    assert all(motion.moves for motion in watch(gate, steps, 20 * every_s, every_s))
+
+
+def test_movement_is_over_soon_after_the_walker_has_gone() -> None:
+    gate = MotionGate()
+    watch(gate, [scene(i) for i in range(10)], 0.0)
+    watch(gate, [walker(scene(i), 100 + 30 * i) for i in range(10)], 2.0)
+    after = watch(gate, [scene(i) for i in range(50)], 4.0)
+    assert not any(motion.moves for motion in after[25:])
+
+
+def test_a_light_that_is_switched_recalibrates_instead_of_moving() -> None:
+    gate = MotionGate()
+    watch(gate, [scene(i) for i in range(20)], 0.0)
+    seen = watch(gate, [scene(i, brightness=80) for i in range(20)], 4.0)
+    assert seen[0].recalibrated
+    assert not any(motion.moves for motion in seen)
+    assert gate.see(walker(scene(1, brightness=80), 200), 9.0).moves
+
+
+def test_sensitivity_decides_about_small_and_faint_changes() -> None:
+    faint = scene(1).astype(np.int16)
+    faint[300:330, 300:330] += 24
+    for sensitivity, expected in ((0.0, False), (1.0, True)):
+        gate = MotionGate(sensitivity)
+        watch(gate, [scene(i) for i in range(10)], 0.0)
+        assert gate.see(faint.astype(np.uint8), 2.0).moves is expected
+
+
+def test_a_change_of_size_starts_anew() -> None:
+    gate = MotionGate()
+    gate.see(scene(), 0.0)
+    assert not gate.see(scene()[:, :400], 0.2).moves
+
+
+STILL, MOVES, LIGHT = Motion(False, 0.0, False), Motion(True, 0.1, False), Motion(False, 0.9, True)
+
+
+def asked(motions: list[tuple[float, Motion, int, bool]]) -> list[float]:
+    attention = Attention()
+    return [t for t, motion, followed, restless in motions if attention.wants(motion, t, followed, restless)]
+
+
+def test_the_detector_looks_once_at_the_start_and_then_sleeps() -> None:
+    assert max(asked([(t / 5, STILL, 0, False) for t in range(100)])) == 1.0
+
+
+def test_it_looks_while_something_moves_and_a_second_longer() -> None:
+    times = asked([(t / 5, MOVES if 10 <= t / 5 <= 12 else STILL, 0, False) for t in range(100)])
+    assert [t for t in times if t > 5] == [t / 5 for t in range(50, 66)]
+
+
+def test_it_looks_after_a_light_change() -> None:
+    assert asked([(0.0, STILL, 0, False), (8.0, LIGHT, 0, False), (10.0, STILL, 0, False)]) == [0.0, 8.0]
+
+
+def test_who_stands_still_is_looked_at_every_two_seconds() -> None:
+    times = [t for t in asked([(t / 5, STILL, 1, False) for t in range(100)]) if t > 1]
+    assert times == [3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0, 17.0, 19.0]
+
+
+def test_a_restless_track_is_looked_for_in_every_frame() -> None:
+    assert len(asked([(10 + t / 5, STILL, 1, True) for t in range(20)])) == 20

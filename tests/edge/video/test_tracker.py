@@ -1,0 +1,160 @@
+"""The tracker against `trackers`' ByteTrack on walks with known identities, and its own promises."""
+
+import time
+
+import numpy as np
+import pytest
+import supervision
+from trackers import ByteTrackTracker
+
+from edge.video.tracker import Seen, Tracker, TrackerConfig
+from tests.edge.video.walks import HEIGHT, WIDTH, Labelled, WalkFrame, idf1, walks
+
+SIZE = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
+
+
+def ours(frames: list[WalkFrame]) -> tuple[list[Labelled], float]:
+    """What our tracker finds, and the processor time it took."""
+    tracker, found, cost = Tracker(WIDTH / HEIGHT), [], 0.0
+    for frame in frames:
+        kinds, sound = np.zeros(len(frame.scores), np.intp), frame.scores >= 0.4
+        began = time.thread_time()
+        seen = tracker.update(frame.boxes / SIZE, frame.scores, kinds, sound, frame.at_s)
+        cost += time.thread_time() - began
+        found.append((frame.boxes[list(seen.rows)].reshape(-1, 4), np.array(seen.ids, np.intp)))
+    return found, cost
+
+
+def yardstick(frames: list[WalkFrame], rate: float) -> list[Labelled]:
+    """What `trackers`' ByteTrack finds, told the true frame rate, losing tracks after as many seconds as ours."""
+    config = TrackerConfig()
+    tracker = ByteTrackTracker(
+        frame_rate=rate,
+        lost_track_buffer=round(30 * config.lost_after_s),
+        minimum_consecutive_frames=config.confirm_hits,
+        track_activation_threshold=0.4,
+        high_conf_det_threshold=0.4,
+    )
+    found = []
+    for frame in frames:
+        given = supervision.Detections(
+            xyxy=frame.boxes.astype(np.float32),
+            confidence=frame.scores.astype(np.float32),
+            class_id=np.zeros(len(frame.scores), int),
+        )
+        seen = tracker.update(given)
+        known = seen.tracker_id >= 0 if seen.tracker_id is not None else np.zeros(0, bool)
+        ids = seen.tracker_id[known] if seen.tracker_id is not None else np.zeros(0, int)
+        found.append((seen.xyxy[known].astype(float), ids.astype(np.intp)))
+    return found
+
+
+@pytest.mark.parametrize("walkers", [2.6, 6.7, 16.7])
+def test_identities_are_kept_as_well_as_by_bytetrack(walkers: float) -> None:
+    mine, theirs = [], []
+    for seed in range(3):
+        frames = walks(seed, walkers)
+        truth = [(frame.truth, frame.identities) for frame in frames]
+        mine.append(idf1(truth, ours(frames)[0]))
+        theirs.append(idf1(truth, yardstick(frames, 5.0)))
+    assert np.mean(mine) >= np.mean(theirs) - 0.02, (mine, theirs)
+    assert np.mean(mine) > 0.75
+
+
+def test_the_reference_score_is_right_on_a_case_worked_by_hand() -> None:
+    box, other = np.array([[0.0, 0.0, 10.0, 10.0]]), np.array([[50.0, 0.0, 60.0, 10.0]])
+    one = np.array([1])
+    truth: list[Labelled] = [(box, one)] * 4
+    assert idf1(truth, truth) == 1.0
+    assert idf1(truth, [(box, one), (box, one), (box, np.array([2])), (other, np.array([3]))]) == 0.5
+
+
+def feed(
+    tracker: Tracker, at_s: float, *boxes: tuple[float, float, float, float], score: float = 0.8, kind: int = 0
+) -> Seen:
+    count = len(boxes)
+    return tracker.update(
+        np.array(boxes).reshape(-1, 4),
+        np.full(count, score),
+        np.full(count, kind, np.intp),
+        np.full(count, score >= 0.4),
+        at_s,
+    )
+
+
+def at(x: float) -> tuple[float, float, float, float]:
+    return x, 0.4, x + 0.08, 0.7
+
+
+def test_a_track_is_confirmed_at_its_third_detection() -> None:
+    tracker = Tracker(4 / 3)
+    assert [feed(tracker, i * 0.2, at(0.1 + 0.01 * i)).ids for i in range(4)] == [(), (), (1,), (1,)]
+
+
+@pytest.mark.parametrize("every_s", [0.1, 0.2, 0.4])
+def test_a_walker_stays_one_track_at_any_frame_rate(every_s: float) -> None:
+    tracker = Tracker(4 / 3)
+    ids = {i for n in range(int(4 / every_s)) for i in feed(tracker, n * every_s, at(0.1 + 0.15 * n * every_s)).ids}
+    assert len(ids) == 1
+
+
+def test_a_walker_hidden_for_two_seconds_is_the_same_track_after() -> None:
+    tracker = Tracker(4 / 3)
+    times = np.arange(0, 6, 0.2)
+    seen = [feed(tracker, t, *([] if 2 < t < 4 else [at(0.1 + 0.12 * t)])) for t in times]
+    assert {i for s in seen for i in s.ids} == {1}
+    assert seen[-1].ids == (1,)
+
+
+def test_a_lost_track_ends_after_seconds_not_frames() -> None:
+    for every_s in (0.1, 0.5):
+        tracker = Tracker(4 / 3)
+        for i in range(5):
+            feed(tracker, i * 0.2, at(0.1 + 0.03 * i))
+        ended_s = next(t for t in np.arange(0.8, 20, every_s) if feed(tracker, t).ended == (1,))
+        assert 0.8 + 2.5 <= ended_s <= 0.8 + 2.5 + 2 * every_s
+
+
+def test_it_is_looked_for_several_times_before_it_is_given_up() -> None:
+    tracker = Tracker(4 / 3)
+    for i in range(5):
+        feed(tracker, i * 0.2, at(0.1 + 0.03 * i))
+    assert [feed(tracker, t).ended for t in (4.0, 6.0, 8.0)] == [(), (), ()]
+    assert feed(tracker, 10.0).ended == (1,)
+
+
+def test_what_stood_long_is_given_up_late() -> None:
+    tracker = Tracker(4 / 3)
+    for t in np.arange(0, 14, 1.0):
+        feed(tracker, t, at(0.3))
+    assert all(feed(tracker, t).ended == () for t in np.arange(14, 32, 1.0))
+    assert feed(tracker, 32.0, at(0.3)).ids == (1,)
+
+
+def test_a_weak_detection_keeps_a_track_and_begins_none() -> None:
+    tracker = Tracker(4 / 3)
+    for i in range(3):
+        feed(tracker, i * 0.2, at(0.3))
+    assert feed(tracker, 0.6, at(0.3), score=0.3).ids == (1,)
+    assert feed(tracker, 0.8, at(0.3), score=0.2).ids == ()
+    other = Tracker(4 / 3)
+    assert all(feed(other, i * 0.2, at(0.3), score=0.3).ids == () for i in range(10))
+    assert not other.restless
+
+
+def test_different_kinds_never_match() -> None:
+    tracker = Tracker(4 / 3)
+    for i in range(3):
+        feed(tracker, i * 0.2, at(0.3))
+    assert feed(tracker, 0.6, at(0.3), kind=2).ids == ()
+    assert tracker.restless
+
+
+def test_ending_all_names_the_confirmed_and_numbers_go_on() -> None:
+    tracker = Tracker(4 / 3)
+    for i in range(3):
+        feed(tracker, i * 0.2, at(0.3), at(0.6))
+    feed(tracker, 0.6, at(0.3), at(0.6), at(0.9))
+    assert sorted(tracker.end()) == [1, 2]
+    assert (tracker.live, tracker.restless) == (0, False)
+    assert [feed(tracker, 9 + i * 0.2, at(0.3)).ids for i in range(3)] == [(), (), (4,)]
