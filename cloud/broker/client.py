@@ -28,36 +28,42 @@ class HubClient:
     """Publishes for the hub. Reconnects by itself, with waits from 0.2 to 10 seconds.
 
     Args:
-        session: this start's number, higher than that of every start before.
+        session: this start's number, higher than that of every start before; None for a helper without presence.
         seal: (topic, body) -> the body under the hub's signature.
         connected: called after each connect, in the client's thread; must not block.
+        stored: called when an ingest worker says that it stored events; as above.
     """
 
     def __init__(
         self,
         access: HubAccess,
-        session: int,
+        session: int | None,
         seal: Callable[[str, bytes], bytes],
         connected: Callable[[], None],
+        stored: Callable[[], None],
+        name: str = "hub-main",
     ) -> None:
         self._access = access
         self._session = session
         self._seal = seal
         self._on_connected = connected
+        self._on_stored = stored
         self._ready = threading.Event()
         self._announced = False
         self.counts: Counter[str] = Counter()
         """connects, refusals, sent, unsent."""
-        name = f"hub-main-{access.client_suffix}" if access.client_suffix else "hub-main"
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
+        whole = f"{name}-{access.client_suffix}" if access.client_suffix else name
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=whole, clean_session=True)
         client.username_pw_set(access.username, access.password)
         if access.ca_file:
             client.tls_set(ca_certs=str(access.ca_file))
         client.reconnect_delay_set(0.2, 10.0)  # type: ignore[arg-type]  # paho takes fractions of a second
         client.max_queued_messages_set(_MAX_QUEUED)
-        client.will_set(topics.HUB_STATE, self._state(Presence.OFFLINE), _QOS, retain=True)
+        if session is not None:
+            client.will_set(topics.HUB_STATE, self._state(session, Presence.OFFLINE), _QOS, retain=True)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
+        client.on_message = self._heard
         self._client = client
 
     @property
@@ -100,24 +106,28 @@ class HubClient:
         return done
 
     def _publish_state(self, presence: Presence) -> mqtt.MQTTMessageInfo:
-        return self._client.publish(topics.HUB_STATE, self._state(presence), _QOS, retain=True)
+        return self._client.publish(topics.HUB_STATE, self._state(self._session or 1, presence), _QOS, retain=True)
 
-    def _state(self, presence: Presence) -> bytes:
-        body = HubState(state=presence, session=self._session).model_dump_json().encode()
+    def _state(self, session: int, presence: Presence) -> bytes:
+        body = HubState(state=presence, session=session).model_dump_json().encode()
         return self._seal(topics.HUB_STATE, body)
 
     def _connected(
-        self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
             self.counts["refusals"] += 1
             log.error("the broker refuses the hub: %s", reason)
             return
         self.counts["connects"] += 1
+        client.subscribe(topics.HUB_STORED, qos=0)
         self._ready.set()
         if self._announced:
             self._publish_state(Presence.ONLINE)
         self._on_connected()
+
+    def _heard(self, _client: mqtt.Client, _data: object, _message: mqtt.MQTTMessage) -> None:
+        self._on_stored()
 
     def _disconnected(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object

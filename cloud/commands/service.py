@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud.commands.states import CommandState, before
+from cloud.commands.states import FINAL, CommandState, before
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Gateway
 from protocols import topics
@@ -28,6 +28,7 @@ ANSWER_GRACE = timedelta(seconds=2)
 TICK_S = 0.5
 _NONCE_BYTES = 16
 _STOP_S = 5.0
+_SETTLED = FINAL | {CommandState.NO_ANSWER}
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class CommandService:
         self._make_id = make_id
         self._random_bytes = random_bytes
         self._tell = tell
-        self._id_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[UUID, CommandOutcome] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="commands", daemon=True)
         self.counts: Counter[str] = Counter()
@@ -97,7 +99,7 @@ class CommandService:
             ValueError: if `door` is no device's name.
         """
         release = DoorRelease(door=door)
-        with self._id_lock:
+        with self._lock:
             corr = self._make_id()
         hindrance = self._hindrance(gateway_id)
         if hindrance:
@@ -141,6 +143,19 @@ class CommandService:
             rows = connection.execute(overdue).all()
         for corr, gateway in rows:
             self._move(corr, gateway, CommandState.NO_ANSWER, "the gateway did not answer in time")
+
+    def see_others(self) -> None:
+        """Tell what other processes of the hub made of the commands that this one sent."""
+        with self._lock:
+            before = dict(self._open)
+        if not before:
+            return
+        with self._database.read() as connection:
+            rows = connection.execute(_OUTCOME.where(CommandRecord.corr.in_(before))).all()
+        for row in rows:
+            if row.state != before[row.corr].state:
+                now = CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason)
+                self._told(now, before[row.corr])
 
     def _hindrance(self, gateway: str) -> str:
         query = select(Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence).where(Gateway.id == gateway)
@@ -191,14 +206,23 @@ class CommandService:
         self._told(CommandOutcome(corr, gateway, door, state, reason))
         return True
 
-    def _told(self, outcome: CommandOutcome) -> None:
-        self.counts[outcome.state] += 1
+    def _told(self, outcome: CommandOutcome, seen: CommandOutcome | None = None) -> None:
+        """Tell of a new state; if it was `seen` in the database, only when nobody in this process told it meanwhile."""
+        with self._lock:
+            if seen is not None and self._open.get(outcome.corr) != seen:
+                return
+            if outcome.state in _SETTLED:
+                self._open.pop(outcome.corr, None)
+            else:
+                self._open[outcome.corr] = outcome
+            self.counts[outcome.state] += 1
         self._tell(outcome)
 
     def _watch(self) -> None:
         while not self._stopping.wait(TICK_S):
             try:
                 self.expire()
+                self.see_others()
             except SQLAlchemyError as error:
                 self.counts["failures"] += 1
                 log.error("unanswered commands could not be looked for, trying again: %s", error)

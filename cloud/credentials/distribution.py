@@ -41,16 +41,14 @@ class Distribution:
         self._vault = vault
         self._seal = seal
         self._publish = publish
-        self._lock = threading.Lock()
         self._whole: deque[str] = deque()
         self._all_due = True
         self._heads_due = True
-        self._asks: dict[str, int] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="credential distribution", daemon=True)
         self.counts: Counter[str] = Counter()
-        """compiled (whole sets), deltas, snapshots (served), answers, failures."""
+        """compiled (whole sets), deltas, snapshots (served), failures."""
 
     def start(self) -> None:
         self._thread.start()
@@ -60,12 +58,6 @@ class Distribution:
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
-
-    def ask(self, gateway: str, have: int) -> None:
-        """A gateway asks for what follows version `have`. Only its newest question is kept."""
-        with self._lock:
-            self._asks[gateway] = have
-        self._wake.set()
 
     def connected(self) -> None:
         """The hub has (again) a connection to the broker, which may have lost what it retained."""
@@ -100,7 +92,6 @@ class Distribution:
                 self._compile_whole(self._whole[0])
                 self._whole.popleft()
             self._send_heads()
-            self._answer()
         except BaseException:
             self._all_due = True
             raise
@@ -172,21 +163,6 @@ class Distribution:
         for gateway, newest in heads.items():
             if newest is not None:
                 self._send(topics.credential_head(gateway), newest.model_dump_json(), retained=True)
-
-    def _answer(self) -> None:
-        with self._lock:
-            asks, self._asks = self._asks, {}
-        for gateway, have in asks.items():
-            with self._database.read() as connection:
-                newest = sets.head(connection, gateway)
-                steps = sets.chain(connection, gateway, have, newest) if newest else []
-            if newest is None:
-                continue
-            if sum(map(len, steps)) < sets.APPROXIMATE_ROW_BYTES * newest.rows:
-                for step in steps:
-                    self._send(topics.credential_delta(gateway), step, retained=False)
-            self._send(topics.credential_head(gateway), newest.model_dump_json(), retained=True)
-            self.counts["answers"] += 1
 
     def _send(self, topic: str, text: str, retained: bool) -> None:
         self._publish(topic, self._seal(topic, text.encode()), retained)

@@ -23,6 +23,8 @@ _DELTA_ROWS = 400
 _MAX_DELTA_BYTES = 200_000
 APPROXIMATE_ROW_BYTES = 250
 """What a row adds to a snapshot: a chain of deltas larger than the snapshot is not sent."""
+APPROXIMATE_HEAD_BYTES = 4096
+"""What a snapshot holds beside its rows."""
 _WRITE_ROWS = 1000
 _Item = TypeVar("_Item")
 

@@ -33,12 +33,12 @@ class GatewayKeys:
         self._keys: dict[str, tuple[bytes, MacKey]] = {}
         self._read_at = float("-inf")
 
-    def key(self, gateway: str) -> MacKey | None:
+    def key(self, gateway_id: str) -> MacKey | None:
         """The gateway's key; None if it is unknown, not enrolled or revoked."""
         with self._lock:
             if self._monotonic_s() - self._read_at > MAX_AGE_S:
                 self._read()
-            known = self._keys.get(gateway)
+            known = self._keys.get(gateway_id)
         return known[1] if known else None
 
     def forget(self) -> None:

@@ -1,0 +1,354 @@
+"""The hub, put together: database, broker, ingest, distribution, commands and the web application.
+
+The order at the start matters: the broker first admits the hub alone; once ingest has subscribed, gateways are let in
+and told that the hub is there. So nothing that a gateway publishes finds no subscriber.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, time
+from uuid import UUID
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from cloud.accounts import open_accounts
+from cloud.app import AppParts, create_app, server_config
+from cloud.audit import AuditLog
+from cloud.broker import Broker, HubClient
+from cloud.broker.files import private_folder, write_private
+from cloud.commands import CommandOutcome, CommandService
+from cloud.config import HttpSection, HubConfig
+from cloud.credentials.answers import CredentialAnswers
+from cloud.credentials.distribution import Distribution
+from cloud.database.engine import Database, open_database
+from cloud.gateways import EnrolmentService, GatewayIdentity, GatewayKeys, Roster
+from cloud.gateways.rate import AttemptLimit
+from cloud.gateways.routes import gateway_router
+from cloud.hub_broker import make_broker
+from cloud.hub_metrics import HubMetrics
+from cloud.ingest.counters import IngestCounters
+from cloud.ingest.handlers import IngestHandlers
+from cloud.ingest.reading import MessageReader
+from cloud.ingest.worker import IngestWorker, WorkerIdentity
+from cloud.ingest.writer import EventWriter
+from cloud.live.feed import LiveFeed
+from cloud.signing import HubSigner, load_signer
+from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
+from protocols.ids import UuidV7Maker
+
+_SUBSCRIBED_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class HubError(Exception):
+    """The hub cannot start; the text says why and what helps."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def new_id_maker() -> Callable[[], UUID]:
+    """Strictly rising ids, safe from any thread."""
+    maker, lock = UuidV7Maker(time, os.urandom), threading.Lock()
+
+    def make() -> UUID:
+        with lock:
+            return maker()
+
+    return make
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What every sub-command of the hub stands on."""
+
+    config: HubConfig
+    database: Database
+    vault: Vault
+    signer: HubSigner
+
+
+def open_foundation(config: HubConfig) -> Foundation:
+    """Open the state folder, its secrets and the database, migrated to this version.
+
+    Raises:
+        VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: as they say.
+    """
+    state_dir = private_folder(config.state_dir)
+    vault = Vault(read_or_make_secret_file(state_dir / "vault.key", KEY_BYTES))
+    signer = load_signer(state_dir / "signing.key")
+    database = open_database(config.database_url)
+    database.migrate()
+    return Foundation(config, database, vault, signer)
+
+
+class Hub:
+    """A hub that can be started and stopped in one process; `run` does both around the web server."""
+
+    def __init__(self, foundation: Foundation) -> None:
+        config, database, vault = foundation.config, foundation.database, foundation.vault
+        self._foundation = foundation
+        self.registry = CollectorRegistry()
+        self.broker = make_broker(config)
+        self.keys = GatewayKeys(database, vault)
+        self.roster = Roster(database, vault, self.broker)
+        seal = foundation.signer.seal
+        self.client = HubClient(
+            self.broker.hub_access, _next_session(config.state_dir / "session"), seal, self._reconnected, self._stored
+        )
+        self.distribution = Distribution(database, vault, seal, self.client.publish)
+        self.live = LiveFeed(database, utc_now, self.registry)
+        self.commands = CommandService(
+            database, seal, self.client.send, utc_now, new_id_maker(), os.urandom, self.live.command_changed
+        )
+        self.enrolment = EnrolmentService(
+            database,
+            vault,
+            foundation.signer.public_key,
+            lambda: self.broker.gateway_access,
+            self.roster.admitted,
+            AttemptLimit(monotonic),
+            utc_now,
+        )
+        answers = CredentialAnswers(database, seal, self.client.publish)
+        self.workers = make_workers(
+            foundation,
+            self.broker,
+            self.keys,
+            IngestHandlers(self.commands.answered, answers.on_ask, lambda _gateway, _state: self.live.wake()),
+            IngestCounters(self.registry),
+            range(1, config.ingest.workers + 1),
+        )
+        HubMetrics(
+            self.registry,
+            self.broker,
+            self.client,
+            {
+                "hub_messages": ("What the hub's own connection did", self.client.counts),
+                "credential_distribution": ("Credential sets compiled and sent", self.distribution.counts),
+                "credential_answers": ("Questions of gateways answered", answers.counts),
+                "commands": ("States that commands reached", self.commands.counts),
+                "enrolments": ("Attempts at enrolment", self.enrolment.counts),
+            },
+        )
+
+    def start(self) -> None:
+        """Start every part but the web server.
+
+        Raises:
+            BrokerError: if the broker does not start.
+            HubError: if the broker does not let the hub subscribe.
+        """
+        self.broker.start()
+        for worker in self.workers:
+            worker.start()
+        self.client.start()
+        for worker in self.workers:
+            if not worker.wait_until_subscribed(_SUBSCRIBED_S):
+                raise HubError(f"the broker did not grant the hub's subscription within {_SUBSCRIBED_S:.0f} s")
+        self.roster.start()
+        self.client.announce()
+        self.distribution.start()
+        self.commands.start()
+
+    def stop(self) -> None:
+        """Stop in the order that loses nothing: first say offline, at last end the broker."""
+        self.client.stop()
+        self.roster.stop()
+        self.distribution.stop()
+        self.commands.stop()
+        for worker in self.workers:
+            worker.stop()
+        self.broker.stop()
+        self._foundation.database.close()
+
+    def health(self) -> dict[str, bool]:
+        """Which parts work, for `/healthz`."""
+        return {
+            "broker": self.broker.status().state == "running" and self.client.is_connected,
+            "ingest": all(worker.alive and worker.subscribed for worker in self.workers),
+        }
+
+    def app_parts(self) -> AppParts:
+        """What the web application is made of."""
+        foundation = self._foundation
+        identity = GatewayIdentity(self.keys, utc_now)
+        audit = AuditLog(foundation.database, utc_now)
+        return AppParts(
+            database=foundation.database,
+            now=utc_now,
+            accounts=open_accounts(foundation.database, audit, utc_now),
+            audit=audit,
+            keys=self.keys,
+            commands=self.commands,
+            live=self.live,
+            pictures_folder=foundation.config.state_dir / "pictures",
+            registry=self.registry,
+            settings=foundation.config.web,
+            gateway_routers=[gateway_router(self.enrolment, identity, self.distribution.snapshot)],
+            health=self.health,
+        )
+
+    def _reconnected(self) -> None:
+        self.broker.reconnected()
+        self.distribution.connected()
+
+    def _stored(self) -> None:
+        self.live.wake()
+
+
+def make_workers(
+    foundation: Foundation,
+    broker: Broker,
+    keys: GatewayKeys,
+    handlers: IngestHandlers,
+    counters: IngestCounters,
+    numbers: Iterable[int],
+) -> list[IngestWorker]:
+    """Ingest workers with these numbers, not started; each has its own connections to broker and database."""
+    shared = foundation.config.ingest.is_shared
+    return [
+        IngestWorker(
+            broker.hub_access,
+            MessageReader(keys),
+            EventWriter(foundation.database),
+            foundation.signer,
+            counters,
+            handlers,
+            WorkerIdentity(number, shared),
+            utc_now,
+        )
+        for number in numbers
+    ]
+
+
+def run(config: HubConfig, tell: Callable[[str], None]) -> None:
+    """Run a hub until SIGTERM or SIGINT.
+
+    Args:
+        tell: hears the console's address once it can be opened.
+
+    Raises:
+        HubError, BrokerError, VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: at the start.
+    """
+    hub = Hub(open_foundation(config))
+    listener = _listen(config.http)
+    try:
+        hub.start()
+        server = _Server(server_config(create_app(hub.app_parts()), config.http.host, listener.getsockname()[1]))
+        server.on_ready = lambda: _ready(tell, config, listener)
+        server.run(sockets=[listener])
+    finally:
+        _notify("STOPPING=1")
+        listener.close()
+        hub.stop()
+
+
+def run_worker(config: HubConfig, number: int) -> None:
+    """Run one more ingest worker, beside a hub that runs, until SIGTERM or SIGINT.
+
+    Raises:
+        HubError: if the configuration does not share the messages out, or another worker has this number.
+        BrokerError, VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: at the start.
+    """
+    if not config.ingest.shared:
+        raise HubError("[ingest] shared is false: set it to true for the hub and all its workers")
+    if number <= config.ingest.workers:
+        raise HubError(f"workers 1 to {config.ingest.workers} run in the hub itself: use a higher number")
+    foundation = open_foundation(config)
+    broker = make_broker(config)
+    client = HubClient(
+        broker.hub_access, None, foundation.signer.seal, _nothing, _nothing, name=f"hub-answers-{number}"
+    )
+    commands = CommandService(
+        foundation.database, foundation.signer.seal, client.send, utc_now, new_id_maker(), os.urandom, _nothing_told
+    )
+    answers = CredentialAnswers(foundation.database, foundation.signer.seal, client.publish)
+    handlers = IngestHandlers(commands.answered, answers.on_ask)
+    keys = GatewayKeys(foundation.database, foundation.vault)
+    [worker] = make_workers(foundation, broker, keys, handlers, IngestCounters(CollectorRegistry()), [number])
+    stopping = threading.Event()
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, lambda _number, _frame: stopping.set())
+    client.start()
+    worker.start()
+    stopping.wait()
+    worker.stop()
+    client.stop()
+    foundation.database.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it serves, and leaves the way it was told to stop out of the exit status."""
+
+    on_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def _listen(section: HttpSection) -> socket.socket:
+    family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((section.host, section.port))
+    except OSError as error:
+        listener.close()
+        raise HubError(
+            f"[http] {section.host}:{section.port} cannot be used: {error.strerror}; is a hub running already?"
+        ) from error
+    return listener
+
+
+def _ready(tell: Callable[[str], None], config: HubConfig, listener: socket.socket) -> None:
+    host = f"[{config.http.host}]" if ":" in config.http.host else config.http.host
+    tell(f"http://{host}:{listener.getsockname()[1]}")
+    _notify("READY=1")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing without it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def _next_session(path: Path) -> int:
+    """This start's number: one more than the last one's, which the file holds."""
+    number = int(path.read_text()) + 1 if path.exists() else 1
+    write_private(path, f"{number}\n")
+    return number
+
+
+def _nothing() -> None:
+    """Nobody to tell in this process."""
+
+
+def _nothing_told(_outcome: CommandOutcome) -> None:
+    """The hub's own process sees the outcome in the database."""
