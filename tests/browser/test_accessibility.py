@@ -1,0 +1,70 @@
+"""Readable by everybody: axe finds nothing serious, text and targets are large enough, in both themes."""
+
+from typing import get_args
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from protocols.events import AccessDenied, AccessMethod, CameraOnline, DenialReason, DoorForced, DoorHeld
+from tests.support.browser import Theme, log_in, new_context
+from tests.support.console import GUARD, PASSWORD, RunningConsole, utc_now
+from tests.support.events import granted, opened
+
+SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')]
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+  .map((e) => parseFloat(getComputedStyle(e).fontSize)))"""
+SMALL_TARGETS = """() => [...document.querySelectorAll('button, a, input:not([type=hidden])')]
+  .filter((e) => e.checkVisibility()).map((e) => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
+  .filter(([, box]) => box.width < 40 || box.height < 40).map(([text]) => text)"""
+
+
+def grave(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{item['id']}: {item['nodes'][0]['html']}" for item in found if item["impact"] in ("serious", "critical")]
+
+
+def fill(console: RunningConsole) -> None:
+    gateway = console.seed.gateway
+    denied = AccessDenied(
+        reader="r-east-in", method=AccessMethod.CARD, reason=DenialReason.EXPIRED, policy_version=1, decision_us=1
+    )
+    console.store(
+        gateway.event(granted(console.seed.credential), at=utc_now()),
+        gateway.event(denied, at=utc_now()),
+        gateway.event(DoorForced(), at=utc_now()),
+        gateway.event(DoorHeld(open_s=40), "d-lobby", at=utc_now()),
+        gateway.event(opened(), "d-garage", at=utc_now()),
+        gateway.event(CameraOnline(width=640, height=360, codec="h264"), "c-east", at=utc_now()),
+    )
+
+
+@pytest.mark.parametrize("theme", get_args(Theme))
+def test_nothing_grave_on_either_page(browser: Browser, console: RunningConsole, theme: Theme) -> None:
+    fill(console)
+    context = new_context(browser, theme)
+    page = context.new_page()
+    page.goto(f"{console.url}/login")
+    assert grave(page) == []
+    log_in(page, console.url, GUARD, PASSWORD)
+    expect(page.locator("#rows tr")).to_have_count(6)
+    page.locator('[data-door="gw-quiet/d-east"] .release').click()
+    assert grave(page) == []
+    assert page.evaluate(SMALLEST_TEXT) >= 16
+    assert page.evaluate(SMALL_TARGETS) == []
+    console.stop()
+    expect(page.locator("#lost")).to_be_visible()
+    assert grave(page) == []
+    context.close()
+    console.start()
+
+
+@pytest.mark.parametrize("width", [420, 1024, 1920])
+def test_nothing_is_cut_off_sideways(browser: Browser, console: RunningConsole, width: int) -> None:
+    fill(console)
+    context = new_context(browser, "light", width=width)
+    page = context.new_page()
+    log_in(page, console.url, GUARD, PASSWORD)
+    expect(page.locator("#rows tr")).to_have_count(6)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
