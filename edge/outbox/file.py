@@ -118,11 +118,13 @@ class OutboxFile:
         """Let the file grow no further: new rows only take the room of deleted ones."""
         self._connection.execute("PRAGMA max_page_count = 1")
 
-    def append(self, rows: Sequence[NewRow], receipts: Iterable[Receipt] = ()) -> bool:
+    def append(
+        self, rows: Sequence[NewRow], receipts: Iterable[Receipt] = (), delete_limit: int = DELETE_CHUNK_ROWS
+    ) -> bool:
         """In one transaction insert `rows` and delete what `receipts` cover; whether a receipt covers still more."""
         with self._transaction():
             self._insert(rows)
-            gone, more = self._delete_covered(receipts)
+            gone, more = self._delete_covered(receipts, delete_limit)
         self._count(rows, gone)
         return more
 
@@ -154,9 +156,12 @@ class OutboxFile:
         self._count(rows, deleted)
 
     def checkpoint(self) -> None:
-        """Bring the log's pages into the file and cut the log to nothing, as far as readers and the disk allow."""
+        """Bring the log's pages into the file, so that the next write begins the log anew, in the room that it has.
+
+        The log is not cut: on a full disk its room would be gone for good.
+        """
         with suppress(sqlite3.OperationalError):  # a reader is at work, or no room: the next one does it
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def _insert(self, rows: Sequence[NewRow]) -> None:
         self._connection.executemany(
@@ -164,18 +169,17 @@ class OutboxFile:
             [(row.seq, row.id.bytes, row.event_class, row.priority, row.created_ms, row.body) for row in rows],
         )
 
-    def _delete_covered(self, receipts: Iterable[Receipt]) -> tuple[int, bool]:
+    def _delete_covered(self, receipts: Iterable[Receipt], limit: int) -> tuple[int, bool]:
         gone = 0
         for receipt in receipts:
             for first, last in ((0, receipt.upto), *receipt.also):
-                left = DELETE_CHUNK_ROWS - gone
-                if left <= 0:
-                    return gone, True
                 gone += self._connection.execute(
                     "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE seq BETWEEN ? AND ? LIMIT ?)",
-                    (first, last, left),
+                    (first, last, limit - gone),
                 ).rowcount
-        return gone, gone >= DELETE_CHUNK_ROWS
+                if gone >= limit:
+                    return gone, True
+        return gone, False
 
     def _count(self, rows: Sequence[NewRow], gone: int) -> None:
         self.rows += len(rows) - gone

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 GROUP_EVENTS = 100
 LINGER_S = 0.005
 """How long a first event waits for company before the commit."""
+_DELETE_LIMITS = (500, 50, 5)
 _IDLE_S = 0.5
 _RETRY_S = 1.0
 """How long the writer waits after the disk refused."""
@@ -251,7 +252,7 @@ class Outbox:
             self._give_up_ballast()
         self._untold += self._intake.take_dropped()
         try:
-            if self._drop_incoming():
+            if self._delete_receipted() or self._drop_incoming():
                 return
             dropped = room.drop_oldest(self._file, reason, self._untold, self._gap_row)
         except OutboxFull:
@@ -271,6 +272,22 @@ class Outbox:
         self._file.checkpoint()
         self._file.freeze()
         self._next_hold_s = self._clock.monotonic_s() + _HOLD_BALLAST_EVERY_S
+
+    def _delete_receipted(self) -> bool:
+        """Before anything is dropped: delete what the hub has, in parts that fit the room there is; whether any did."""
+        if not self._receipts:
+            return False
+        for limit in _DELETE_LIMITS:
+            try:
+                more = self._file.append((), self._receipts, limit)
+            except OutboxFull:
+                self._file.checkpoint()
+                continue
+            self._receipts = self._receipts if more else []
+            return True
+        if not self._carried:
+            raise OutboxFull("no room even to delete")
+        return False
 
     def _drop_incoming(self) -> bool:
         """Drop those of the waiting group that are worth less than all that is stored; whether there were any."""

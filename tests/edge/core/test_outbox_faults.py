@@ -1,0 +1,119 @@
+"""The outbox against kill -9 and a full disk, in processes and on disks of their own."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.counters import Counters
+from edge.outbox import OutboxLimits
+from edge.outbox.ballast import Ballast
+from protocols.events import Event, PersonLeftZone
+from protocols.receipts import Receipt
+from tests.support.gateways import eventually, forced, make_outbox, opened, seen
+
+KILLS = 12
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.support.gateways import make_outbox, opened
+outbox = make_outbox(Path(sys.argv[1]))
+outbox.start()
+number = 0
+while True:
+    for _ in range(3):
+        outbox.record(opened(number))
+        number += 1
+    seq = outbox.put(opened(number))
+    print(outbox.stream, seq, flush=True)
+"""
+
+
+def test_what_was_accepted_survives_kill_9_at_random_moments(tmp_path: Path) -> None:
+    accepted: set[int] = set()
+    dice = random.Random(20240607)
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline().split()
+        time.sleep(dice.uniform(0.0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        lines = [first, *(line.split() for line in process.stdout.read().splitlines())]
+        process.wait(10)
+        process.stdout.close()
+        accepted |= {int(line[1]) for line in lines if len(line) == 2}
+
+    outbox = make_outbox(tmp_path)
+    rows = outbox.pending(1, outbox.last_seq, 10**6)
+    assert len(accepted) > KILLS
+    assert accepted <= {row.seq for row in rows}
+    assert [row.seq for row in rows] == list(range(1, outbox.last_seq + 1))
+    assert all(Event.model_validate_json(row.body).stream == outbox.stream for row in rows)
+    outbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB of its own, mounted for this test."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all that is left of a disk, as another program may."""
+    other = folder / "somebody-elses-log"
+    with other.open("ab", buffering=0) as file:
+        for size in (1024 * 1024, 4096):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+    return other
+
+
+def test_a_full_disk_costs_the_least_important_events_and_never_stops_the_outbox(small_disk: Path) -> None:
+    counters = Counters()
+    outbox = make_outbox(small_disk, counters, OutboxLimits(ballast_bytes=6 * 1024 * 1024, queue_events=100_000))
+    outbox.start()
+    for _ in range(2000):
+        outbox.record(seen(PersonLeftZone(zone="z", track=1, dwell_s=1.0), "c-east"))
+    doors = [outbox.put(opened(number)) for number in range(50)]
+    eventually(lambda: Ballast(small_disk / "ballast", 6 * 1024 * 1024).is_held, what="ballast held")
+    other = fill(small_disk)
+
+    for _ in range(3000):
+        outbox.record(seen(PersonLeftZone(zone="z", track=1, dwell_s=1.0), "c-east"))
+    doors += [outbox.put(forced(), 30) for _ in range(50)]
+    fill(small_disk)
+    for _ in range(3000):
+        outbox.record(seen(PersonLeftZone(zone="z", track=1, dwell_s=1.0), "c-east"))
+    doors += [outbox.put(forced(), 30) for _ in range(50)]
+
+    assert counters["ballast_released"] == 1
+    events = [Event.model_validate_json(row.body) for row in outbox.pending(1, outbox.last_seq, 10**6)]
+    here = {event.seq for event in events}
+    gaps = [event.data for event in events if event.type == "outbox.gap.v1"]
+    told = {seq for gap in gaps for first, last in gap.ranges for seq in range(first, last + 1)}
+    assert set(doors) <= here
+    assert here | told == set(range(1, outbox.last_seq + 1))
+    assert any(gap.reason == "disk_full" for gap in gaps)
+
+    outbox.acknowledge(Receipt(stream=outbox.stream, upto=outbox.last_seq))
+    eventually(lambda: outbox.status().rows == 0, what="a full disk still lets go of what the hub has")
+    other.unlink()
+    assert outbox.put(forced()) == outbox.last_seq
+    assert outbox.stop()
+    outbox.close()
