@@ -1,4 +1,4 @@
-"""Every test of the hub that asks for `database` runs on SQLite and on PostgreSQL."""
+"""A test that asks for `database` runs on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
