@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 _MEASURED = 0.05  # standard deviation of a detected box, in its heights
 _VELOCITY_AT_FIRST = 1.0  # of an unknown velocity, heights per second: a brisk walker makes about 0.8
-_ACCELERATION = 0.4  # spectral density's square root, heights per second^1.5: people turn and stop
+_ACCELERATION = 0.2  # spectral density's square root, heights per second^1.5: people turn and stop
 _SIZE_CALM = 0.3  # a box's size changes more slowly than its place
 
 
