@@ -10,7 +10,31 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, Uuid
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from cloud.database.types import Moment
@@ -87,13 +111,26 @@ class Residency(Base):
 
 
 class Credential(Base):
-    """A card, held by a person from `since` until `until`; `revoked_at` ends it at once."""
+    """A card, held by a person from `since` until `until`; `revoked_at` ends it at once.
+
+    A card that was revoked may be given to another person: that is another credential, so that past events stay linked
+    to who held it then.
+    """
 
     __tablename__ = "credential"
+    __table_args__ = (
+        Index(
+            "uq_credential_number_index_in_use",
+            "number_index",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
     id: Mapped[UUID] = mapped_column(primary_key=True)
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), index=True)
     number_sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    number_index: Mapped[str] = mapped_column(String(64), unique=True)
+    number_index: Mapped[str] = mapped_column(String(64))
     since: Mapped[datetime | None]
     until: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

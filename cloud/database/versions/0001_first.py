@@ -163,7 +163,14 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_credential_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_credential")),
-        sa.UniqueConstraint("number_index", name=op.f("uq_credential_number_index")),
+    )
+    op.create_index(
+        "uq_credential_number_index_in_use",
+        "credential",
+        ["number_index"],
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
     )
     op.create_index(op.f("ix_credential_person_id"), "credential", ["person_id"], unique=False)
     op.create_table(
