@@ -7,20 +7,32 @@ import numpy.typing as npt
 
 from models.detections import Floats
 
+_SMALLEST_AREA = np.finfo(np.float32).tiny
+"""Stands for the union of two empty boxes, which share nothing: a quotient of zero and no division by zero."""
+
 
 def overlaps(first: Floats, second: Floats) -> Floats:
     """Intersection over union of every pair: [N,4] and [M,4] corner boxes give [N,M]; an empty box overlaps nothing."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared: Floats = np.prod(np.maximum(high - low, 0), axis=2)
+    width = _shared_length(first[:, 0], first[:, 2], second[:, 0], second[:, 2])
+    height = _shared_length(first[:, 1], first[:, 3], second[:, 1], second[:, 3])
+    shared = np.multiply(width, height, out=width)
     union = area(first)[:, None] + area(second)[None, :] - shared
-    ratio: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    ratio: Floats = np.divide(shared, np.maximum(union, _SMALLEST_AREA, out=union), out=height)
     return ratio
+
+
+def _shared_length(low: Floats, high: Floats, other_low: Floats, other_high: Floats) -> Floats:
+    """How far each of N intervals overlaps each of M others: [N,M], nothing where they are apart."""
+    length = np.minimum(high[:, None], other_high[None, :])
+    length -= np.maximum(low[:, None], other_low[None, :])
+    result: Floats = np.maximum(length, 0, out=length)
+    return result
 
 
 def area(boxes: Floats) -> Floats:
     """Areas [N] of corner boxes [N,4]; a box with its corners crossed has none."""
-    result: Floats = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    result: Floats = sides[:, 0] * sides[:, 1]
     return result
 
 
@@ -36,7 +48,7 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> npt.NDArr
     beats = np.triu(overlaps(ordered, ordered) > iou, k=1)
     kept: npt.NDArray[np.bool_] = np.ones(len(order), bool)
     while True:
-        settled = np.logical_not(np.any(beats & kept[:, None], axis=0))
+        settled = np.logical_not(np.any(beats[kept], axis=0))
         if np.array_equal(settled, kept):
             return order[kept]
         kept = settled
