@@ -44,6 +44,21 @@ def make_broker(config: HubConfig) -> Broker:
     )
 
 
+def describe_broker(config: HubConfig) -> str:
+    """What `make_broker` would make, in a line; nothing is made or written.
+
+    Raises:
+        BrokerError: if a program or file is missing.
+    """
+    section = config.broker
+    if section.url is not None:
+        _external(section, section.url)
+        return (
+            f"{section.url}, users {'managed by the hub' if section.managed != 'no' else 'made by its administrator'}"
+        )
+    return f"{find_engine(section.kind).kind}, started by the hub, at {section.host}:{section.port or 'any free port'}"
+
+
 def _external(section: BrokerSection, url: str) -> Broker:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]

@@ -1,0 +1,295 @@
+"""`gatehouse hub`: run the hub; manage its gateways, credentials, accounts and register."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cloud.config import HubConfig
+    from cloud.gateways import GatewayRegister
+    from cloud.hub import Foundation
+
+_EXAMPLES = """Examples:
+
+  gatehouse hub accounts add wang --role administrator
+
+  gatehouse hub --config hub.toml
+
+  gatehouse hub gateways add east-garden
+
+  gatehouse hub import register.xlsx --dry-run
+"""
+
+app = typer.Typer(help="The hub: events, register, gateways and the guards' console.", rich_markup_mode=None)
+gateways = typer.Typer(help="Add, list, enrol anew and revoke gateways.", no_args_is_help=True, rich_markup_mode=None)
+credentials = typer.Typer(help="Revoke credentials.", no_args_is_help=True, rich_markup_mode=None)
+accounts = typer.Typer(help="Make accounts for the console.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(gateways, name="gateways")
+app.add_typer(credentials, name="credentials")
+app.add_typer(accounts, name="accounts")
+
+_CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
+_Config = Annotated[
+    Path | None, typer.Option("--config", "-c", envvar="GATEHOUSE_HUB_CONFIG", help=_CONFIG_HELP, show_envvar=True)
+]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_Hours = Annotated[float, typer.Option("--hours", min=0.01, max=24 * 30, help="How long the code may be used.")]
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    GUARD = "guard"
+    ADMINISTRATOR = "administrator"
+
+
+@app.callback(invoke_without_command=True, epilog=_EXAMPLES)
+def hub(context: typer.Context, config: _Config = None) -> None:
+    """Run the hub until SIGTERM (as `run`), or one of the commands below."""
+    context.obj = config
+    if context.invoked_subcommand is None:
+        run(context, config)
+
+
+@app.command()
+def run(context: typer.Context, config: _Config = None) -> None:
+    """Run the hub until SIGTERM or Ctrl-C; logs go to stderr.
+
+    It starts its own broker unless one is configured, and opens nothing beyond loopback by default. Exit status: 0
+    after a clean stop, 2 for a fault in the configuration, 1 if it cannot start.
+    """
+    with _told_faults():
+        settings = _settings(context, config)
+        _log_to_stderr()
+        from cloud.hub import run as run_hub
+
+        run_hub(settings, lambda address: typer.echo(f"console: {address}"))
+
+
+@app.command()
+def worker(
+    context: typer.Context,
+    number: Annotated[int, typer.Option("--number", min=2, max=1000, help="This worker's number, unlike any other's.")],
+    config: _Config = None,
+) -> None:
+    """Run one more ingest worker beside a running hub, until SIGTERM. Needs [ingest] shared = true and Mosquitto."""
+    with _told_faults():
+        settings = _settings(context, config)
+        _log_to_stderr()
+        from cloud.hub import run_worker
+
+        run_worker(settings, number)
+
+
+@app.command()
+def check(context: typer.Context, config: _Config = None) -> None:
+    """Check the configuration without starting or writing anything: every fault with its key and line."""
+    with _told_faults():
+        settings = _settings(context, config)
+        from cloud.hub_broker import describe_broker
+
+        typer.echo(f"state:    {settings.state_dir}")
+        typer.echo(f"database: {_without_password(settings.database_url)}")
+        typer.echo(f"console:  {settings.http.host}:{settings.http.port}")
+        typer.echo(f"broker:   {describe_broker(settings)}")
+        typer.echo("no fault")
+
+
+@app.command()
+def migrate(context: typer.Context, config: _Config = None) -> None:
+    """Bring the database to this version's tables; `run` does so too."""
+    with _told_faults(), _foundation(context, config):
+        typer.echo("the database has this version's tables")
+
+
+@gateways.command("add")
+def add_gateway(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Small letters, digits and dashes, for example east-garden.")],
+    hours: _Hours = 24.0,
+    config: _Config = None,
+) -> None:
+    """Add a gateway and print its one-time code, which is shown this once.
+
+    On the gateway:  gatehouse edge enroll --hub http://HUB:8080
+    """
+    with _told_faults(), _foundation(context, config) as foundation:
+        code = _register(foundation).add(name, timedelta(hours=hours))
+        _audit(foundation, "gateway.add", gateway=name)
+        typer.echo(code.text)
+        typer.echo(f"the code of {name}; it can be used once, within {hours:g} hours", err=True)
+
+
+@gateways.command("code")
+def code_for_gateway(context: typer.Context, name: str, hours: _Hours = 24.0, config: _Config = None) -> None:
+    """Print a new code, to enrol a gateway anew with other keys. Its older codes end; its keys do when it is used."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        code = _register(foundation).new_code(name, timedelta(hours=hours))
+        _audit(foundation, "gateway.code", gateway=name)
+        typer.echo(code.text)
+        typer.echo(f"the new code of {name}; it can be used once, within {hours:g} hours", err=True)
+
+
+@gateways.command("list")
+def list_gateways(context: typer.Context, config: _Config = None) -> None:
+    """List the gateways: name, state, presence, key, when enrolled, until when a code may be used."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        lines: list[tuple[str, ...]] = [("NAME", "STATE", "PRESENCE", "KEY", "ENROLLED", "CODE UNTIL")]
+        for each in _register(foundation).list():
+            moments = [
+                f"{moment:%Y-%m-%d %H:%M}Z" if moment else "-" for moment in (each.enrolled_at, each.code_expires_at)
+            ]
+            lines.append((each.id, each.state, each.presence, each.key_id, *moments))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@gateways.command("revoke")
+def revoke_gateway(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
+    """End a gateway's keys and cut it off, at once. Its doors go on with the credentials that they have."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        _confirm(f"Cut gateway {name} off?", yes)
+        _register(foundation).revoke(name)
+        _audit(foundation, "gateway.revoke", gateway=name)
+        typer.echo(f"gateway {name} is revoked; a running hub cuts it off within a second")
+
+
+@credentials.command("revoke")
+def revoke_credential(
+    context: typer.Context,
+    card: Annotated[str, typer.Argument(help="w26:FACILITY:NUMBER (w34, w37), or rawBITS:HEX.")],
+    yes: _Yes = False,
+    config: _Config = None,
+) -> None:
+    """End a card at every door, at once: within 5 seconds where the gateway is connected."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        from cloud.credentials.revocation import Revocation
+        from cloud.hub import utc_now
+
+        revocation = Revocation(foundation.database, foundation.vault, utc_now)
+        found = revocation.find(card)
+        if found.revoked_at is None:
+            _confirm(f"Revoke the card of {found.holder[:1]}*?", yes)
+        revocation.revoke(found.id)
+        _audit(foundation, "credential.revoke", credential=str(found.id))
+        typer.echo("the card is revoked")
+
+
+@accounts.command("add")
+def add_account(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Small letters, digits, dot, dash and underscore.")],
+    role: Annotated[Role, typer.Option("--role", help="What the account may do.")] = Role.GUARD,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="Read the password from a file's first line; '-' from stdin.")
+    ] = None,
+    config: _Config = None,
+) -> None:
+    """Make an account for the console. The password is asked for twice; there is no default one."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        from cloud.accounts import open_accounts
+        from cloud.audit import AuditLog
+        from cloud.database.tables import AccountRole
+        from cloud.hub import utc_now
+
+        audit = AuditLog(foundation.database, utc_now)
+        book = open_accounts(foundation.database, audit, utc_now)
+        account = book.create_account(name, _password(password_file), AccountRole(role.value))
+        audit.append("account.add", None, {"account": str(account), "role": role.value})
+        typer.echo(f"account {name} ({role.value}) is made")
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    text = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8")
+    return text.splitlines()[0] if text else ""
+
+
+def _register(foundation: "Foundation") -> "GatewayRegister":
+    import os
+
+    from cloud.gateways import GatewayRegister
+    from cloud.hub import utc_now
+
+    return GatewayRegister(foundation.database, foundation.vault, utc_now, os.urandom)
+
+
+def _audit(foundation: "Foundation", action: str, **detail: str) -> None:
+    from cloud.audit import AuditLog
+    from cloud.hub import utc_now
+
+    AuditLog(foundation.database, utc_now).append(action, None, detail)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if not yes:
+        typer.confirm(question, abort=True)
+
+
+def _settings(context: typer.Context, config: Path | None) -> "HubConfig":
+    import os
+
+    from cloud.config import load_config
+
+    parent = context.find_object(Path)
+    variables = {key: value for key, value in os.environ.items() if key != "GATEHOUSE_HUB_CONFIG"}
+    return load_config(config or parent, variables)
+
+
+@contextlib.contextmanager
+def _foundation(context: typer.Context, config: Path | None) -> Iterator["Foundation"]:
+    from cloud.hub import open_foundation
+
+    foundation = open_foundation(_settings(context, config))
+    try:
+        yield foundation
+    finally:
+        foundation.database.close()
+
+
+@contextlib.contextmanager
+def _told_faults() -> Iterator[None]:
+    """One sentence on stderr for what can go wrong: status 2 for what the user wrote, 1 for what the machine did."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from cloud.audit.log import AuditError
+    from cloud.broker import BrokerError
+    from cloud.database.migrations import DatabaseIsNewer
+    from cloud.hub import HubError
+    from cloud.vault import VaultError
+
+    try:
+        yield
+    except ValueError as fault:  # what was asked for: every such error of the hub is one
+        typer.echo(f"gatehouse hub: {fault}", err=True)
+        raise typer.Exit(2) from fault
+    except (HubError, BrokerError, VaultError, DatabaseIsNewer, AuditError) as failure:
+        typer.echo(f"gatehouse hub: {failure}", err=True)
+        raise typer.Exit(1) from failure
+    except SQLAlchemyError as failure:
+        cause = str(getattr(failure, "orig", None) or failure).strip().splitlines()
+        typer.echo(f"gatehouse hub: the database cannot be used: {cause[0] if cause else failure}", err=True)
+        raise typer.Exit(1) from failure
+    except OSError as failure:
+        typer.echo(f"gatehouse hub: {failure.filename or 'system'}: {failure.strerror or failure}", err=True)
+        raise typer.Exit(1) from failure
+
+
+def _without_password(url: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
