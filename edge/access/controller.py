@@ -32,6 +32,7 @@ from edge.access.drivers.interface import (
     TamperReported,
 )
 from edge.access.drivers.osdp.driver import OsdpBus
+from edge.access.priority import prefer_this_thread
 from edge.access.status import AccessCounters, AccessStatus, DoorStatus, ReaderStatus, ReleaseOutcome
 from edge.access.store import CredentialStore
 from edge.clock import Clock, now
@@ -192,6 +193,7 @@ class AccessController:
             self._counts["dropped_inputs"] += 1
 
     def _run(self) -> None:
+        prefer_this_thread()
         while True:
             try:
                 given = self._queue.get(timeout=self._wait_s())

@@ -29,6 +29,7 @@ from edge.access.drivers.interface import (
     TamperReported,
 )
 from edge.access.drivers.osdp.framing import BrokenFrame, Unpacker, pack
+from edge.access.priority import prefer_this_thread
 from protocols.events import ReaderOfflineReason
 
 SILENT_WORKER_S = 5.0
@@ -105,6 +106,7 @@ class OsdpBus:
                 return False
 
     def _supervise(self) -> None:
+        prefer_this_thread()
         failures = 0
         while not self._stopping.is_set():
             began_s = time.monotonic()

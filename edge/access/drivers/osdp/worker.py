@@ -19,6 +19,7 @@ import osdp
 from edge.access.drivers.osdp.framing import Unpacker, pack
 from edge.access.drivers.osdp.line import Line
 from edge.access.drivers.osdp.watchdog import Order, Watchdog
+from edge.access.priority import prefer_this_thread
 
 TICK_S = 0.005
 HEARTBEAT_S = 1.0
@@ -336,6 +337,7 @@ def _read_setup(commands: int) -> dict[str, Any]:
 
 def main() -> None:
     """Keep standard output for reports alone: the library prints to it too."""
+    prefer_this_thread()
     reports = os.dup(1)
     os.dup2(2, 1)
     try:
