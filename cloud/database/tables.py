@@ -23,18 +23,6 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-    JSON,
-    BigInteger,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    text,
-)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from cloud.database.types import Moment

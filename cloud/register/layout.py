@@ -1,0 +1,111 @@
+"""The sheets of an import file and their columns, in Chinese and English (docs/register.md)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its English and Chinese header, and an example for the template."""
+
+    key: str
+    chinese: str
+    required: bool = False
+    example: str = ""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.chinese} ({self.key})"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet, or the CSV file of that name."""
+
+    key: str
+    chinese: str
+    columns: tuple[Column, ...]
+
+    @property
+    def headers(self) -> str:
+        """The expected headers, for a person who wrote another one."""
+        return ", ".join(column.shown for column in self.columns)
+
+    def column(self, header: str) -> Column | None:
+        """The column that a header means."""
+        wanted = normal(header)
+        return next((each for each in self.columns if wanted in (normal(each.key), normal(each.chinese))), None)
+
+
+def normal(text: str) -> str:
+    """A header as it is compared: without case, spaces, underscores and the star of a required column."""
+    return "".join(text.lower().split()).replace("_", "").replace("*", "")
+
+
+PLACES = Sheet(
+    "places",
+    "位置",
+    (
+        Column("code", "编码", True, "aj-3-2-501"),
+        Column("kind", "类型", True, "dwelling"),
+        Column("name", "名称", True, "501"),
+        Column("parent", "上级编码", False, "aj-3-2"),
+    ),
+)
+SCHEDULES = Sheet(
+    "schedules",
+    "时间表",
+    (
+        Column("code", "编码", True, "daytime"),
+        Column("name", "名称", True, "白天"),
+        Column("days", "星期", True, "mon-fri"),
+        Column("from", "开始", True, "06:00"),
+        Column("until", "结束", True, "22:30"),
+    ),
+)
+DOORS = Sheet(
+    "doors",
+    "门",
+    (
+        Column("gateway", "网关", True, "gw-east"),
+        Column("device", "设备", True, "d-east"),
+        Column("place", "位置编码", True, "gate-east"),
+        Column("name", "名称", True, "东门"),
+    ),
+)
+DOOR_GROUPS = Sheet(
+    "door_groups",
+    "门组",
+    (
+        Column("code", "编码", True, "residents"),
+        Column("name", "名称", True, "住户"),
+        Column("schedule", "时间表", True, "daytime"),
+        Column("doors", "门", True, "gw-east/d-east; gw-east/d-lobby"),
+    ),
+)
+RESIDENTS = Sheet(
+    "residents",
+    "住户",
+    (
+        Column("name", "姓名", True, "张伟"),
+        Column("id_number", "身份证号", False, ""),
+        Column("phone", "电话", False, ""),
+        Column("dwelling", "房屋编码", True, "aj-3-2-501"),
+        Column("role", "身份", True, "owner"),
+        Column("since", "入住日期", True, "2024-01-31"),
+        Column("until", "迁出日期", False, ""),
+        Column("card", "卡号", False, "w26:12:345"),
+        Column("card_since", "卡生效日期", False, ""),
+        Column("card_until", "卡失效日期", False, ""),
+        Column("groups", "门组", False, "residents"),
+    ),
+)
+SHEETS = (PLACES, SCHEDULES, DOORS, DOOR_GROUPS, RESIDENTS)
+"""In the order in which they are taken up: each may name what stands before it."""
+
+NOTES = ("说明", "notes")
+"""The template's page for people; not read."""
+
+
+def sheet_named(name: str) -> Sheet | None:
+    """The sheet that a title or a file's stem means."""
+    return next((each for each in SHEETS if normal(name) in (normal(each.key), normal(each.chinese))), None)
