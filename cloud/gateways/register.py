@@ -106,7 +106,10 @@ class GatewayRegister:
     def list(self) -> list[GatewaySummary]:
         """Every gateway, by name."""
         with self._database.read() as connection:
-            codes = dict(connection.execute(select(CodeRow.gateway_id, CodeRow.expires_at)).tuples().all())
+            codes = {
+                row.gateway_id: row.expires_at
+                for row in connection.execute(select(CodeRow.gateway_id, CodeRow.expires_at))
+            }
             rows = connection.execute(
                 select(Gateway.id, Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence, Gateway.key_id).order_by(
                     Gateway.id
