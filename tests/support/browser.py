@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -17,6 +17,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+LIVE_DEADLINE_MS = 20_000
 Theme = Literal["light", "dark"]
 
 
@@ -55,7 +56,8 @@ def log_in(page: Page, url: str, username: str, password: str) -> None:
     page.get_by_label("用户名").or_(page.get_by_label("User name")).fill(username)
     page.get_by_label("密码").or_(page.get_by_label("Password")).fill(password)
     page.locator("button[type=submit]").click()
-    page.locator('#link[data-state="live"]').wait_for()
+    expect(page).to_have_url(f"{url}/", timeout=LIVE_DEADLINE_MS)
+    expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=LIVE_DEADLINE_MS)
 
 
 def screenshot_console(

@@ -1,0 +1,100 @@
+"""What is past its days goes, what is not stays, and the audit says how much."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+from sqlalchemy import func, insert, select
+
+from cloud.audit import AuditLog
+from cloud.database.engine import Database
+from cloud.database.tables import Account, AccountRole, AuditEntry, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.media.store import PictureStore
+from cloud.retention import RetentionDays, RetentionService
+from tests.support.console import Seed, utc_now
+from tests.support.events import new_id, opened
+
+NOW = utc_now()
+
+
+def service(database: Database, pictures: PictureStore) -> RetentionService:
+    return RetentionService(
+        database, pictures, AuditLog(database, lambda: NOW), lambda: NOW, RetentionDays(), CollectorRegistry()
+    )
+
+
+def count(database: Database, table: type) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+@pytest.fixture
+def pictures(database: Database, tmp_path: Path) -> PictureStore:
+    return PictureStore(tmp_path / "pictures", database, lambda: NOW)
+
+
+def test_old_events_go_in_batches_and_young_ones_stay(database: Database, pictures: PictureStore) -> None:
+    seed = Seed(database)
+    old = [seed.gateway.event(opened()) for _ in range(1100)]
+    seed.store(*old, received_at=NOW - timedelta(days=180, seconds=1))
+    seed.store(seed.gateway.event(opened()), received_at=NOW - timedelta(days=179))
+
+    counts = service(database, pictures).run_once()
+
+    assert counts == {"events": 1100, "pictures": 0, "dead_letters": 0, "sessions": 0}
+    assert count(database, EventRecord) == 1
+    with database.read() as connection:
+        entry = connection.execute(select(AuditEntry.action, AuditEntry.detail)).one()
+    assert (entry.action, entry.detail["events"]) == ("retention", 1100)
+
+
+def test_nothing_to_delete_is_not_audited(database: Database, pictures: PictureStore) -> None:
+    assert not any(service(database, pictures).run_once().values())
+    assert count(database, AuditEntry) == 0
+
+
+def test_old_pictures_go_with_their_files_and_what_a_crash_left(
+    database: Database, pictures: PictureStore, tmp_path: Path
+) -> None:
+    long_ago = NOW - timedelta(days=31)
+    PictureStore(tmp_path / "pictures", database, lambda: long_ago).add("aa" * 32, b"old", "gw-quiet")
+    pictures.add("bb" * 32, b"young", "gw-quiet")
+    left = tmp_path / "pictures" / "aa" / "aa-crash.part"
+    left.write_bytes(b"half")
+    os.utime(left, (long_ago.timestamp(), long_ago.timestamp()))
+
+    assert service(database, pictures).run_once()["pictures"] == 1
+
+    assert pictures.find("aa" * 32) is None
+    assert pictures.find("bb" * 32) is not None
+    assert [path.name for path in (tmp_path / "pictures").glob("*/*")] == ["bb" * 32]
+    assert count(database, Picture) == 1
+
+
+def test_dead_letters_and_sessions_go(database: Database, pictures: PictureStore) -> None:
+    account = new_id()
+    letter = {"topic": "t", "reason": "r", "payload": b"p"}
+    with database.write() as connection:
+        connection.execute(
+            insert(Account).values(
+                id=account, username="guard", password_hash="x", role=AccountRole.GUARD, created_at=NOW
+            )
+        )
+        for age, token in ((timedelta(days=31), "old"), (timedelta(days=-1), "young")):
+            connection.execute(insert(DeadLetter).values(id=new_id(), received_at=NOW - age, **letter))
+            connection.execute(
+                insert(LoginSession).values(token_hash=token, account_id=account, created_at=NOW, expires_at=NOW - age)
+            )
+    counts = service(database, pictures).run_once()
+    assert (counts["dead_letters"], counts["sessions"]) == (1, 1)
+    assert (count(database, DeadLetter), count(database, LoginSession)) == (1, 1)
+
+
+def test_days_are_bounded() -> None:
+    with pytest.raises(ValidationError):
+        RetentionDays(events=0)
+    with pytest.raises(ValidationError):
+        RetentionDays.model_validate({"everything": 1})
