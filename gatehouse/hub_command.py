@@ -108,6 +108,42 @@ def migrate(context: typer.Context, config: _Config = None) -> None:
         typer.echo("the database has this version's tables")
 
 
+@app.command("import")
+def import_file(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A workbook (.xlsx), a CSV file of residents, or a folder of CSV files.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check it.")] = False,
+    config: _Config = None,
+) -> None:
+    """Take a register in: all of it, or nothing and a list of the faults by row. A repeated import changes only what
+    differs. `import-template` writes an empty file."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        from cloud.register.importing import import_register, summary
+
+        report = import_register(foundation.database, foundation.vault, file, dry_run)
+        if report.imported:
+            _audit(foundation, "register.import", file=file.name[:120])
+        typer.echo(summary(report), err=not report.ok)
+        if not report.ok:
+            raise typer.Exit(2)
+
+
+@app.command("import-template")
+def import_template(
+    file: Annotated[Path, typer.Argument(help="The workbook to write, for example register.xlsx.")],
+) -> None:
+    """Write an empty workbook with the sheets and columns that `import` reads, and a page that explains them."""
+    with _told_faults():
+        from cloud.register.template import write_template
+
+        if file.exists():
+            raise ValueError(f"{file} is there already; name another file")
+        write_template(file)
+        typer.echo(f"{file} is written")
+
+
 @gateways.command("add")
 def add_gateway(
     context: typer.Context,
@@ -170,15 +206,17 @@ def revoke_credential(
 ) -> None:
     """End a card at every door, at once: within 5 seconds where the gateway is connected."""
     with _told_faults(), _foundation(context, config) as foundation:
-        from cloud.credentials.revocation import Revocation
         from cloud.hub import utc_now
+        from cloud.register.credentials import find_credential, revoke_credential
 
-        revocation = Revocation(foundation.database, foundation.vault, utc_now)
-        found = revocation.find(card)
-        if found.revoked_at is None:
-            _confirm(f"Revoke the card of {found.holder[:1]}*?", yes)
-        revocation.revoke(found.id)
-        _audit(foundation, "credential.revoke", credential=str(found.id))
+        with foundation.database.read() as connection:
+            found = find_credential(connection, foundation.vault, card)
+        if found is None:
+            raise ValueError("nobody holds this card now: it is unknown, or was revoked before")
+        _confirm("Revoke this card?", yes)
+        with foundation.database.write() as connection:
+            revoke_credential(connection, found, utc_now())
+        _audit(foundation, "credential.revoke", credential=str(found))
         typer.echo("the card is revoked")
 
 

@@ -16,13 +16,12 @@ from sqlalchemy import Connection, Select, select
 from cloud.database.tables import Credential, CredentialGroup, Door, DoorGroup, DoorGroupDoor, Gateway
 from cloud.database.tables import Schedule as ScheduleRow
 from cloud.gateways.purposes import CARD_KEY
+from cloud.register.credentials import NUMBER
 from cloud.vault import Vault
 from protocols import cards
 from protocols.credentials import CredentialRow, Interval, Rules, Schedule, Weekday
 from protocols.credentials import DoorGroup as GroupRule
 
-CARD_NUMBER = "credential.number"
-"""What the vault seals `credential.number_sealed` for."""
 MAX_GROUPS = 64
 _FETCH_ROWS = 1000
 
@@ -112,7 +111,7 @@ def _rows(
     for ref, rows in groupby(result, lambda row: row.id):
         members = list(rows)
         held = [row.group_code for row in members]
-        card = cards.parse_text(vault.open(members[0].number_sealed, CARD_NUMBER).decode())
+        card = cards.parse_text(vault.open(members[0].number_sealed, NUMBER).decode())
         for gateway, key in keys.items():
             own = [group for group in held if group in groups.get(gateway, ())]
             if len(own) > MAX_GROUPS:

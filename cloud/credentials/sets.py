@@ -74,7 +74,7 @@ def changed(former: str | None, row: CredentialRow | None) -> ChangedRow | None:
 def stored_rows(connection: Connection, gateway: str) -> dict[UUID, str]:
     """The rows that a gateway was sent, as JSON."""
     query = select(GatewayCredentialRow.ref, GatewayCredentialRow.row).where(GatewayCredentialRow.gateway_id == gateway)
-    return {ref: text for ref, text in connection.execute(query)}
+    return dict(connection.execute(query).all())
 
 
 def stored_for(connection: Connection, credentials: Collection[UUID]) -> dict[tuple[str, UUID], str]:

@@ -106,10 +106,7 @@ class GatewayRegister:
     def list(self) -> list[GatewaySummary]:
         """Every gateway, by name."""
         with self._database.read() as connection:
-            codes = {
-                row.gateway_id: row.expires_at
-                for row in connection.execute(select(CodeRow.gateway_id, CodeRow.expires_at))
-            }
+            codes = dict(connection.execute(select(CodeRow.gateway_id, CodeRow.expires_at)).all())
             rows = connection.execute(
                 select(Gateway.id, Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence, Gateway.key_id).order_by(
                     Gateway.id

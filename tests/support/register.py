@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, insert
 
-from cloud.credentials.compiler import CARD_NUMBER
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, MESSAGE_KEY
+from cloud.register.credentials import NUMBER
 from cloud.vault import Vault
 
 MASTER_KEY = bytes(range(32))
@@ -76,8 +76,8 @@ def add_credentials(connection: Connection, person: UUID, card_texts: list[str],
             {
                 "id": each,
                 "person_id": person,
-                "number_sealed": box.seal(text.encode(), CARD_NUMBER),
-                "number_index": box.index(text, CARD_NUMBER),
+                "number_sealed": box.seal(text.encode(), NUMBER),
+                "number_index": box.index(text, NUMBER),
                 "since": None,
                 "until": None,
                 "revoked_at": None,
