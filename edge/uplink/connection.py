@@ -16,7 +16,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from protocols.base import MAX_MESSAGE_BYTES
 from protocols.enrolment import BrokerAccess
 
 KEEPALIVE_S = 30
@@ -188,8 +187,7 @@ class Connection:
         self._lost = self._lost or f"connection lost ({code})"
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        if len(message.payload) <= MAX_MESSAGE_BYTES:
-            self._turn.messages.append(Incoming(message.topic, bytes(message.payload), message.retain))
+        self._turn.messages.append(Incoming(message.topic, bytes(message.payload), message.retain))
 
     def _on_publish(self, _client: object, _data: object, mid: int, _code: object, _props: object) -> None:
         self._turn.acknowledged.append(mid)

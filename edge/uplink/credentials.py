@@ -34,7 +34,7 @@ MAX_WAITING = 64
 """Heads and deltas that wait. Policy when full: the new one is dropped, counted, and the hub is asked again."""
 _DELTA_WAIT_S = 0.5
 """How long after a newer head its delta may take to come before the hub is asked for it."""
-_ANSWER_WAIT_S = 3.0
+_ANSWER_WAIT_S = 1.5
 """How long the hub may take to answer before the whole set is fetched."""
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 60.0

@@ -234,6 +234,14 @@ class HubHalf:
         topic = topics.receipt(self.gateway)
         self.publish(topic, self.keys.sign(topic, receipt))
 
+    def take_over(self, former: "HubHalf") -> None:
+        """Go on with the database of a hub that was closed."""
+        with self._lock:
+            for event in former.stored.values():
+                self.stored.setdefault(event.id, event)
+                self._have.setdefault(event.stream, set()).add(event.seq)
+            self.arrivals.update(former.arrivals)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -264,6 +272,8 @@ class HubHalf:
         client.subscribe(topics.UP_FILTER, 1)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if topics.parse_up(message.topic).gateway != self.gateway or not message.payload:
+            return
         body = open_with_mac(message.topic, bytes(message.payload), MacKey("k1", self.keys.message))
         topic = topics.parse_up(message.topic)
         if topic.channel is topics.Channel.EVENT:
