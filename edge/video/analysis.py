@@ -188,7 +188,9 @@ class CameraAnalysis:
         if subject.is_person:
             data = PersonLeftZone(zone=zone, track=change.thing, dwell_s=round(change.dwell_s, 3))
         else:
-            data = VehicleLeftZone(zone=zone, track=change.thing, dwell_s=round(change.dwell_s, 3), kind=subject.vehicle)
+            data = VehicleLeftZone(
+                zone=zone, track=change.thing, dwell_s=round(change.dwell_s, 3), kind=subject.vehicle
+            )
         self._post(Report(self._camera, moment, data, subject.best))
 
     def _end(self, tracks: tuple[int, ...], moment: Moment) -> None:

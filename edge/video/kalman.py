@@ -16,6 +16,7 @@ _MEASURED = 0.05  # standard deviation of a detected box, in its heights
 _VELOCITY_AT_FIRST = 1.0  # of an unknown velocity, heights per second: a brisk walker makes about 0.8
 _ACCELERATION = 0.2  # spectral density's square root, heights per second^1.5: people turn and stop
 _SIZE_CALM = 0.3  # a box's size changes more slowly than its place
+_CALM = np.array([1.0, 1.0, _SIZE_CALM, _SIZE_CALM])
 
 
 @dataclass
@@ -42,6 +43,8 @@ class BoxFilter:
 
     def predict(self, elapsed_s: float) -> None:
         """Move every box `elapsed_s` seconds on."""
+        if not len(self.place):
+            return
         noise = (_ACCELERATION * _scale(self.place)) ** 2
         self.place += self.velocity * elapsed_s
         self.place[:, 2:] = np.maximum(self.place[:, 2:], 1e-4)
@@ -51,15 +54,17 @@ class BoxFilter:
 
     def correct(self, rows: npt.NDArray[np.intp], measured: Floats, trust: Floats) -> None:
         """Boxes `rows` [M] were seen at `measured` [M,4], with scores `trust` [M]: a weak one counts for less."""
+        if not len(rows):
+            return
         expected = (_MEASURED * _scale(measured) * (1.5 - np.clip(trust, 0.0, 1.0))[:, None]) ** 2
         spread = self.pp[rows] + expected
         gain_place, gain_velocity = self.pp[rows] / spread, self.pv[rows] / spread
-        surprise = measured - self.place[rows]
+        surprise, doubt = measured - self.place[rows], 1 - gain_place
         self.place[rows] += gain_place * surprise
         self.velocity[rows] += gain_velocity * surprise
         self.vv[rows] -= gain_velocity * self.pv[rows]
-        self.pv[rows] *= 1 - gain_place
-        self.pp[rows] *= 1 - gain_place
+        self.pv[rows] *= doubt
+        self.pp[rows] *= doubt
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Forget all but `rows`."""
@@ -74,5 +79,4 @@ class BoxFilter:
 
 
 def _scale(boxes: Floats) -> Floats:
-    height = boxes[:, 3:4]
-    return np.concatenate([height, height, _SIZE_CALM * height, _SIZE_CALM * height], axis=1)
+    return np.asarray(boxes[:, 3:4] * _CALM)

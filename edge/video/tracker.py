@@ -38,8 +38,8 @@ class TrackerConfig:
     still_lost_after_s: float = 20.0
     reach: float = 0.1
     reach_tentative: float = 0.4
-    overlap_sound: float = 0.2
-    overlap_weak: float = 0.4
+    overlap_sound: float = 0.25
+    overlap_weak: float = 0.25
     overlap_tentative: float = 0.25
 
 
@@ -151,9 +151,11 @@ class Tracker:
 
     def _measured(self, boxes: Floats) -> Floats:
         """Boxes as centre x, centre y, width, height in frame heights."""
-        b = np.asarray(boxes, np.float64)
-        x1, x2 = b[:, 0] * self._aspect, b[:, 2] * self._aspect
-        return np.stack([(x1 + x2) / 2, (b[:, 1] + b[:, 3]) / 2, x2 - x1, b[:, 3] - b[:, 1]], axis=1)
+        measured = np.empty((len(boxes), 4))
+        measured[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+        measured[:, 2:] = boxes[:, 2:] - boxes[:, :2]
+        measured[:, ::2] *= self._aspect
+        return measured
 
     def _match(self, measured: Floats, scores: Floats, kinds: Rows, sound: npt.NDArray[np.bool_]) -> Rows:
         """The detection of each track, -1 for none: sound ones, then weak ones, then those of tentative tracks."""
@@ -161,22 +163,22 @@ class Tracker:
         row_of = np.full(len(tracks.ids), -1, np.intp)
         if not len(tracks.ids) or not len(scores):
             return row_of
-        foreign = tracks.kinds[:, None] != np.asarray(kinds)[None, :]
-        near = _overlaps(self._filter.place, measured, config.reach)
-        far = _overlaps(self._filter.place, measured, config.reach_tentative)
-        near[foreign] = far[foreign] = 0.0
-        confirmed = self._confirmed()
+        place, confirmed = self._filter.place, self._confirmed()
         weak = ~sound & (scores >= config.weak_score)
         free = np.ones(len(scores), bool)
-        for which, usable, overlap, least in (
-            (confirmed, sound, near, config.overlap_sound),
-            (confirmed & (tracks.misses == 0), weak, near, config.overlap_weak),
-            (~confirmed, sound, far, config.overlap_tentative),
+        for which, usable, reach, least in (
+            (confirmed, sound, config.reach, config.overlap_sound),
+            (confirmed, weak, config.reach, config.overlap_weak),
+            (~confirmed, sound, config.reach_tentative, config.overlap_tentative),
         ):
             rows, columns = np.flatnonzero(which & (row_of < 0)), np.flatnonzero(usable & free)
-            pairs = _assign(overlap[np.ix_(rows, columns)], least)
-            row_of[rows[pairs[:, 0]]] = columns[pairs[:, 1]]
-            free[columns[pairs[:, 1]]] = False
+            if not len(rows) or not len(columns):
+                continue
+            overlap = _overlaps(place[rows], measured[columns], reach)
+            overlap[tracks.kinds[rows, None] != kinds[columns]] = 0.0
+            tracks_found, found = _assign(overlap, least)
+            row_of[rows[tracks_found]] = columns[found]
+            free[columns[found]] = False
         return row_of
 
     def _correct(self, row_of: Rows, measured: Floats, scores: Floats, at_s: float) -> None:
@@ -186,9 +188,9 @@ class Tracker:
         tracks.misses[found] = 0
         tracks.hits[found] += 1
         tracks.seen_s[found] = at_s
-        away = np.hypot(*(self._filter.place[:, :2] - tracks.anchor).T)
-        moved = away > self._config.still_radius * self._filter.place[:, 3]
-        tracks.anchor[moved] = self._filter.place[moved, :2]
+        place = self._filter.place
+        moved = (np.abs(place[:, :2] - tracks.anchor) > self._config.still_radius * place[:, 3:]).any(axis=1)
+        tracks.anchor[moved] = place[moved, :2]
         tracks.anchored_s[moved] = at_s
 
     def _drop(self, at_s: float) -> tuple[int, ...]:
@@ -218,26 +220,22 @@ def _whole(numbers: Rows) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
-def _widened(boxes: Floats, reach: float) -> Floats:
-    """Corners of boxes (cx, cy, w, h), each side moved out by `reach` of the box's size."""
-    half = boxes[:, 2:] * (0.5 + reach)
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
-
-
 def _overlaps(tracks: Floats, found: Floats, reach: float) -> Floats:
     """Intersection over union [N,M] of boxes (cx, cy, w, h), all widened by `reach` of their size on each side."""
-    first, second = _widened(tracks, reach), _widened(found, reach)
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0.0), axis=2)
-    area = np.prod(first[:, 2:] - first[:, :2], axis=1)[:, None] + np.prod(second[:, 2:] - second[:, :2], axis=1)
-    return np.asarray(shared / np.maximum(area - shared, 1e-12))
+    first, second = tracks[:, None], found[None]
+    half_first, half_second = first[..., 2:] * (0.5 + reach), second[..., 2:] * (0.5 + reach)
+    sides = np.minimum(first[..., :2] + half_first, second[..., :2] + half_second)
+    sides -= np.maximum(first[..., :2] - half_first, second[..., :2] - half_second)
+    np.maximum(sides, 0.0, out=sides)
+    shared = sides[..., 0] * sides[..., 1]
+    areas = 4 * (half_first[..., 0] * half_first[..., 1] + half_second[..., 0] * half_second[..., 1])
+    return np.asarray(shared / np.maximum(areas - shared, 1e-12))
 
 
-def _assign(overlap: Floats, least: float) -> Rows:
-    """Pairs [K,2] of row and column with the greatest sum of overlaps, each at least `least` (Jonker-Volgenant)."""
-    if not overlap.size or overlap.max() < least:
-        return np.zeros((0, 2), np.intp)
+def _assign(overlap: Floats, least: float) -> tuple[Rows, Rows]:
+    """Rows and columns of the pairs with the greatest sum of overlaps, each at least `least` (Jonker-Volgenant)."""
+    if overlap.max() < least:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
     _, column_of, _ = lap.lapjv(1.0 - overlap, extend_cost=True, cost_limit=1.0 - least)
-    rows = np.flatnonzero(np.asarray(column_of) >= 0)
-    return np.stack([rows, np.asarray(column_of, np.intp)[rows]], axis=1)
+    rows = np.flatnonzero(column_of >= 0)
+    return rows, column_of[rows]

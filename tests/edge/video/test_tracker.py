@@ -53,7 +53,7 @@ def yardstick(frames: list[WalkFrame], rate: float) -> list[Labelled]:
 def test_identities_are_kept_as_well_as_by_bytetrack(walkers: float) -> None:
     mine, theirs = [], []
     for seed in range(3):
-        frames = walks(seed, walkers)
+        frames = walks(seed, walkers, seconds=40.0)
         truth = [(frame.truth, frame.identities) for frame in frames]
         mine.append(idf1(truth, ours(frames)[0]))
         theirs.append(idf1(truth, yardstick(frames, 5.0)))
