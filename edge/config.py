@@ -184,9 +184,17 @@ def _parse(model: type[_Model], document: Mapping[str, Any], faults: list[_Fault
     try:
         return model.model_validate(part)
     except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False):
+        listed = error.errors(include_url=False, include_input=False)
+        places = [fault["loc"] for fault in listed]
+        for fault in listed:
+            if fault["type"] == "too_short" and any(_is_within(place, fault["loc"]) for place in places):
+                continue  # short only because the fault within it left an element out
             faults.extend(_each(fault["loc"], fault["msg"], fault.get("ctx", {})))
         return None
+
+
+def _is_within(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _each(place: tuple[int | str, ...], message: str, context: Mapping[str, Any]) -> Iterator[_Fault]:

@@ -52,14 +52,14 @@ class _Scanner:
         names = self._key()
         self._at = self._text.index("]", self._at)
         self._step(2 if is_array else 1)
-        path = self._resolved(names[:-1])
         if is_array:
+            path = self._resolved(names[:-1])
             index = self._counts.get((*path, names[-1]), 0)
             self._counts[(*path, names[-1])] = index + 1
             self.lines.setdefault((*path, names[-1]), line)
             path = (*path, names[-1], index)
         else:
-            path = self._resolved((*path, names[-1]))
+            path = self._resolved(names)
         self.lines.setdefault(path, line)
         return path
 

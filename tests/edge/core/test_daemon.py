@@ -1,0 +1,210 @@
+"""The real daemon in a process of its own: starts, is looked at, crashes, and ends."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.identity import StoredIdentity, save_identity
+from protocols.enrolment import encode_key
+from protocols.events import GatewayStarted
+from protocols.presence import Presence
+from tests.support.brokers import RunningBroker, free_port
+from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
+
+COMMAND = "from gatehouse.edge_command import app; app()"
+
+
+class Running:
+    """A daemon process and where its health is served."""
+
+    def __init__(self, folder: Path, extra: str = "", environment: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        site = folder / "site.toml"
+        site.write_text(f'[gateway]\nstate_dir = "{folder / "state"}"\n[http]\nport = {self.port}\n{extra}')
+        self.log = folder / "daemon.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", COMMAND, "--config", str(site)],
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+            )
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+
+    def is_up(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        try:
+            self.get("/healthz")
+        except httpx.HTTPError:
+            return False
+        return True
+
+    def wait_up(self) -> None:
+        eventually(self.is_up, 30, "healthz")
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+    save_identity(
+        tmp_path / "state",
+        StoredIdentity(
+            gateway=GATEWAY,
+            message_key=encode_key(keys.message),
+            card_key=encode_key(keys.card),
+            hub_url="http://127.0.0.1:9",
+            hub_key=encode_key(keys.hub_public),
+            broker=mosquitto.access(GATEWAY),
+        ),
+    )
+
+    def run(extra: str = "", environment: dict[str, str] | None = None) -> Running:
+        started.append(Running(tmp_path, extra, environment))
+        return started[-1]
+
+    yield run
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait(10)
+
+
+@pytest.fixture
+def hub(mosquitto: RunningBroker, keys: Keys) -> Iterator[HubHalf]:
+    half = HubHalf(mosquitto, keys)
+    half.say()
+    yield half
+    half.close()
+
+
+def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
+    start: Callable[..., Running], hub: HubHalf
+) -> None:
+    running = start()
+    running.wait_up()
+    eventually(lambda: any(isinstance(event.data, GatewayStarted) for event in list(hub.stored.values())))
+    health = running.get("/healthz")
+    assert health.status_code == 200
+    told = health.json()
+    assert told["parts"]["outbox"]["state"] == "running"
+    assert (told["state"], told["uplink"]["state"], told["gateway"]) == ("well", "open", GATEWAY)
+    metrics = running.get("/metrics").text
+    assert "gatehouse_edge_outbox_rows" in metrics
+    assert 'gatehouse_edge_happenings_total{what="events_sent"}' in metrics
+    assert 'gatehouse_edge_uplink_state{state="open"} 1.0' in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert running.get("/else").status_code == 404
+
+    begun = time.monotonic()
+    assert running.end() == 0
+    assert time.monotonic() - begun < 10
+    eventually(lambda: hub.states[-1].state is Presence.OFFLINE)
+
+
+def test_a_device_that_cannot_start_leaves_the_rest_at_work(start: Callable[..., Running], tmp_path: Path) -> None:
+    key = tmp_path / "reader.key"
+    key.write_text("00112233445566778899aabbccddeeff\n")
+    key.chmod(0o600)
+    running = start(
+        f"""
+[[reader_bus]]
+id = "bus1"
+port = "{tmp_path / "no-such-port"}"
+[[reader]]
+id = "r-in"
+bus = "bus1"
+address = 0
+scbk_file = "{key}"
+[[door]]
+id = "d-east"
+place = "gate-east"
+readers = ["r-in"]
+strike = {{ reader = "r-in", output = 0 }}
+[detector]
+model = "no-such-model"
+[[camera]]
+id = "c-east"
+place = "gate-east"
+url = "rtsp://127.0.0.1:{free_port()}/x"
+"""
+    )
+    running.wait_up()
+    eventually(lambda: running.get("/healthz").json()["parts"]["video"]["state"] == "failed", 30)
+    health = running.get("/healthz")
+    parts = health.json()["parts"]
+    assert health.status_code == 503
+    assert "no-such-model" in parts["video"]["reason"]
+    assert {parts[name]["state"] for name in ("outbox", "doors", "uplink", "pictures", "commands")} == {"running"}
+    assert 'gatehouse_edge_reader_online{reader="r-in"} 0.0' in running.get("/metrics").text
+    assert running.end() == 0
+
+
+def test_it_survives_kill_9_and_the_broker_tells_of_its_death(
+    start: Callable[..., Running], hub: HubHalf, tmp_path: Path
+) -> None:
+    dice = random.Random(7)
+    for _ in range(4):
+        running = start()
+        running.wait_up()
+        eventually(lambda: bool(hub.states) and hub.states[-1].state is Presence.ONLINE)
+        time.sleep(dice.uniform(0, 0.2))
+        running.process.kill()
+        running.process.wait(10)
+        eventually(lambda: hub.states[-1].state is Presence.OFFLINE, what="the will")
+    sessions = [state.session for state in hub.states]
+    assert sessions == sorted(sessions)
+    assert len(set(sessions)) == 4
+    final = start()
+    final.wait_up()
+    eventually(lambda: json.loads(final.get("/healthz").text)["outbox"]["rows"] == 0)
+    starts = [event for event in hub.stored.values() if isinstance(event.data, GatewayStarted)]
+    assert len(starts) == 5
+    assert sorted(event.seq for event in hub.stored.values()) == list(range(1, len(hub.stored) + 1))
+    assert final.end() == 0
+
+
+def test_systemd_is_told(start: Callable[..., Running], tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(address))
+        line.settimeout(30)
+        running = start(environment={"NOTIFY_SOCKET": str(address)})
+        assert line.recv(100) == b"READY=1"
+        assert line.recv(100) == b"WATCHDOG=1"
+        running.process.send_signal(signal.SIGINT)
+        said = line.recv(100)
+        while said == b"WATCHDOG=1":
+            said = line.recv(100)
+        assert said == b"STOPPING=1"
+        assert running.process.wait(20) == 0
+
+
+def test_without_an_identity_it_says_how_to_get_one(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    assert running.process.wait(30) == 2
+    assert "gatehouse edge enroll" in running.log.read_text()
+
+
+def test_logs_hold_no_secret(start: Callable[..., Running], keys: Keys, mosquitto: RunningBroker) -> None:
+    running = start()
+    running.wait_up()
+    assert running.end() == 0
+    log = running.log.read_text()
+    assert 'message="gateway started"' in log
+    for secret in (encode_key(keys.message), encode_key(keys.card), mosquitto.access(GATEWAY).password):
+        assert secret not in log

@@ -1,0 +1,207 @@
+"""Supervision, the clock watch, health's bounds and the lanes' rules, without waiting for real time."""
+
+import socket
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from edge.backoff import Backoff
+from edge.clock_watch import ClockWatch, kernel_says_synchronised
+from edge.counters import Counters
+from edge.health import MAX_CONNECTIONS, Health, HealthServer
+from edge.observations import Observation
+from edge.outbox import OutboxRow
+from edge.supervisor import PartState, Supervisor
+from edge.uplink.lanes import RESEND_AFTER_S, SPILL_EVENTS, Lanes, Message
+from protocols.events import ClockState, SourceRestarted
+from protocols.receipts import Receipt
+from protocols.topics import EventClass
+from tests.support.gateways import SetClock, eventually
+
+
+@dataclass
+class FakePart:
+    """A part that fails when told to."""
+
+    failure: str | None = None
+    refuses: bool = False
+    starts: int = 0
+    stopped: bool = field(default=False)
+
+    def start(self) -> None:
+        self.starts += 1
+        if self.refuses:
+            raise OSError("no such port")
+        self.failure = None
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def supervised(parts: dict[str, FakePart], clock: SetClock, told: list[Observation]) -> Supervisor:
+    return Supervisor(list(parts.items()), clock, told.append, "gw-test", "site", lambda: 0.5, Counters())
+
+
+def test_a_crashed_part_is_started_again_with_backoff_and_an_event() -> None:
+    clock, told, part = SetClock(), [], FakePart()
+    supervisor = supervised({"pictures": part}, clock, told)
+    supervisor.start()
+    part.failure = "ValueError: broken"
+    supervisor.tick()
+    assert supervisor.states()["pictures"].state is PartState.FAILED
+    assert part.starts == 1
+    clock.advance(1.1)
+    supervisor.tick()
+    assert supervisor.states()["pictures"].state is PartState.RUNNING
+    assert [observation.data for observation in told] == [
+        SourceRestarted(source="pictures", reason="ValueError: broken", attempt=1)
+    ]
+
+
+def test_one_part_that_cannot_start_keeps_no_other_from_it() -> None:
+    clock, told, bad, good = SetClock(), [], FakePart(refuses=True), FakePart()
+    supervisor = supervised({"video": bad, "doors": good}, clock, told)
+    supervisor.start()
+    states = supervisor.states()
+    assert (states["video"].state, states["doors"].state) == (PartState.FAILED, PartState.RUNNING)
+    assert "no such port" in states["video"].reason
+    for _ in range(200):
+        clock.advance(0.5)
+        supervisor.tick()
+    assert 3 < bad.starts < 10, "tried again, with growing waits"
+    bad.refuses = False
+    clock.advance(80)
+    supervisor.tick()
+    (event,) = [observation.data for observation in told]
+    assert isinstance(event, SourceRestarted)
+    assert event.attempt > 3
+    assert supervisor.stop(["video", "doors"], 1.0)
+    assert bad.stopped
+    assert good.stopped
+
+
+@pytest.mark.parametrize(("wall", "expected"), [(3600.0, 3600.0), (-3600.0, -3600.0), (1.5, None), (0.0, None)])
+def test_a_jump_of_the_wall_clock_is_an_event(wall: float, expected: float | None) -> None:
+    clock = SetClock()
+    watch = ClockWatch(clock, Counters(), lambda: True)
+    clock.advance(100)
+    assert watch.look() is None
+    clock.wall += wall
+    jump = watch.look()
+    assert (jump.delta_s if jump else None) == expected
+    assert watch.look() is None
+    assert watch.state() is ClockState.SYNCED
+
+
+def test_the_kernel_can_be_asked_about_its_clock() -> None:
+    assert kernel_says_synchronised() in (True, False)
+
+
+def test_backoff_grows_is_bounded_and_spread() -> None:
+    backoff = Backoff(1.0, 60.0, lambda: 0.0)
+    assert [backoff.next_s() for _ in range(8)] == [0.75, 1.5, 3.0, 6.0, 12.0, 24.0, 45.0, 45.0]
+    backoff.reset()
+    assert backoff.next_s() == 0.75
+
+
+def test_health_serves_a_few_connections_and_closes_the_rest() -> None:
+    server = HealthServer("127.0.0.1", 0, lambda: Health(True, {"state": "well"}), CollectorRegistry())
+    server.start()
+    held = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(MAX_CONNECTIONS)]
+    with socket.create_connection(("127.0.0.1", server.port), 5) as late:
+        late.settimeout(3)
+        assert late.recv(10) == b""
+    for line in held:
+        line.close()
+
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", server.port), 5) as line:
+            line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            line.settimeout(3)
+            return line.recv(100).startswith(b"HTTP/1.0 200")
+
+    eventually(answers)
+    server.stop()
+
+
+class Rows:
+    """An outbox in memory."""
+
+    def __init__(self, last: int) -> None:
+        self.rows = {seq: OutboxRow(seq, EventClass.ACCESS, b'{"seq":%d}' % seq) for seq in range(1, last + 1)}
+
+    def read(self, first: int, last: int, limit: int) -> list[OutboxRow]:
+        return [self.rows[seq] for seq in sorted(self.rows) if first <= seq <= last][:limit]
+
+    def add(self, count: int) -> int:
+        start = max(self.rows, default=0)
+        self.rows.update({start + n: OutboxRow(start + n, EventClass.ALARM, b"{}") for n in range(1, count + 1)})
+        return start + count
+
+
+def send_all(lanes: Lanes, last: int, now_s: float) -> list[Message]:
+    sent = lanes.due(last, now_s)
+    for number, message in enumerate(sent):
+        lanes.sent(message, number + int(now_s * 1000), now_s)
+    lanes.acknowledged(range(int(now_s * 1000) + 1000))
+    return sent
+
+
+def test_what_was_there_is_backlog_and_what_comes_is_live() -> None:
+    rows = Rows(250)
+    lanes = Lanes(rows.read, 4000.0, lambda: 0.5)
+    lanes.open(250, 0.0)
+    last = rows.add(2)
+    first = send_all(lanes, last, 0.0)
+    assert [(message.topic_class, len(message.rows)) for message in first] == [
+        (EventClass.ALARM, 1),
+        (EventClass.ALARM, 1),
+        (EventClass.BATCH, 100),
+    ]
+    assert send_all(lanes, last, 0.001) == [], "the backlog waits for its rate"
+    assert [len(message.rows) for message in send_all(lanes, last, 0.1)] == [100]
+
+
+def test_without_a_receipt_it_is_sent_again_later_and_later_without_what_was_receipted() -> None:
+    rows = Rows(50)
+    lanes = Lanes(rows.read, 4000.0, lambda: 0.5)
+    lanes.open(50, 0.0)
+    (message,) = send_all(lanes, 50, 0.0)
+    stream_receipt = Receipt(stream="0190a5d4-0000-7000-8000-000000000000", upto=20, also=((30, 30),))
+    assert lanes.receipted(stream_receipt) == 21
+    assert send_all(lanes, 50, RESEND_AFTER_S - 1) == []
+    (again,) = send_all(lanes, 50, RESEND_AFTER_S + 1)
+    assert again is message
+    assert [row.seq for row in again.rows] == [*range(21, 30), *range(31, 51)]
+    assert send_all(lanes, 50, 2.5 * RESEND_AFTER_S) == []
+    assert len(send_all(lanes, 50, 3.5 * RESEND_AFTER_S)) == 1
+    lanes.receipted(Receipt(stream=stream_receipt.stream, upto=50))
+    assert lanes.without_receipt == 0
+    assert send_all(lanes, 50, 10_000.0) == []
+
+
+def test_a_burst_joins_the_backlog_and_nothing_is_sent_twice() -> None:
+    rows = Rows(0)
+    lanes = Lanes(rows.read, 100_000.0, lambda: 0.5)
+    lanes.open(0, 0.0)
+    last = rows.add(SPILL_EVENTS * 3)
+    seqs: list[int] = []
+    now_s = 0.0
+    while len(seqs) < last:
+        now_s += 0.01
+        for message in send_all(lanes, last, now_s):
+            assert message.topic_class is EventClass.BATCH
+            seqs += [row.seq for row in message.rows]
+        lanes.receipted(Receipt(stream="0190a5d4-0000-7000-8000-000000000000", upto=max(seqs, default=0)))
+        assert now_s < 5
+    assert sorted(seqs) == list(range(1, last + 1))
+
+
+def test_a_shut_gate_sends_nothing() -> None:
+    rows = Rows(10)
+    lanes = Lanes(rows.read, 4000.0, lambda: 0.5)
+    assert lanes.due(10, 0.0) == []
+    lanes.open(10, 0.0)
+    lanes.close()
+    assert lanes.due(10, 1.0) == []
