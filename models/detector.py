@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
-from models.detections import KIND_OF_CLASS, Detections, Floats, Frame, Kind
+from models.detections import KIND_OF_CLASS, Detections, Frame, Kind
 from models.errors import OutputError, WeightsError
-from models.fitting import fit
+from models.fitting import Placement, fit
 from models.manifest import DEFAULT, Catalogue, ModelEntry
 from models.outputs import RawBoxes
-from models.suppression import suppress
+from models.suppression import area, suppress
 
 CANDIDATES: Final = 200
 """Boxes of one kind that enter suppression: more are never in one picture, and its cost grows with their square."""
@@ -71,29 +70,31 @@ class Detector:
                 f"model {self.entry.name} puts out {raw.scores.shape[1]} classes, its manifest entry names column "
                 f"{self._columns.max()}; correct `classes`"
             )
-        parts = [self._of_kind(raw, kind, floor) for kind in Kind if len(self._classes_of[kind])]
-        rows = np.concatenate([part[0] for part in parts])
+        parts = [self._of_kind(raw, placement, kind, floor) for kind in Kind if len(self._classes_of[kind])]
         return Detections(
-            boxes=placement.to_frame(raw.boxes[rows]),
-            scores=np.concatenate([part[1] for part in parts]),
-            kinds=np.concatenate([part[2] for part in parts]),
-            classes=np.concatenate([part[3] for part in parts]),
+            boxes=np.concatenate([part.boxes for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            kinds=np.concatenate([part.kinds for part in parts]),
+            classes=np.concatenate([part.classes for part in parts]),
             class_names=self.entry.classes,
         )
 
-    def _of_kind(
-        self, raw: RawBoxes, kind: Kind, floor: float | None
-    ) -> tuple[npt.NDArray[np.intp], Floats, npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-        """Rows, scores, kinds and classes of what is kept of one kind: threshold first, then suppression."""
+    def _of_kind(self, raw: RawBoxes, placement: Placement, kind: Kind, floor: float | None) -> Detections:
+        """What is kept of one kind: threshold first, since few rows are left then; suppression last.
+
+        A box that lies wholly outside the frame, in a letterbox's padding, or that is not finite is nothing seen.
+        """
         classes = self._classes_of[kind]
-        scores = raw.scores[:, self._columns[classes]]
-        best = scores.max(axis=1)
-        threshold = self.entry.thresholds.of(kind) if floor is None else floor
-        candidates = np.flatnonzero(best >= threshold)
-        boxes = np.clip(raw.boxes[candidates], 0, 1)
-        kept = candidates[suppress(boxes, best[candidates], self.entry.thresholds.overlap, CANDIDATES)]
-        named = classes[scores[kept].argmax(axis=1)].astype(np.int16)
-        return kept, best[kept], np.full(len(kept), kind, np.int16), named
+        columns = self._columns[classes]
+        best = raw.scores[:, columns].max(axis=1)
+        rows = np.flatnonzero(best >= (self.entry.thresholds.of(kind) if floor is None else floor))
+        boxes = placement.to_frame(raw.boxes[rows])
+        real = area(boxes) > 0
+        rows, boxes = rows[real], boxes[real]
+        kept = suppress(boxes, best[rows], self.entry.thresholds.overlap, CANDIDATES)
+        rows, boxes = rows[kept], boxes[kept]
+        named = classes[raw.scores[rows][:, columns].argmax(axis=1)].astype(np.int16)
+        return Detections(boxes, best[rows], np.full(len(rows), kind, np.int16), named, self.entry.classes)
 
 
 def load_detector(name: str = DEFAULT, manifest: Path | None = None) -> Detector:

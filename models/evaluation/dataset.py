@@ -42,10 +42,6 @@ class LabelledSet(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds that are labelled anywhere in the set."""
-
     def samples(self, tell: Fault) -> Iterator[Sample]:
         """The labelled frames, read as they are asked for; what cannot be read is told and left out."""
 
@@ -58,10 +54,6 @@ class ClipSet:
     clip: Path
     labels: Labels
     step: int
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        return self.labels.kinds
 
     def samples(self, tell: Fault) -> Iterator[Sample]:
         number = 0
@@ -82,10 +74,6 @@ class PictureSet:
     name: str
     pictures: tuple[Path, ...]
     labels: Labels
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        return self.labels.kinds
 
     def samples(self, tell: Fault) -> Iterator[Sample]:
         for path in self.pictures:

@@ -29,11 +29,6 @@ class Labels:
     boxes: Mapping[str, tuple[tuple[Kind, Corners], ...]]
     spoilt: frozenset[str]
 
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds that occur."""
-        return frozenset(kind for rows in self.boxes.values() for kind, _ in rows)
-
 
 def read_boxes(path: Path, key: str, tell: Fault) -> Labels | None:
     """The boxes of a CSV file whose column ``key`` ("frame" or "file") says where each belongs.
@@ -50,12 +45,13 @@ def read_boxes(path: Path, key: str, tell: Fault) -> Labels | None:
                 tell(f"{path} line 1: has no column {missing[0]}; left out")
                 return None
             for row in reader:
-                place = row[key] or ""
+                place = ""
                 try:
-                    boxes.setdefault(_place(place, key), []).append(_box(row))
+                    place = _place(row[key] or "", key)
+                    boxes.setdefault(place, []).append(_box(row))
                 except ValueError as error:
                     spoilt.add(place)
-                    tell(f"{path} line {reader.line_num}: {error}; its {key} is left out")
+                    tell(f"{path} line {reader.line_num}: {error}; {f'its {key}' if place else 'the row'} is left out")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         tell(f"{path}: cannot be read: {error}; left out")
         return None

@@ -158,6 +158,22 @@ def test_columns_that_the_manifest_does_not_name_are_ignored(tmp_path: Path) -> 
     assert len(detector.detect(GREY)) == 1
 
 
+def test_a_box_outside_the_frame_or_beyond_all_numbers_is_nothing_seen(tmp_path: Path) -> None:
+    """The frame is a wide one, so that the lower half of the letterbox is padding."""
+    boxes = np.array(
+        [[0.1, 0.6, 0.3, 0.9], [0.1, 0.2, 0.3, 0.4], [np.nan] * 4, [0.5, np.nan, 0.6, 0.3], [0.9, 0.3, 0.8, 0.2]],
+        np.float32,
+    )
+    outputs = {"boxes": boxes, "scores": np.full((5, 1), 0.9, np.float32)}
+    sha256 = write_network(tmp_path / "own.onnx", (1, 32, 64, 3), outputs)
+    picture = 'width = 64, height = 32, resize = "letterbox-top-left", layout = "nhwc", dtype = "uint8", colour = "bgr"'
+    (tmp_path / "own.toml").write_text(entry_text("own", "own.onnx", sha256, picture=picture))
+
+    seen = load_detector("own", tmp_path / "own.toml").detect(np.zeros((16, 64, 3), np.uint8))
+
+    np.testing.assert_allclose(seen.boxes, [[0.1, 0.4, 0.3, 0.8]], rtol=1e-5)
+
+
 def test_a_column_that_the_network_has_not_is_told(tmp_path: Path) -> None:
     detector = own(tmp_path, [[0.9, 0.1]] * 3, "person = 0, car = 5")
 

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from gatehouse.models_command import app
 from models import DEFAULT, ECONOMY, Detections, Kind, load_detector
-from models.evaluation import BARS, time_side_by_side
-from models.evaluation.yardsticks import SPEED_BAR, Bar, Measure, step_of, verdicts
+from models.evaluation import BARS, open_dataset, time_side_by_side
+from models.evaluation.yardsticks import EVENT_STEP, SPEED_BAR, Bar, Measure, step_of, verdicts
 from tests.support.networks import entry_text, write_network
 
 Frame = NDArray[np.uint8]
@@ -39,6 +40,14 @@ def boxes_of(seen: Detections, key: object, frame: Frame) -> list[list[object]]:
     return [[key, names[Kind(kind)], *box] for kind, box in zip(seen.kinds.tolist(), pixels, strict=True)]
 
 
+def read_through(folder: Path) -> tuple[list[str], dict[str, int]]:
+    """The faults of a folder, and how many frames each of its sets and event clips gives."""
+    faults: list[str] = []
+    dataset = open_dataset(folder, step_of, EVENT_STEP, faults.append)
+    counts = {one.name: len(list(one.samples(faults.append))) for one in dataset.sets}
+    return faults, counts | {clip.clip.name: len(list(clip.samples())) for clip in dataset.events}
+
+
 def write_clip(path: Path, frames: Sequence[Frame]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
@@ -50,13 +59,19 @@ def write_clip(path: Path, frames: Sequence[Frame]) -> None:
 
 
 @pytest.fixture
-def footage(tmp_path: Path, street: list[Frame]) -> Path:
+def footage(tmp_path: Path, made_footage: Path) -> Path:
+    """A copy of the folder that a test may spoil."""
+    return Path(shutil.copytree(made_footage, tmp_path / "footage"))
+
+
+@pytest.fixture(scope="module")
+def made_footage(tmp_path_factory: pytest.TempPathFactory, street: list[Frame]) -> Path:
     """A folder in which every label is right by construction: what the default saw at its thresholds.
 
     A clip of six frames, labelled on all, an event clip whose person is in view from frame 21 on, and two pictures.
     """
     detector = load_detector()
-    folder = tmp_path / "footage"
+    folder = tmp_path_factory.mktemp("made") / "footage"
     write_clip(folder / "clips" / "yard.avi", street * 2)
     capture = cv2.VideoCapture(str(folder / "clips" / "yard.avi"))
     rows = []
@@ -100,6 +115,29 @@ def test_the_latency_stands_beside_two_baselines_of_the_same_run(footage: Path, 
     assert [timing["name"] for timing in timings] == [DEFAULT, ECONOMY, "plain resize and normalise"]
     assert timings[0]["ratio"] == 1.0
     assert timings[2]["ratio"] < 1.0
+
+
+def test_int8_is_held_against_its_own_fp32_when_that_is_the_baseline(footage: Path, tmp_path: Path) -> None:
+    shipped = load_detector(ECONOMY).entry
+    names = ("toy-int8", "toy-fp32")
+    picture = 'width = 320, height = 192, resize = "stretch", layout = "nhwc", dtype = "uint8", colour = "bgr"'
+    entries = [entry_text(name, str(shipped.weights), shipped.sha256, picture=picture) for name in names]
+    (tmp_path / "own.toml").write_text("".join(entries))
+
+    arguments = ("--manifest", tmp_path / "own.toml", "--model", names[0], "--baseline", names[1])
+    run("evaluate", footage, *arguments, "--json", tmp_path / "figures.json")
+
+    bars = json.loads((tmp_path / "figures.json").read_text())["bars"]
+    (speed,) = [bar for bar in bars if bar["measure"] == "time against its own fp32"]
+    assert (speed["set_name"], speed["limit"]) == ("timing", 0.8)
+    assert 0.2 < speed["value"] < 5
+
+
+def test_figures_that_cannot_be_written_are_said(footage: Path, tmp_path: Path) -> None:
+    result = run("evaluate", footage, "--json", tmp_path / "nowhere" / "figures.json")
+
+    assert result.exit_code == 2
+    assert "figures.json cannot be written: No such file or directory" in result.output
 
 
 def test_a_missed_bar_is_said_and_is_the_exit_status(tmp_path: Path, footage: Path) -> None:
@@ -155,7 +193,7 @@ def test_faults_are_told_with_file_and_line_and_the_rest_goes_on(footage: Path) 
     ("row", "complaint"),
     [
         ("0,person,1,2,3,4", "yard.csv line 2: frame is '0' and must be a whole number from 1"),
-        ("1,person,a,2,3,4", "yard.csv line 2: x1 is 'a' and must be a number"),
+        ("01,person,a,2,3,4", "yard.csv line 2: x1 is 'a' and must be a number"),
         ("1,person,1,2,nan,4", "yard.csv line 2: x2 is 'nan' and must be a number"),
         ("1,person,3,2,1,4", "yard.csv line 2: the box 3,2,1,4 is empty or its corners are crossed"),
         ("1,person,1,2,3", "yard.csv line 2: y2 is None and must be a number"),
@@ -166,10 +204,10 @@ def test_a_bad_row_takes_its_frame_out(footage: Path, row: str, complaint: str) 
     first, *others = path.read_text().splitlines()
     path.write_text("\n".join([first, row, *others]) + "\n")
 
-    result = run("evaluate", footage)
+    faults, counts = read_through(footage)
 
-    assert complaint in result.output
-    assert result.exit_code == 0
+    assert [complaint in fault for fault in faults] == [True]
+    assert counts == {"yard": 1 if int(row.split(",")[0]) == 1 else 2, "images": 2, "door.avi": 9}
 
 
 @pytest.mark.parametrize(
@@ -191,17 +229,19 @@ def test_a_bad_row_takes_its_frame_out(footage: Path, row: str, complaint: str) 
 def test_bad_events_are_told_and_the_rest_goes_on(footage: Path, text: str, complaint: str) -> None:
     (footage / "clips" / "events.json").write_text(text)
 
-    result = run("evaluate", footage)
+    faults, counts = read_through(footage)
 
-    assert complaint in result.output
-    assert result.exit_code == 0
+    assert [complaint in fault for fault in faults] == [True]
+    assert counts == {"yard": 2, "images": 2}
 
 
 def test_a_clip_that_ends_early_is_told(footage: Path) -> None:
     with (footage / "clips" / "yard.csv").open("a") as file:
         file.write("99,person,1,2,3,4\n")
 
-    assert "yard.avi: ends after frame 6, its labels go on to frame 99" in run("evaluate", footage).output
+    faults, _ = read_through(footage)
+
+    assert ["yard.avi: ends after frame 6, its labels go on to frame 99" in fault for fault in faults] == [True]
 
 
 def test_a_folder_that_holds_nothing_is_refused(tmp_path: Path) -> None:

@@ -29,31 +29,6 @@ def write_network(
     return save(path, model.SerializeToString())
 
 
-def write_echo(path: Path, shape: tuple[int, ...], dtype: str) -> str:
-    """A network with the house's contract whose ``scores`` are its input's numbers, one column, in order."""
-    count = int(np.prod(shape))
-    nodes = [
-        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
-        helper.make_node("Reshape", ["numbers", "column"], ["scores"]),
-        helper.make_node("Identity", ["boxes_value"], ["boxes"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "echo",
-        [helper.make_tensor_value_info("image", _ELEMENTS[dtype], shape)],
-        [
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [count, 4]),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [count, 1]),
-        ],
-        [
-            numpy_helper.from_array(np.array([count, 1], np.int64), "column"),
-            numpy_helper.from_array(np.zeros((count, 4), np.float32), "boxes_value"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return save(path, model.SerializeToString())
-
-
 def save(path: Path, content: bytes) -> str:
     """Write a file and return its sha256."""
     path.write_bytes(content)
