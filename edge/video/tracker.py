@@ -24,7 +24,7 @@ class TrackerConfig:
     A track is confirmed at its `confirm_hits`-th detection. It is over when it was not seen for `lost_after_s` though
     looked for `lost_after_misses` times; one that stood within `still_radius` heights for `still_after_s` (a parked
     car, half hidden now and then) lives on for `still_lost_after_s`. Overlaps are those of boxes widened by `reach` of
-    their size on each side, because at few frames a second a walker's boxes hardly touch; by `reach_tentative` while its
+    their size on each side, as at few frames a second a walker's boxes hardly touch; by `reach_tentative` while its
     speed is not yet known.
     """
 

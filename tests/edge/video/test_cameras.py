@@ -138,20 +138,20 @@ def test_a_wrong_password_is_unauthorised_and_never_shown(
     if password is not None:
         monkeypatch.setenv("CAMERA_PASSWORD", password + "-S3cret")
         account = {"username": "viewer", "password_env": "CAMERA_PASSWORD"}
-    with gstreamer_server(user="viewer", password="right") as server:
-        with site(tmp_path, camera(url=server.url("cam"), **account)) as here:
-            wait_until(here.faults, 10.0, "a fault")
-            assert here.faults() == [CameraFault.UNAUTHORISED]
-            shown = f"{here.service.status()} {here.recording.observations} {caplog.text}"
+    guarded = gstreamer_server(user="viewer", password="right")
+    with guarded, site(tmp_path, camera(url=guarded.url("cam"), **account)) as here:
+        wait_until(here.faults, 10.0, "a fault")
+        assert here.faults() == [CameraFault.UNAUTHORISED]
+        shown = f"{here.service.status()} {here.recording.observations} {caplog.text}"
     assert "S3cret" not in shown
 
 
 def test_the_right_password_from_a_file_gives_frames(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("p w/@:1\n")
     account = {"username": "viewer", "password_file": tmp_path / "password"}
-    with gstreamer_server(user="viewer", password="p w/@:1") as server:
-        with site(tmp_path, camera(url=server.url("cam"), **account)) as here:
-            here.await_frames(5)
+    guarded = gstreamer_server(user="viewer", password="p w/@:1")
+    with guarded, site(tmp_path, camera(url=guarded.url("cam"), **account)) as here:
+        here.await_frames(5)
 
 
 def test_a_missing_password_file_is_a_fault_of_that_camera_alone(tmp_path: Path) -> None:
