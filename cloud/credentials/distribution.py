@@ -43,7 +43,7 @@ class Distribution:
         self._publish = publish
         self._whole: deque[str] = deque()
         self._all_due = True
-        self._heads_due = True
+        self._heads_due = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="credential distribution", daemon=True)
@@ -93,7 +93,7 @@ class Distribution:
                 self._whole.popleft()
             self._send_heads()
         except BaseException:
-            self._all_due = True
+            self._all_due = self._heads_due = True
             raise
         return bool(self._whole)
 
