@@ -125,7 +125,7 @@ class OsdpBus:
         """Run one worker to its end; returns why it ended."""
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                _WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+                _WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
             )
         except OSError as error:
             return f"the worker cannot be started: {error.strerror}"
