@@ -17,8 +17,9 @@ from time import monotonic
 
 from cloud.broker.files import write_private
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 10.0
-_STEADY_S = 30.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
+"""A start costs little, and without its broker the hub hears nothing: so the waits stay short."""
+_STEADY_S = 10.0
 """After so long without a fault the next wait is short again."""
 _STOP_S = 5.0
 _KEPT_LINES = 20
@@ -76,6 +77,9 @@ class Child:
         """The end of the program's output, for an error message."""
         return " | ".join(self._lines)
 
+    def _last_line(self) -> str:
+        return self._lines[-1] if self._lines else "no output"
+
     def reload(self, timeout_s: float) -> bool:
         """Send SIGHUP and wait until the program says that it obeyed. True also if it is not running: it reads its
         files when it starts."""
@@ -106,7 +110,7 @@ class Child:
                 break
             self.restarts += 1
             wait_s = _FIRST_WAIT_S if monotonic() - began > _STEADY_S else min(wait_s * 2, _LONGEST_WAIT_S)
-            log.error("%s ended (%s); next start in %.1f s", self._command[0], self.last_lines(), wait_s)
+            log.error("%s ended (%s); next start in %.1f s", self._command[0], self._last_line(), wait_s)
             self._stopping.wait(wait_s)
         self.state = ChildState.STOPPED
 

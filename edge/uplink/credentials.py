@@ -61,6 +61,7 @@ class CredentialSync:
         self._counters = counters
         self._waiting: queue.Queue[Head | Delta] = queue.Queue(MAX_WAITING)
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S, jitter)
+        self._applied = _applied(store)
         self._wanted: Head | None = None
         self._ask_at_s: float | None = None
         self._fetch_at_s: float | None = None
@@ -83,13 +84,12 @@ class CredentialSync:
         return self._worker.failure
 
     def applied(self) -> CredentialsApplied:
-        """The set that decides now."""
-        head = self._store.head()
-        return CredentialsApplied(version=head.version, digest=head.digest)
+        """The set that decides now; never waits for one that is being stored."""
+        return self._applied
 
     def ask_now(self) -> None:
         """Ask the hub for what follows the version here: after every birth."""
-        self._ask(Ask(want=Want.CREDENTIALS, have=self._store.head().version))
+        self._ask(Ask(want=Want.CREDENTIALS, have=self._applied.version))
 
     def on_head(self, message: Incoming) -> None:
         """Take a head from the broker.
@@ -160,14 +160,21 @@ class CredentialSync:
         elif head.version == have.version and head.digest != have.digest:
             self._counters.add("credentials_digest_differs")
             self._fetch_at_s = now_s
+        elif head.version > have.version and self._has_asked_for(head):
+            self._fetch_at_s = now_s  # the hub answered with the head alone: it has no deltas that lead there
         elif head.version > have.version:
             self._wanted = head
             self._ask_at_s = now_s + _DELTA_WAIT_S
             self._fetch_at_s = now_s + _ANSWER_WAIT_S
 
+    def _has_asked_for(self, head: Head) -> bool:
+        """Whether the question that followed this head has been put already."""
+        return self._wanted is not None and head.version <= self._wanted.version and self._ask_at_s is None
+
     def _note_applied(self) -> None:
         self._backoff.reset()
-        version = self._store.head().version
+        self._applied = _applied(self._store)
+        version = self._applied.version
         if self._wanted is None or version >= self._wanted.version:
             self._wanted = self._ask_at_s = self._fetch_at_s = None
         _log.info("credentials in force", extra={"version": version})
@@ -194,3 +201,8 @@ class CredentialSync:
         self._counters.add(counter)
         _log.warning("credentials not updated", extra={"reason": reason})
         self._fetch_at_s = self._clock.monotonic_s() + self._backoff.next_s()
+
+
+def _applied(store: CredentialStore) -> CredentialsApplied:
+    head = store.head()
+    return CredentialsApplied(version=head.version, digest=head.digest)
