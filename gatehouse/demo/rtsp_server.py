@@ -15,7 +15,7 @@ from aio_rtsp_toolkit import server as toolkit
 HOST = "127.0.0.1"
 
 
-class EndlessServer(toolkit.RtspServer):
+class EndlessServer(toolkit.RtspServer):  # type: ignore[misc]  # the toolkit has no types
     """The toolkit's file server, in which every clip starts again when it ends."""
 
     def parse_play_count(self, uri: str) -> int:

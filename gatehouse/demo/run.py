@@ -1,0 +1,222 @@
+"""Puts the demo up as a site is put up: hub, register, gateway, readers and cameras; then watches it."""
+
+import contextlib
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from gatehouse.demo import site
+from gatehouse.demo.layout import DOORS, GATEWAY, MARKER, Folder
+from gatehouse.demo.people import RESIDENT_COUNT, residents
+from gatehouse.demo.processes import Child, Children, DemoError, free_port, gatehouse, python
+from gatehouse.demo.register import write_workbook
+from gatehouse.demo.summary import Figures, figures, live_view
+from gatehouse.demo.watch import ConsoleWatch, ReaderWatch, Tally, read_metrics
+
+GUARD = "guard"
+_ADMINISTRATOR = "admin"
+_WATCHER = "demo-watch"
+_START_S = 60.0
+_COMMAND_S = 120.0
+_REFRESH_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    console: str
+    health: str
+    rtsp_port: int
+    health_port: int
+
+
+def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -> bool:
+    """Run the demo for `duration_s` (0: until Ctrl-C); whether the whole path worked.
+
+    Raises:
+        DemoError: if a part does not come up, or ends early.
+    """
+    console = Console()
+    folder = _fresh_folder(root)
+    children = Children(folder.logs)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(children.stop)
+            tally = Tally()
+            addresses = _put_up(console, folder, children, port, tally)
+            watch = stack.enter_context(_watching(addresses, folder, tally))
+            last = _watch(console, children, addresses, tally, duration_s)
+            if watch.failure:
+                raise DemoError(f"the console's live stream broke: {watch.failure}")
+    except KeyboardInterrupt:
+        console.print("stopped before it was up")
+        return False
+    return _conclude(console, last, json_file)
+
+
+def _put_up(console: Console, folder: Folder, children: Children, port: int, tally: Tally) -> _Addresses:
+    health_port = free_port()
+    addresses = _Addresses(
+        f"http://127.0.0.1:{free_port(port)}", f"http://127.0.0.1:{health_port}", free_port(), health_port
+    )
+    people = residents(date.today())  # noqa: DTZ011 (leases end by the calendar of whoever looks on)
+    _step(console, f"a made-up register of {RESIDENT_COUNT:,} residents is written and imported")
+    _write_hub_configuration(folder, addresses)
+    code = _hub(folder, "gateways", "add", GATEWAY).strip()
+    write_workbook(folder.register, people)
+    _hub(folder, "import", str(folder.register))
+    _make_accounts(folder)
+    _step(console, "the hub starts, with its own broker and SQLite")
+    children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))
+    children.wait_until("the hub", lambda: _answers(f"{addresses.console}/healthz"), _START_S)
+    _step(console, "the gateway is enrolled with its one-time code")
+    _enrol(folder, addresses, code)
+    _step(console, "two cameras (RTSP) and three readers (OSDP on pseudo-terminals) are played")
+    keys = site.make_keys(folder)
+    site.write_site(folder, addresses.rtsp_port, addresses.health_port)
+    site.write_plan(folder, keys, people)
+    children.start("cameras", _rtsp_server(addresses.rtsp_port))
+    readers = _play_readers(folder, children, tally)
+    _step(console, "the gateway starts")
+    children.start("gateway", gatehouse("edge", "--config", str(folder.site_configuration)))
+    children.wait_until("the gateway", lambda: _answers(f"{addresses.health}/healthz"), _START_S)
+    children.wait_until("the readers' secure channels", lambda: len(readers.secure) == len(DOORS), _START_S)
+    guard_password = (folder.passwords / GUARD).read_text().strip()
+    console.print(
+        f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
+    )
+    return addresses
+
+
+def _step(console: Console, text: str) -> None:
+    console.print(f"[cyan]==>[/cyan] {text}")
+
+
+def _fresh_folder(root: Path) -> Folder:
+    """Remove what an earlier demo left, and nothing else.
+
+    Raises:
+        DemoError: if the folder is not one of ours.
+    """
+    marker = root / "README"
+    if root.exists() and any(root.iterdir()) and not (marker.exists() and marker.read_text().startswith(MARKER)):
+        raise DemoError(f"{root} holds files that are not the demo's; name another folder with --folder")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True, mode=0o700)
+    marker.write_text(MARKER + "\n")
+    return Folder(root)
+
+
+def _write_hub_configuration(folder: Folder, addresses: _Addresses) -> None:
+    folder.hub_configuration.write_text(
+        f'state_dir = "{folder.hub_state}"\n[http]\nport = {addresses.console.rpartition(":")[2]}\n[broker]\nport = 0\n'
+    )
+
+
+def _make_accounts(folder: Folder) -> None:
+    folder.passwords.mkdir(mode=0o700)
+    for name, role in ((GUARD, "guard"), (_ADMINISTRATOR, "administrator"), (_WATCHER, "guard")):
+        path = folder.passwords / name
+        site.write_secret(path, secrets.token_urlsafe(12))
+        _hub(folder, "accounts", "add", name, "--role", role, "--password-file", str(path))
+
+
+def _hub(folder: Folder, *arguments: str) -> str:
+    return _command("hub", "--config", str(folder.hub_configuration), *arguments)
+
+
+def _command(*arguments: str, given: str | None = None) -> str:
+    """Run a `gatehouse` command to its end; its output.
+
+    Raises:
+        DemoError: with what it said, if it failed.
+    """
+    done = subprocess.run(  # noqa: S603 (every argument is made by the demo)
+        gatehouse(*arguments), capture_output=True, text=True, input=given, timeout=_COMMAND_S, check=False
+    )
+    if done.returncode:
+        raise DemoError(f"'gatehouse {' '.join(arguments)}' failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def _enrol(folder: Folder, addresses: _Addresses, code: str) -> None:
+    target = ("--hub", addresses.console, "--state-dir", str(folder.gateway_state))
+    _command("edge", "enroll", *target, given=code + "\n")
+
+
+def _rtsp_server(port: int) -> list[str]:
+    clips = Path(__file__).parent / "clips"
+    return python("-m", "gatehouse.demo.rtsp_server", "--dir", str(clips), "--port", str(port))
+
+
+def _play_readers(folder: Folder, children: Children, tally: Tally) -> ReaderWatch:
+    command = python("-m", "gatehouse.demo.osdp_readers", "--plan", str(folder.readers_plan))
+    child: Child = children.start("readers", command, gives_output=True)
+    if child.process.stdout is None:
+        raise DemoError("the played readers have no standard output")
+    watch = ReaderWatch(child.process.stdout, tally)
+    children.wait_until("the played readers", watch.ready.is_set, _START_S)
+    return watch
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+@contextlib.contextmanager
+def _watching(addresses: _Addresses, folder: Folder, tally: Tally) -> Iterator[ConsoleWatch]:
+    password = (folder.passwords / _WATCHER).read_text().strip()
+    watch = ConsoleWatch(addresses.console, _WATCHER, password, tally, {door.name: door.reader for door in DOORS})
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+def _measure(addresses: _Addresses, tally: Tally) -> Figures:
+    return figures(read_metrics(f"{addresses.health}/metrics"), read_metrics(f"{addresses.console}/metrics"), tally)
+
+
+def _watch(console: Console, children: Children, addresses: _Addresses, tally: Tally, duration_s: float) -> Figures:
+    begun_s = time.monotonic()
+    now = _measure(addresses, tally)
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while not duration_s or time.monotonic() - begun_s < duration_s:
+            children.check()
+            now = _measure(addresses, tally)
+            elapsed_s = time.monotonic() - begun_s
+            if console.is_terminal:
+                live.update(live_view(now, tally, elapsed_s, duration_s), refresh=True)
+            time.sleep(_REFRESH_S)
+    children.check()
+    return now
+
+
+def _conclude(console: Console, last: Figures, json_file: Path | None) -> bool:
+    """Tell the figures; whether each of them shows that its part of the path worked."""
+    console.print("\nSummary")
+    for label, value in last.lines():
+        console.print(
+            f"  {label:<40} {value:,}" if isinstance(value, int) else f"  {label:<40} {value}", highlight=False
+        )
+    if json_file is not None:
+        json_file.write_text(json.dumps(asdict(last), indent=1) + "\n")
+    zeros = last.zeros()
+    if zeros:
+        print(f"demo: the path did not work: nothing counted for {', '.join(zeros)}", file=sys.stderr)
+        return False
+    console.print("The whole path worked.")
+    return True

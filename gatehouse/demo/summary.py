@@ -1,0 +1,107 @@
+"""The demo's figures: what is shown while it runs, what is told at the end, and whether the whole path worked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from gatehouse.demo.watch import Tally, quantile_ms
+
+_CAMERA = "gatehouse_edge_camera_total"
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that the demo counts. Latencies in milliseconds; 0 where nothing was measured."""
+
+    frames: int
+    analysed: int
+    detections: int
+    tracks: int
+    cards_presented: int
+    card_reads: int
+    decisions: int
+    granted: int
+    events_stored: int
+    events_linked: int
+    rows_live: int
+    outbox: int
+    strike_p50_ms: float
+    strike_p99_ms: float
+    row_p50_ms: float
+    row_p99_ms: float
+
+    def zeros(self) -> list[str]:
+        """What should have happened by the end and did not."""
+        names = {label: value for label, value in self.lines() if isinstance(value, int)}
+        names |= {"latency card to strike": self.strike_p50_ms > 0, "latency card to console": self.row_p50_ms > 0}
+        return [label for label, value in names.items() if not value and label != _OUTBOX]
+
+    def lines(self) -> Iterator[tuple[str, int | str]]:
+        """Label and value of each figure, in the order of an event's journey."""
+        yield "video frames decoded", self.frames
+        yield "frames analysed by the detector", self.analysed
+        yield "detections", self.detections
+        yield "tracks confirmed", self.tracks
+        yield "cards presented at readers", self.cards_presented
+        yield "card reads at the gateway", self.card_reads
+        yield "decisions", self.decisions
+        yield "doors released for a card", self.granted
+        yield "events stored by the hub", self.events_stored
+        yield "events linked to a resident", self.events_linked
+        yield "rows in the console's live stream", self.rows_live
+        yield _OUTBOX, self.outbox
+        yield "card to strike, at the reader", f"p50 {self.strike_p50_ms:.0f} ms, p99 {self.strike_p99_ms:.0f} ms"
+        yield "card to row in the console", f"p50 {self.row_p50_ms:.0f} ms, p99 {self.row_p99_ms:.0f} ms"
+
+
+_OUTBOX = "events waiting in the gateway's outbox"
+
+
+def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally) -> Figures:
+    """Read the figures out of both daemons' metrics and our own tally."""
+
+    def of(source: Mapping[str, float], name: str) -> int:
+        return int(source.get(name, 0))
+
+    granted = of(edge, "gatehouse_edge_access_granted_total")
+    with tally.lock:
+        return Figures(
+            frames=of(edge, f"{_CAMERA}:frames_decoded"),
+            analysed=of(edge, f"{_CAMERA}:frames_analysed"),
+            detections=of(edge, f"{_CAMERA}:detections"),
+            tracks=of(edge, f"{_CAMERA}:tracks_confirmed"),
+            cards_presented=tally.presented,
+            card_reads=of(edge, "gatehouse_edge_card_reads_total"),
+            decisions=granted + of(edge, "gatehouse_edge_access_denied_total"),
+            granted=granted,
+            events_stored=of(hub, "gatehouse_ingest_events_stored_total"),
+            events_linked=of(hub, "gatehouse_ingest_events_linked_total"),
+            rows_live=sum(tally.rows.values()),
+            outbox=of(edge, "gatehouse_edge_outbox_rows"),
+            strike_p50_ms=quantile_ms(tally.strike_s, 0.5),
+            strike_p99_ms=quantile_ms(tally.strike_s, 0.99),
+            row_p50_ms=quantile_ms(tally.row_s, 0.5),
+            row_p99_ms=quantile_ms(tally.row_s, 0.99),
+        )
+
+
+def live_view(now: Figures, tally: Tally, elapsed_s: float, duration_s: float) -> RenderableType:
+    """Figures and the newest rows, as the terminal shows them."""
+    until = f"{elapsed_s:.0f} s of {duration_s:.0f}" if duration_s else f"{elapsed_s:.0f} s; Ctrl-C ends it"
+    counts = Table(title=f"Gatehouse demo, {until}", title_justify="left", show_header=False)
+    for label, value in now.lines():
+        counts.add_row(label, f"{value:,}" if isinstance(value, int) else value)
+    newest = Table(title="Newest events, as the guard sees them", title_justify="left", show_header=False)
+    with tally.lock:
+        for row in list(tally.latest)[:_SHOWN]:
+            newest.add_row(*_row_cells(row))
+    return Group(counts, newest)
+
+
+def _row_cells(row: Mapping[str, object]) -> tuple[str, ...]:
+    words = (row["time"], row["type"], row["place"], row.get("person"), row.get("dwelling"), row.get("cause"))
+    time, *others = (str(word) if word is not None else "" for word in words)
+    return time[11:19], *others

@@ -1,0 +1,1 @@
+"""Kill, starve and deceive the real processes under load: nothing committed is lost or doubled."""
