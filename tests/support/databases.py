@@ -44,10 +44,11 @@ def postgresql_programs() -> Path:
 
 
 class PostgresqlCluster:
-    """A running server in `folder`. Its data is not synced to disk: speed matters here, and power cuts do not."""
+    """A running server in `folder`. Unless `durable`, its data is not synced to disk: tests know no power cuts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, durable: bool = False) -> None:
         self.folder = folder
+        self._durable = durable
         self._programs = postgresql_programs()
         self._numbers = count(1)
         self._server: subprocess.Popen[bytes] | None = None
@@ -63,12 +64,11 @@ class PostgresqlCluster:
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
             "max_connections": "200",
             "shared_buffers": "64MB",
         }
+        if not self._durable:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
@@ -138,10 +138,10 @@ class PostgresqlCluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[PostgresqlCluster]:
+def running_cluster(durable: bool = False) -> Iterator[PostgresqlCluster]:
     """A started cluster in a short temporary path (a socket's path has at most 107 bytes), removed afterwards."""
     folder = Path(f"/tmp/gatehouse-pg-{os.getpid()}-{time.monotonic_ns()}")
-    cluster = PostgresqlCluster(folder)
+    cluster = PostgresqlCluster(folder, durable)
     try:
         cluster.start()
         yield cluster
