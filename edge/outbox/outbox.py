@@ -163,7 +163,10 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         file = self._file
-        size = self._path.stat().st_size if self._path.exists() else 0
+        try:
+            size = self._path.stat().st_size
+        except OSError:  # moved aside at this moment
+            size = 0
         state = self._state if self._worker.is_alive else "failed" if self.failure else "stopped"
         return OutboxStatus(
             state, file.stream, file.rows, file.last_seq, self._intake.waiting, size, self._intake.total_dropped
@@ -208,14 +211,19 @@ class Outbox:
 
     def _write(self, stopping: threading.Event) -> None:
         try:
-            self._commit()
-            self._state = "ok"
-        except OutboxFull:
-            self._make_room(stopping)
+            self._commit_or_make_room(stopping)
         except CorruptOutbox as error:
             self._begin_again(error)
         except sqlite3.Error as error:
             self._refused("write_errors", str(error), stopping)
+
+    def _commit_or_make_room(self, stopping: threading.Event) -> None:
+        try:
+            self._commit()
+        except OutboxFull:
+            self._make_room(stopping)
+        else:
+            self._state = "ok"
 
     def _commit(self) -> None:
         rows, numbered = self._encoded(self._carried)

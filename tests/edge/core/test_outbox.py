@@ -17,7 +17,7 @@ from edge.outbox.intake import Intake
 from edge.outbox.ranges import in_parts, merged
 from protocols.events import CameraFault, CameraOffline, Event, PersonLeftZone, SourceRestarted
 from protocols.receipts import Receipt
-from tests.support.gateways import GATEWAY, eventually, forced, make_outbox, opened, seen
+from tests.support.gateways import GATEWAY, SetClock, eventually, forced, make_outbox, opened, seen
 
 
 def read_all(outbox: Outbox) -> list[Event]:
@@ -109,6 +109,25 @@ def test_a_receipt_of_another_stream_or_beyond_the_last_number_deletes_nothing(t
     assert outbox.status().rows == 2
     assert counters["receipts_of_another_stream"] == 1
     assert counters["receipts_beyond_last"] == 1
+    outbox.stop()
+    outbox.close()
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_wall_clock_that_jumps_changes_neither_numbers_nor_the_order_of_ids(tmp_path: Path, jump_s: float) -> None:
+    clock = SetClock()
+    outbox = make_outbox(tmp_path, clock=clock)
+    outbox.start()
+    for number in range(5):
+        outbox.put(opened(number, clock))
+    clock.wall += jump_s
+    for number in range(5):
+        outbox.put(opened(number, clock))
+    events = read_all(outbox)
+    assert [event.seq for event in events] == list(range(1, 11))
+    assert [event.id for event in events] == sorted(event.id for event in events)
+    assert (events[5].time - events[4].time).total_seconds() == pytest.approx(jump_s)
+    assert events[5].clock.monotonic_ms == events[4].clock.monotonic_ms
     outbox.stop()
     outbox.close()
 
