@@ -1,0 +1,178 @@
+"""A command's way from the hub to its outcome, on both databases; the door's side is tests/edge's."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given as over
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from cloud.commands import CommandOutcome, CommandService, CommandState, may_become
+from cloud.commands.service import ANSWER_GRACE, LIFETIME
+from cloud.commands.states import before
+from cloud.database import tables
+from cloud.database.engine import Database
+from cloud.signing import HubSigner
+from protocols import sealing, topics
+from protocols.commands import Command, Reply, ReplyState
+from tests.support import register as given
+
+
+class Bench:
+    """The service with a clock that the test moves and a broker that it can take away."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.time = datetime(2026, 5, 1, tzinfo=UTC)
+        self.signer = HubSigner(b"s" * 32)
+        self.sent: list[tuple[str, bytes]] = []
+        self.told: list[CommandOutcome] = []
+        self.connected = True
+        self.account = given.add_account(database)
+        with database.write() as connection:
+            given.add_gateway(connection, "east")
+            given.add_gateway(connection, "west", presence="offline")
+        self.service = self.another()
+
+    def another(self) -> CommandService:
+        return CommandService(
+            self.database, self.signer.seal, self._send, lambda: self.time, uuid4, os.urandom, self.told.append
+        )
+
+    def _send(self, topic: str, message: bytes) -> bool:
+        if self.connected:
+            self.sent.append((topic, message))
+        return self.connected
+
+    def release(self, gateway: str = "east") -> UUID:
+        return self.service.release_door(gateway, "d1", self.account)
+
+    def reply(self, corr: UUID, state: ReplyState, gateway: str = "east", reason: str = "") -> None:
+        self.service.answered(gateway, Reply(corr=corr, state=state, time=self.time, reason=reason))
+
+    def state(self, corr: UUID) -> tuple[CommandState, str]:
+        outcome = self.service.outcome(corr)
+        assert outcome is not None
+        return outcome.state, outcome.reason
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    return Bench(database)
+
+
+def test_the_command_is_signed_for_its_topic_short_lived_and_says_who(bench: Bench) -> None:
+    corr = bench.release()
+    [(topic, message)] = bench.sent
+
+    def verify(key_id: str, signed: bytes, signature: bytes) -> bool:
+        Ed25519PublicKey.from_public_bytes(bench.signer.public_key).verify(signature, signed)
+        return key_id == bench.signer.key_id
+
+    assert topic == topics.command("east", corr)
+    command = Command.model_validate_json(sealing.open_with_signature(topic, message, verify))
+    assert (command.corr, command.args.door, command.issued_by) == (corr, "d1", str(bench.account))
+    assert (command.issued, command.expires) == (bench.time, bench.time + LIFETIME)
+    assert command.reply_to == topics.response("east", corr)
+    assert bench.state(corr) == (CommandState.SENT, "")
+
+
+def test_nonces_and_correlations_never_repeat(bench: Bench) -> None:
+    for _ in range(20):
+        bench.release()
+    bodies = [Command.model_validate_json(message.split(b"\n", 1)[1]) for _, message in bench.sent]
+    assert len({body.nonce for body in bodies}) == len({body.corr for body in bodies}) == 20
+
+
+@pytest.mark.parametrize("end", [ReplyState.DONE, ReplyState.FAILED, ReplyState.EXPIRED])
+def test_answers_move_the_state_and_are_told(bench: Bench, end: ReplyState) -> None:
+    corr = bench.release()
+    bench.reply(corr, ReplyState.ACCEPTED)
+    bench.reply(corr, end, reason="as it went")
+    assert bench.state(corr) == (CommandState(end.value), "as it went")
+    assert [outcome.state for outcome in bench.told] == ["sent", "accepted", end.value]
+
+
+def test_a_late_or_repeated_answer_changes_nothing(bench: Bench) -> None:
+    corr = bench.release()
+    bench.reply(corr, ReplyState.DONE)
+    for state in ReplyState:
+        bench.reply(corr, state, reason="again")
+    assert bench.state(corr) == (CommandState.DONE, "")
+    assert bench.service.counts["stray"] == len(ReplyState)
+
+
+def test_another_gateway_s_answer_changes_nothing(bench: Bench) -> None:
+    corr = bench.release()
+    bench.reply(corr, ReplyState.DONE, gateway="west")
+    assert bench.state(corr) == (CommandState.SENT, "")
+    assert bench.service.counts["stray"] == 1
+
+
+def test_no_answer_in_time_is_an_outcome_and_a_late_one_still_says_what_happened(bench: Bench) -> None:
+    corr = bench.release()
+    bench.time += LIFETIME + ANSWER_GRACE
+    bench.service.expire()
+    assert bench.state(corr) == (CommandState.SENT, "")
+    bench.time += timedelta(milliseconds=1)
+    bench.service.expire()
+    assert bench.state(corr) == (CommandState.NO_ANSWER, "the gateway did not answer in time")
+    bench.reply(corr, ReplyState.DONE)
+    assert bench.state(corr)[0] is CommandState.DONE
+    assert [outcome.state for outcome in bench.told] == ["sent", "no_answer", "done"]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "reason"), [("west", "gateway west is offline"), ("revoked", "gateway revoked was revoked")]
+)
+def test_a_gateway_that_cannot_obey_is_sent_nothing(bench: Bench, gateway: str, reason: str) -> None:
+    with bench.database.write() as connection:
+        given.add_gateway(connection, "revoked")
+        connection.execute(update(tables.Gateway).where(tables.Gateway.id == "revoked").values(revoked_at=bench.time))
+    corr = bench.release(gateway)
+    assert bench.state(corr) == (CommandState.FAILED, reason)
+    assert bench.sent == []
+
+
+def test_without_a_broker_the_command_fails_at_once(bench: Bench) -> None:
+    bench.connected = False
+    assert bench.state(bench.release()) == (CommandState.FAILED, "the hub has no connection to its broker")
+
+
+def test_a_name_that_no_door_can_have_is_refused_before_anything_is_written(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="door"):
+        bench.service.release_door("east", "../d1", bench.account)
+    assert bench.told == []
+
+
+def test_an_answer_that_another_process_took_is_told_here(bench: Bench) -> None:
+    corr = bench.release()
+    other = bench.another()
+    bench.told.clear()
+    other.answered("east", Reply(corr=corr, state=ReplyState.DONE, time=bench.time))
+    bench.told.clear()
+    bench.service.see_others()
+    bench.service.see_others()
+    assert [(outcome.corr, outcome.state) for outcome in bench.told] == [(corr, CommandState.DONE)]
+
+
+def test_the_watch_gives_up_by_itself(bench: Bench) -> None:
+    from tests.support.gateways import eventually
+
+    corr = bench.release()
+    bench.time += LIFETIME + ANSWER_GRACE + timedelta(seconds=1)
+    bench.service.start()
+    try:
+        eventually(lambda: bench.state(corr)[0] is CommandState.NO_ANSWER, what="the outcome no_answer")
+    finally:
+        bench.service.stop()
+
+
+@over(st.sampled_from(CommandState), st.sampled_from(CommandState))
+def test_no_state_comes_back(now: CommandState, then: CommandState) -> None:
+    assert not (may_become(now, then) and may_become(then, now))
+    assert (now in before(then)) == may_become(now, then)
+    assert not may_become(now, CommandState.SENT)
