@@ -17,6 +17,9 @@ from cloud.media.routes import MAX_PICTURE_BYTES, UPLOAD_PREFIX
 
 MAX_BODY_BYTES = 16 * 1024
 REQUEST_TIMEOUT_S = 30.0
+"""From the request's head to the head of its answer, its body included."""
+ANSWER_TIMEOUT_S = 600.0
+"""For the answer's body: a gateway on a slow line fetches tens of megabytes of credentials."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -42,6 +45,7 @@ class _BodyTooLarge(Exception):
 class _Exchange:
     limit_bytes: int
     received_bytes: int = 0
+    deadline: asyncio.Timeout | None = None
     too_large: bool = False
     started: bool = False
 
@@ -104,6 +108,8 @@ class Border:
                 return
             if message["type"] == "http.response.start":
                 exchange.started = True
+                if exchange.deadline is not None:
+                    exchange.deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
                 self._dress(scope["path"], MutableHeaders(scope=message))
             await send(message)
 
@@ -119,7 +125,7 @@ class Border:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
         try:
-            async with asyncio.timeout(self._rules.timeout_s):
+            async with asyncio.timeout(self._rules.timeout_s) as exchange.deadline:
                 await self._app(scope, receive, send)
         except _BodyTooLarge:
             return

@@ -8,7 +8,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,13 +176,14 @@ class RunningConsole:
         self._thread.join(20)
         assert not self._thread.is_alive(), "the console did not stop"
 
-    def client(self, username: str | None = GUARD) -> httpx.Client:
+    @contextmanager
+    def client(self, username: str | None = GUARD) -> Iterator[httpx.Client]:
         """An HTTP client, logged in as `username`; its Origin is the console's own."""
-        client = httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=10)
-        if username is not None:
-            answer = client.post("/login", data={"username": username, "password": PASSWORD})
-            assert answer.status_code == 303, answer.text
-        return client
+        with httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=10) as client:
+            if username is not None:
+                answer = client.post("/login", data={"username": username, "password": PASSWORD})
+                assert answer.status_code == 303, answer.text
+            yield client
 
     def store(self, *events: Event) -> None:
         """Store events and wake the live feed, as ingest does."""
