@@ -81,6 +81,11 @@ def test_every_list_holds_the_versions_that_the_tests_ran_with(name: str) -> Non
     assert pins(name).items() <= pins("lock.txt").items()
 
 
+def test_the_gateways_image_reports_to_nobody() -> None:
+    """onnxruntime 1.32 sends usage data unless this stands in the environment before it is loaded."""
+    assert "ORT_DISABLE_TELEMETRY=1" in dict(final_stage(ROOT / "docker" / "Dockerfile.edge"))["ENV"].split()
+
+
 def test_the_build_context_is_a_list_of_what_is_wanted() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
