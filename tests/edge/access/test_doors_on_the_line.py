@@ -237,7 +237,7 @@ def test_a_reader_that_never_answers_does_not_hold_others_on_its_line(tmp_path: 
             assert all(reader.online for reader in site.controller.status().readers if reader.id != "r2")
 
 
-def test_a_stopped_gateway_locks_its_doors(tmp_path: Path) -> None:
+def test_a_long_release_is_renewed_and_a_stopped_gateway_locks_its_doors(tmp_path: Path) -> None:
     site = DoorSite(tmp_path, release_s=200.0)
     with OsdpPeer(site.plan, tmp_path) as peer:
         with site:
@@ -245,5 +245,23 @@ def test_a_stopped_gateway_locks_its_doors(tmp_path: Path) -> None:
             site.recording.wait(ReaderOnline, "r1")
             given_s = peer.do("card", "r1", text="w26:12:345")
             on = peer.wait_output("r1", True, given_s)
-        peer.wait_output("r1", False, on["t"])
+            renewed = peer.wait_output("r1", True, on["t"] + 1.0)  # before the 25.5 s of one command end
+            assert renewed["t"] - on["t"] < 25.0
+        peer.wait_output("r1", False, renewed["t"])
         site.recording.wait(ReaderOffline, "r1", on["t"], reason=ReaderOfflineReason.STOPPED)
+        assert site.recording.all[-1].data.reason is ReaderOfflineReason.STOPPED
+
+
+def test_a_line_that_spoils_replies_loses_few_cards_and_forges_none(site: DoorSite, peer: OsdpPeer) -> None:
+    peer.do("corrupt", "r1", rate=0.02)
+    lost = 0
+    for _ in range(40):
+        given_s = peer.do("card", "r1", text="w26:12:345")
+        try:
+            site.recording.wait(AccessGranted, "d1", given_s, timeout_s=3.0)
+        except AssertionError:
+            lost += 1
+
+    assert lost <= 3
+    assert sum(site.controller.status().counters.denied.values()) == 0
+    assert site.controller.status().readers[0].online
