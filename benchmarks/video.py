@@ -26,8 +26,6 @@ import av
 import cv2
 import numpy as np
 import psutil
-import supervision
-from trackers import ByteTrackTracker
 
 from edge.clock import SystemClock
 from edge.video.analysis import WEAK_SCORE
@@ -107,7 +105,7 @@ def load(seconds: float) -> Figures:
         urls = [server.url(clip) for clip in CLIPS]
         children = {}
         for name in ("decode", "product"):
-            command = [sys.executable, "-m", "benchmarks.video", f"child-{name}", "--seconds", str(seconds), *urls]
+            command = [sys.executable, "-m", "benchmarks.video", f"child-{name}", *urls, "--seconds", str(seconds)]
             children[name] = subprocess.Popen(command, stdout=subprocess.PIPE)
         figures = {name: json.loads(child.communicate()[0]) for name, child in children.items()}
     decode, product = figures["decode"], figures["product"]
@@ -134,6 +132,9 @@ def _ours(frames: list[Given], size: tuple[int, int]) -> tuple[list[Labelled], f
 
 
 def _bytetrack(frames: list[Given], rate: float) -> tuple[list[Labelled], float]:
+    import supervision  # here alone: its memory is not the product's, which `load` measures
+    from trackers import ByteTrackTracker
+
     config = TrackerConfig()
     tracker = ByteTrackTracker(
         frame_rate=rate,

@@ -40,20 +40,24 @@ class Reporter:
         """The thread's body; what waits when it is stopped is still recorded."""
         while not run.stopped:
             run.beat()
-            self._next(_WAKE_S)
+            report = self._take(_WAKE_S)
+            if report is not None:
+                self._tell(report, self._keep(report))
 
-    def drain(self) -> None:
-        """Record whatever still waits; called when the thread has ended."""
-        while self._next(0.0):
-            pass
+    def drain(self, with_pictures: bool) -> None:
+        """Record at once whatever still waits, when the thread has ended or, without pictures, hangs at the disk."""
+        while (report := self._take(0.0)) is not None:
+            if with_pictures:
+                self._tell(report, self._keep(report))
+            else:
+                self.pictures_lost += report.picture is not None
+                self._tell(report, None)
 
-    def _next(self, timeout_s: float) -> bool:
+    def _take(self, timeout_s: float) -> Report | None:
         try:
-            report = self._waiting.get(timeout=timeout_s) if timeout_s else self._waiting.get_nowait()
+            return self._waiting.get(timeout=timeout_s) if timeout_s else self._waiting.get_nowait()
         except queue.Empty:
-            return False
-        self._tell(report, self._keep(report))
-        return True
+            return None
 
     def _keep(self, report: Report) -> Snapshot | None:
         if report.picture is None:

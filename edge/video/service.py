@@ -139,8 +139,7 @@ class VideoService:
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
         self._reporter_worker.stop()
-        if self._reporter_worker.join(2.0):
-            self._reporter.drain()
+        self._reporter.drain(with_pictures=self._reporter_worker.join(2.0))
         for source in self._sources:
             source.stop()
 

@@ -132,7 +132,7 @@ def report() -> Report:
 def test_a_report_becomes_an_event_with_its_picture_on_disk(tmp_path: Path) -> None:
     one, recording, _ = reporter(tmp_path)
     one.post(report())
-    one.drain()
+    one.drain(with_pictures=True)
     (left,) = recording.of(PersonLeftZone)
     assert left.snapshot is not None
     assert cv2.imread(str(tmp_path / left.snapshot.sha256)).shape == (left.snapshot.height, left.snapshot.width, 3)
@@ -143,7 +143,7 @@ def test_a_full_store_costs_the_picture_and_not_the_event(tmp_path: Path) -> Non
     one, recording, pictures = reporter(tmp_path)
     pictures.full = True
     one.post(report())
-    one.drain()
+    one.drain(with_pictures=True)
     assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None]
     assert (one.events, one.pictures_lost) == (1, 1)
 
@@ -153,7 +153,7 @@ def test_a_full_queue_records_at_once_without_pictures(tmp_path: Path) -> None:
     for _ in range(MOST_WAITING + 5):
         one.post(report())
     assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None] * 5
-    one.drain()
+    one.drain(with_pictures=True)
     assert len(recording.of(PersonLeftZone)) == MOST_WAITING + 5
     assert (one.pictures_kept, one.pictures_lost) == (MOST_WAITING, 5)
 
@@ -183,3 +183,11 @@ def test_a_newer_frame_replaces_an_older_one_and_cameras_take_turns() -> None:
     assert taken == [(0, 3.0), (2, 2.5), (0, 4.0)]
     assert boxes.replaced == [2, 0, 0]
     assert boxes.take(0.0) is None
+
+
+def test_when_the_disk_hangs_the_waiting_events_are_recorded_without_pictures(tmp_path: Path) -> None:
+    one, recording, _ = reporter(tmp_path)
+    one.post(report())
+    one.drain(with_pictures=False)
+    assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None]
+    assert one.pictures_lost == 1

@@ -1,5 +1,6 @@
 """What a site may and may not say about its cameras."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,17 @@ def test_every_key_has_a_title_and_a_sentence(model: type[VideoConfig]) -> None:
         assert field.title, name
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_every_key_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "video.md").read_text(encoding="utf-8")
+    for model in (DetectorConfig, CameraConfig, ZoneConfig):
+        for name, field in model.model_fields.items():
+            assert (field.alias or name) in text, name
+
+
+def test_the_documentation_s_example_is_valid() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "video.md").read_text(encoding="utf-8")
+    example = text.split("## Configuration")[1].split("A camera that looks")[0]
+    config = VideoConfig.model_validate(tomllib.loads(example))
+    assert config.cameras[0].zones[0].id == "z-door"
