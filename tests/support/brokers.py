@@ -10,9 +10,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
-from cloud.broker.engines import BrokerKind, Plan, Ports, find_engine
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cloud.broker.engines import BrokerKind, Plan, Ports, TlsFiles, find_engine
 from protocols.enrolment import BrokerAccess
 
 BROKER_KINDS = ("mosquitto", "nats")
@@ -34,8 +41,8 @@ def gateway_password(gateway: str) -> str:
 class RunningBroker:
     """A broker process. `gateways` are user names; `access` and `hub_address` say how to enter."""
 
-    def __init__(self, kind: str, folder: Path, gateways: tuple[str, ...]) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, folder: Path, gateways: tuple[str, ...], tls: TlsFiles | None = None) -> None:
+        self.kind, self._tls = kind, tls
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._engine = find_engine(BrokerKind(kind))
@@ -51,12 +58,16 @@ class RunningBroker:
 
     def access(self, gateway: str) -> BrokerAccess:
         return BrokerAccess(
-            host="127.0.0.1", port=self._ports.gateways, username=gateway, password=gateway_password(gateway)
+            host="127.0.0.1",
+            port=self._ports.gateways,
+            username=gateway,
+            password=gateway_password(gateway),
+            ca_pem=self._tls.ca.read_text() if self._tls else None,
         )
 
     def set_gateways(self, gateways: Mapping[str, str]) -> None:
         """Write who may enter; a running broker takes it up at once and cuts those who may no longer."""
-        self._plan = Plan(self._folder, "127.0.0.1", self._ports, None, HUB_PASSWORD, dict(gateways))
+        self._plan = Plan(self._folder, "127.0.0.1", self._ports, self._tls, HUB_PASSWORD, dict(gateways))
         for name, text in self._engine.files(self._plan).items():
             path = self._folder / name
             path.touch(mode=0o600)
@@ -78,7 +89,8 @@ class RunningBroker:
 
     def _answers(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self._ports.gateways), 0.5).close()
+            for port in (self._ports.gateways, self._ports.inner):
+                socket.create_connection(("127.0.0.1", port), 0.5).close()
         except OSError:
             return False
         return True
@@ -100,3 +112,28 @@ class RunningBroker:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill9()
+
+
+def make_tls(folder: Path) -> TlsFiles:
+    """A certificate for 127.0.0.1 that vouches for itself, valid for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gatehouse test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    files = TlsFiles(folder / "server.crt", folder / "server.key", folder / "server.crt")
+    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    files.key.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    return files

@@ -7,7 +7,7 @@ from edge.uplink import UplinkSettings
 from protocols import topics
 from protocols.presence import HubState, Presence
 from protocols.receipts import Receipt
-from tests.support.brokers import RunningBroker
+from tests.support.brokers import RunningBroker, make_tls
 from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, eventually, forced, make_keys, make_outbox, opened
 
 
@@ -225,3 +225,25 @@ def test_mqtt_5_carries_the_same_bytes(tmp_path: Path, mosquitto: RunningBroker,
     eventually(lambda: hub.states_of(command.corr) == ["accepted", "done"])
     gateway.close()
     hub.close()
+
+
+def test_over_tls_a_broker_with_the_right_certificate_is_trusted_and_no_other(tmp_path: Path, keys: Keys) -> None:
+    broker = RunningBroker("mosquitto", tmp_path / "broker", (GATEWAY,), make_tls(tmp_path / "tls"))
+    hub = HubHalf(broker, keys)
+    hub.say()
+    access = broker.access(GATEWAY)
+    gateway = Gateway(tmp_path, keys.identity(access))
+    open_gate(gateway)
+    for number in range(2000):
+        gateway.outbox.record(opened(number))
+    eventually(lambda: len(hub.stored) == 2000, 20)
+    eventually(lambda: gateway.outbox.status().rows == 0)
+    gateway.close()
+
+    other_ca = make_tls(tmp_path / "other").ca.read_text()
+    deceived = Gateway(_folder(tmp_path), keys.identity(access.model_copy(update={"ca_pem": other_ca})))
+    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in deceived.uplink.status().reason)
+    assert deceived.uplink.status().state == "connecting"
+    deceived.close()
+    hub.close()
+    broker.stop()
