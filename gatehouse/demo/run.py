@@ -1,6 +1,7 @@
 """Puts the demo up as a site is put up: hub, register, gateway, readers and cameras; then watches it."""
 
 import contextlib
+import io
 import json
 import secrets
 import shutil
@@ -46,6 +47,8 @@ def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -
     Raises:
         DemoError: if a part does not come up, or ends early.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log file shows each step as it happens
     console = Console()
     folder = _fresh_folder(root)
     children = Children(folder.logs)

@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO, Any
 
 import httpx
@@ -21,6 +22,8 @@ from websockets.typing import Origin
 from gatehouse.demo.processes import DemoError
 
 _OLDEST_PENDING_S = 20.0
+_LONGEST_READ_S = 1.5
+"""No decision comes later than this after its card was presented, and no two cards at a reader come within it."""
 _REQUEST_TIMEOUT_S = 5.0
 _ACCESS_PREFIX = "access."
 
@@ -57,7 +60,12 @@ class Tally:
             self.linked_rows += row.get("dwelling") is not None
             self.latest.appendleft(row)
             waiting = self._waiting_row.get(reader) if reader else None
-            if waiting and row["type"].startswith(_ACCESS_PREFIX):
+            if waiting is None or not row["type"].startswith(_ACCESS_PREFIX):
+                return
+            decided_s = at_s - (time.time() - datetime.fromisoformat(row["time"]).timestamp())
+            while waiting and waiting[0] < decided_s - _LONGEST_READ_S:
+                waiting.popleft()  # its row came before this page was open
+            if waiting and waiting[0] <= decided_s:
                 self.row_s.append(at_s - waiting.popleft())
 
 
