@@ -129,28 +129,28 @@ class EnrolmentService:
     ) -> tuple[str, str, wire.EnrolmentAnswer]:
         keys = wire.derive_keys(code, shared, request, own_key)
         password = new_password()
-        self._store(connection, gateway, keys, password)
+        key_id = self._store(connection, gateway, keys, password)
         access = self._access()
         broker = wire.BrokerAccess(
             host=access.host, port=access.port, username=gateway, password=password, ca_pem=access.ca_pem
         )
         nonce = os.urandom(_NONCE_BYTES)
-        grant = wire.Grant(gateway=gateway, broker=broker).model_dump_json().encode()
+        grant = wire.Grant(gateway=gateway, broker=broker, key_id=key_id).model_dump_json().encode()
         box = wire.encode_key(nonce + AESGCM(keys.box_key).encrypt(nonce, grant, None))
         mac = wire.answer_mac(code, request, own_key, self._hub_key, box)
         answer = wire.EnrolmentAnswer(exchange_key=own_key, hub_key=self._hub_key, box=box, mac=mac)
         return gateway, password, answer
 
-    def _store(self, connection: Connection, gateway: str, keys: wire.AgreedKeys, password: str) -> None:
+    def _store(self, connection: Connection, gateway: str, keys: wire.AgreedKeys, password: str) -> str:
         former = connection.execute(select(Gateway.key_id).where(Gateway.id == gateway)).scalar_one()
-        number = int(former[1:]) + 1 if former else 1
+        key_id = f"k{int(former[1:]) + 1 if former else 1}"
         connection.execute(
             update(Gateway)
             .where(Gateway.id == gateway)
             .values(
                 enrolled_at=self._now(),
                 revoked_at=None,
-                key_id=f"k{number}",
+                key_id=key_id,
                 message_key_sealed=self._vault.seal(keys.message_key, MESSAGE_KEY),
                 card_key_sealed=self._vault.seal(keys.card_key, CARD_KEY),
                 broker_password_sealed=self._vault.seal(password.encode(), BROKER_PASSWORD),
@@ -159,3 +159,4 @@ class EnrolmentService:
             )
         )
         leave_mark(connection)  # its credentials are hashed under another key now
+        return key_id

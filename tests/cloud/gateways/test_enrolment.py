@@ -75,6 +75,7 @@ def test_a_good_code_agrees_on_keys_and_grants_the_broker(bench: Bench) -> None:
     keys = wire.derive_keys(code, shared, request, answer.exchange_key)
     box = wire.decode_key(answer.box)
     grant = wire.Grant.model_validate_json(AESGCM(keys.box_key).decrypt(box[:12], box[12:], None))
+    assert grant.key_id == "k1"
     assert (grant.gateway, grant.broker.host, grant.broker.port, grant.broker.ca_pem) == (
         "east",
         "broker.example",
