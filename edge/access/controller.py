@@ -154,8 +154,11 @@ class AccessController:
 
     def stop(self) -> None:
         """Lock every door, stop the drivers, and end; takes a few seconds at most."""
-        for driver in self._drivers.values():
-            driver.stop()
+        stopping = [threading.Thread(target=driver.stop) for driver in self._drivers.values()]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
         if self._thread.is_alive():
             self._queue.put(_Stop())
             self._thread.join()

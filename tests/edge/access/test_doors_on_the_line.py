@@ -1,7 +1,10 @@
 """Doors end to end over real OSDP bytes: a played reader on a pseudo-terminal, the worker process, the controller."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ import psutil
 import pytest
 
 from edge.access.door import DoorState
+from gatehouse.demo.osdp_readers import Pacing, Plan
 from protocols.cards import parse_text
 from protocols.events import (
     AccessDenied,
@@ -250,6 +254,57 @@ def test_a_long_release_is_renewed_and_a_stopped_gateway_locks_its_doors(tmp_pat
         peer.wait_output("r1", False, renewed["t"])
         site.recording.wait(ReaderOffline, "r1", on["t"], reason=ReaderOfflineReason.STOPPED)
         assert site.recording.all[-1].data.reason is ReaderOfflineReason.STOPPED
+
+
+GATEWAY = """
+import sys
+from pathlib import Path
+from protocols.events import ReaderOnline
+from tests.support.doors import DoorSite, row
+site = DoorSite(Path(sys.argv[1]), release_s=200.0)
+with site:
+    site.permit(row("w26:12:345", "all"))
+    print(site.plan.model_dump_json(), flush=True)
+    site.recording.wait(ReaderOnline, "r1")
+    print("online", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_gateway_leaves_no_strike_on_and_no_worker(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", GATEWAY, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as gateway:
+        plan = Plan.model_validate_json(gateway.stdout.readline())
+        with OsdpPeer(plan, tmp_path) as peer:
+            assert gateway.stdout.readline() == "online\n"
+            given_s = peer.do("card", "r1", text="w26:12:345")
+            on = peer.wait_output("r1", True, given_s)
+            (worker,) = psutil.Process(gateway.pid).children()
+
+            gateway.kill()
+
+            off = peer.wait_output("r1", False, on["t"])
+            assert off["t"] - on["t"] < 10.0  # and not at the end of the command's own 25.5 s
+            worker.wait(10.0)
+
+
+def test_a_played_day_brings_known_and_unknown_cards_exits_and_openings(tmp_path: Path) -> None:
+    with DoorSite(tmp_path) as site:
+        site.permit(row("w26:12:345", "all"))
+        reader = site.plan.readers[0].model_copy(update={"cards": ("w26:12:345",), "unknown_cards": ("w26:9:9",)})
+        pacing = Pacing(card_every_s=0.3, unknown_share=0.3, exit_share=0.3, walk_s=0.1, open_s=0.2)
+        log = tmp_path / "cards.jsonl"
+        plan = Plan(readers=(reader,), pacing=pacing, log=log)
+        with OsdpPeer(plan, tmp_path):
+            granted = site.recording.wait(AccessGranted, "d1")
+            site.recording.wait(AccessDenied, "d1", reason=DenialReason.UNKNOWN_CREDENTIAL)
+            site.recording.wait(DoorReleased, "d1", cause=ReleaseCause.REQUEST_TO_EXIT)
+            site.recording.wait(DoorClosed, "d1", site.recording.wait(DoorOpened, "d1").moment.monotonic_s)
+
+        kinds = {type(seen.data) for seen in site.recording.all}
+        assert not kinds & {DoorForced, DoorHeld}
+        first = next(line for line in map(json.loads, log.read_text().splitlines()) if line["text"] == "w26:12:345")
+        assert 0 < granted.moment.wall_s - first["wall_s"] < 5
 
 
 def test_a_line_that_spoils_replies_loses_few_cards_and_forges_none(site: DoorSite, peer: OsdpPeer) -> None:

@@ -148,6 +148,8 @@ class Worker:
 
     def farewell(self) -> None:
         """Switch every output off that is on, and give the line the time to say so."""
+        if not any(reader.outputs for reader in self._readers):
+            return
         end_s = time.monotonic() + FAREWELL_S
         for reader in self._readers:
             for output in list(reader.outputs):
