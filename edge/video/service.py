@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.backoff import Backoff
 from edge.clock import Clock, now
 from edge.observations import Observation, PictureStore, Recorder
 from edge.video.analysis import CameraAnalysis
-from edge.video.backoff import Backoff
 from edge.video.config import CameraConfig, VideoConfig
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError

@@ -14,11 +14,11 @@ from typing import cast
 import numpy as np
 from av.video.frame import VideoFrame
 
+from edge.backoff import Backoff
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
 from edge.video.analysis import CameraAnalysis
 from edge.video.attention import Attention
-from edge.video.backoff import Backoff
 from edge.video.config import CameraConfig
 from edge.video.detection import Candidate
 from edge.video.errors import StreamFault, VideoError

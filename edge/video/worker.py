@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge.video.backoff import Backoff
+from edge.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Worker:
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
         if self._failure is None or now_s < self._restart_at_s or len(self._abandoned) >= MOST_ABANDONED:
             return None
-        failure = Failure(self.name, self._failure, self._backoff.failures)
+        failure = Failure(self.name, self._failure, self._backoff.attempts)
         self._failure = None
         self.restarts += 1
         self.start()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.video.backoff import Backoff
+from edge.backoff import Backoff
 from edge.video.states import TRANSITIONS, CameraState, Signal, after
 from edge.video.worker import Failure, Run, Worker
 from tests.edge.video.parts import SetClock
