@@ -27,7 +27,7 @@ from edge.hub_http import HubHttp
 from edge.identity import Identity
 from edge.metrics import Readings, new_registry
 from edge.observations import Observation
-from edge.outbox import Outbox, OutboxLimits
+from edge.outbox import Outbox, OutboxFull, OutboxLimits
 from edge.pictures import Pictures
 from edge.supervisor import Part, PartState, PartStatus, Supervisor
 from edge.systemd import Notifier
@@ -71,7 +71,7 @@ class Daemon:
         folder = config.gateway.state_dir
         try:
             self._build(folder)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, OutboxFull) as error:
             raise EdgeError(
                 f"{folder}: the state folder cannot be used ({error}); check its owner and the disk's free space"
             ) from error

@@ -3,7 +3,8 @@
 Once an event has a number it is lost only by a stated drop, which is itself an event (`outbox.gap.v1`).
 """
 
+from edge.outbox.file import OutboxFull
 from edge.outbox.outbox import Outbox, OutboxLimits, OutboxStatus
 from edge.outbox.rows import OutboxRow
 
-__all__ = ["Outbox", "OutboxLimits", "OutboxRow", "OutboxStatus"]
+__all__ = ["Outbox", "OutboxFull", "OutboxLimits", "OutboxRow", "OutboxStatus"]

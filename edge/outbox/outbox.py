@@ -163,10 +163,7 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         file = self._file
-        try:
-            size = self._path.stat().st_size
-        except OSError:  # moved aside at this moment
-            size = 0
+        size = sum(_size_bytes(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal"))
         state = self._state if self._worker.is_alive else "failed" if self.failure else "stopped"
         return OutboxStatus(
             state, file.stream, file.rows, file.last_seq, self._intake.waiting, size, self._intake.total_dropped
@@ -200,7 +197,7 @@ class Outbox:
             if not self._carried:
                 work = self._intake.take(GROUP_EVENTS, _IDLE_S, LINGER_S)
                 self._carried = work.entries
-                self._receipts.extend(work.receipts)
+                self._receipts.extend(one for one in work.receipts if one.stream == self._file.stream)
             if self._carried or self._receipts:
                 self._write(stopping)
             elif stopping.is_set():
@@ -212,8 +209,8 @@ class Outbox:
     def _write(self, stopping: threading.Event) -> None:
         try:
             self._commit_or_make_room(stopping)
-        except CorruptOutbox as error:
-            self._begin_again(error)
+        except (CorruptOutbox, sqlite3.ProgrammingError) as error:  # damaged, or closed by a reopening that failed
+            self._begin_again(error, stopping)
         except sqlite3.Error as error:
             self._refused("write_errors", str(error), stopping)
 
@@ -227,6 +224,7 @@ class Outbox:
 
     def _commit(self) -> None:
         rows, numbered = self._encoded(self._carried)
+        self._carried = [entry for entry, _ in numbered]
         more = self._file.append(rows, self._receipts)
         self._receipts = self._receipts if more else []
         for entry, row in numbered:
@@ -346,9 +344,9 @@ class Outbox:
     # --- opening -------------------------------------------------------------------------------------------------
 
     def _opened(self) -> OutboxFile:
-        """Open the file; if it is damaged, move it aside and begin a new stream."""
+        """Open the file. If it is damaged, move it aside and begin a new stream; if the disk is full, give it room."""
         try:
-            return OutboxFile(self._path, self._limits.quota_bytes, self._new_id())
+            return self._new_file()
         except CorruptOutbox as error:
             aside = self._move_aside()
             self._counters.add("outbox_corrupt")
@@ -356,7 +354,15 @@ class Outbox:
             reason = f"{self._path.name} was damaged ({error}); moved aside as {aside.name}, a new stream begins"
             told = SourceRestarted(source="outbox", reason=reason[:300], attempt=1)
             self._intake.put(Observation(self._gateway, self._place, told, now(self._clock)))
-            return OutboxFile(self._path, self._limits.quota_bytes, self._new_id())
+        except (OutboxFull, sqlite3.OperationalError):  # SQLite's index of the log needs 32 KiB before anything
+            if not self._ballast.is_held:
+                raise
+            self._counters.add("ballast_released")
+            self._ballast.release()
+        return self._new_file()
+
+    def _new_file(self) -> OutboxFile:
+        return OutboxFile(self._path, self._limits.quota_bytes, self._new_id())
 
     def _move_aside(self) -> Path:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{int(self._clock.wall_s())}")
@@ -366,10 +372,24 @@ class Outbox:
                 part.rename(aside.with_name(aside.name + suffix))
         return aside
 
-    def _begin_again(self, error: CorruptOutbox) -> None:
+    def _begin_again(self, error: Exception, stopping: threading.Event) -> None:
         _log.error("outbox damaged while open", extra={"reason": str(error)})
         with self._reader_lock:
+            former = self._file
             self._reader.close()
-            self._file.close()
-            self._file = self._opened()
-            self._reader = OutboxReader(self._path)
+            former.close()
+            try:
+                self._file = self._opened()
+                self._reader = OutboxReader(self._path)
+            except (OutboxFull, CorruptOutbox, OSError, sqlite3.Error) as fault:
+                self._refused("reopen_errors", str(fault), stopping)
+                return
+        if self._file.stream != former.stream:
+            self._receipts.clear()  # they are for numbers of the former stream
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # not there, or moved aside at this moment
+        return 0

@@ -117,3 +117,54 @@ def test_a_full_disk_costs_the_least_important_events_and_never_stops_the_outbox
     assert outbox.put(forced()) == outbox.last_seq
     assert outbox.stop()
     outbox.close()
+
+
+def test_an_outbox_opens_on_a_full_disk_by_giving_up_its_ballast(small_disk: Path) -> None:
+    limits = OutboxLimits(ballast_bytes=6 * 1024 * 1024)
+    outbox = make_outbox(small_disk, limits=limits)
+    outbox.start()
+    for number in range(100):
+        outbox.put(opened(number))
+    eventually(lambda: Ballast(small_disk / "ballast", limits.ballast_bytes).is_held, what="ballast held")
+    outbox.stop()
+    outbox.close()
+    fill(small_disk)
+
+    counters = Counters()
+    again = make_outbox(small_disk, counters, limits)
+    again.start()
+    assert again.put(forced(), 30) == 101
+    assert counters["ballast_released"] == 1
+    again.stop()
+    again.close()
+
+
+def test_damage_while_it_runs_begins_a_new_stream_and_old_receipts_delete_nothing_of_it(tmp_path: Path) -> None:
+    counters = Counters()
+    outbox = make_outbox(tmp_path, counters)
+    outbox.start()
+    for number in range(8000):  # more than SQLite keeps in memory
+        outbox.record(opened(number))
+    last = outbox.put(opened(), 60)
+    former = outbox.stream
+    damage(tmp_path / "outbox.db")
+    outbox.acknowledge(Receipt(stream=former, upto=last))
+    eventually(lambda: outbox.stream != former, what="a new stream")
+    assert outbox.put(forced(), 30) >= 1
+    outbox.acknowledge(Receipt(stream=former, upto=301))
+    numbers = [outbox.put(opened(number), 30) for number in range(20)]
+    assert {row.seq for row in outbox.pending(1, outbox.last_seq, 1000)} >= set(numbers)
+    assert counters["outbox_corrupt"] == 1
+    assert counters["receipts_of_another_stream"] == 1
+    outbox.stop()
+    outbox.close()
+
+
+def damage(path: Path) -> None:
+    """Spoil the file and its log behind the outbox's back, as a dying disk does."""
+    for part in (path.with_name(path.name + "-wal"), path):
+        content = part.stat().st_size
+        with part.open("r+b") as file:
+            file.seek(0)
+            file.write(b"\xde" * content)
+            os.fsync(file.fileno())
