@@ -108,7 +108,7 @@ class Border:
                 return
             if message["type"] == "http.response.start":
                 exchange.started = True
-                if exchange.deadline is not None:
+                if exchange.deadline is not None and not exchange.deadline.expired():
                     exchange.deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
                 self._dress(scope["path"], MutableHeaders(scope=message))
             await send(message)

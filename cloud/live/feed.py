@@ -5,6 +5,7 @@ twice as long as the look took, so that a flood costs it a third of a core and n
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -98,10 +99,9 @@ class LiveFeed:
                 _log.warning("the live list cannot read the database: %s", type(error).__name__)
                 await asyncio.sleep(POLL_S)
             await asyncio.sleep(max(_REST_S, 2 * (time.monotonic() - began)))
-            try:
-                await asyncio.wait_for(self._woken.wait(), POLL_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
 
     def _begin(self) -> EventTail:
         tail = EventTail(self._database, self._now)

@@ -71,8 +71,9 @@ async def _serve(socket: WebSocket, subscriber: Subscriber, find: Callable[[str]
         await asyncio.gather(*tasks, return_exceptions=True)
     code = next(iter(done)).result()
     if code is not None:
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the page left in this very moment
-            await asyncio.wait_for(socket.close(code), SEND_TIMEOUT_S)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # the page left in this very moment
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await socket.close(code)
 
 
 async def _send(socket: WebSocket, subscriber: Subscriber) -> int | None:
@@ -80,14 +81,16 @@ async def _send(socket: WebSocket, subscriber: Subscriber) -> int | None:
     subscriber.offer('"kind":"hello"')
     while True:
         try:
-            message = await asyncio.wait_for(subscriber.queue.get(), BEAT_S)
+            async with asyncio.timeout(BEAT_S):  # not `wait_for`: before Python 3.12 it can swallow a cancellation
+                message = await subscriber.queue.get()
         except TimeoutError:
             subscriber.offer('"kind":"beat"')
             continue
         if message is None:
             return CLOSE_LOG_IN
         try:
-            await asyncio.wait_for(socket.send_text(message), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await socket.send_text(message)
         except TimeoutError:
             return CLOSE_SLOW
         except (WebSocketDisconnect, RuntimeError):
