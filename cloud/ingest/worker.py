@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.broker.access import HubAccess
 from cloud.ingest.batch import Batch, Intake, StoredBatch
+from cloud.ingest.client import BatchingClient
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.handlers import HandlerThread, IngestHandlers
 from cloud.ingest.inbox import Delivery, Inbox
@@ -124,10 +125,12 @@ class IngestWorker:
 
     # --- The connection's thread
 
-    def _make_client(self) -> mqtt.Client:
+    def _make_client(self) -> BatchingClient:
         name = f"hub-worker-{self._identity.number}"
         suffix = f"-{self._access.client_suffix}" if self._access.client_suffix else ""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name + suffix, clean_session=False, manual_ack=True)
+        client = BatchingClient(
+            CallbackAPIVersion.VERSION2, client_id=name + suffix, clean_session=False, manual_ack=True
+        )
         client.username_pw_set(self._access.username, self._access.password)
         if self._access.ca_file is not None:
             client.tls_set(str(self._access.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
@@ -215,11 +218,9 @@ class IngestWorker:
     def _acknowledge(self, deliveries: list[Delivery]) -> None:
         """Acknowledge what the present connection brought."""
         with self._connection:
-            for delivery in deliveries:
-                if delivery.generation == self._generation:
-                    self._client.ack(delivery.packet_id, delivery.qos)
-                else:
-                    self._counters.late_acks.inc()
+            present = [each for each in deliveries if each.generation == self._generation]
+            self._client.ack_all(each.packet_id for each in present if each.qos)
+        self._counters.late_acks.inc(len(deliveries) - len(present))
 
     def _send_due_receipts(self) -> None:
         """Publish what may be sent; while the connection is away it waits and grows no larger than one a stream."""
