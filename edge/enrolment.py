@@ -97,6 +97,8 @@ def _ask(hub_url: str, request: EnrolmentRequest) -> EnrolmentAnswer:
             "the hub does not accept this code: it is wrong, used or expired; "
             "make a new one with `gatehouse hub gateways add`"
         )
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise EnrolmentFailed(f"{hub_url}: too many attempts for now; wait some minutes, then try again")
     if status != httpx.codes.OK:
         raise EnrolmentFailed(f"{hub_url}: the hub answers {status}; check the address, or see the hub's log")
     try:
