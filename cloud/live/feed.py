@@ -44,6 +44,7 @@ class LiveFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._board = Board()
+        self._board_read_s = 0.0
         self._is_watching = False
         self.fanout = Fanout()
         self._rows = Counter("gatehouse_live_rows", "Event rows told to the open pages", registry=registry)
@@ -116,11 +117,19 @@ class LiveFeed:
         self._skipped.inc(tail.skipped_rows - skipped)
         if rows:
             self._send_rows(rows)
+        if not self._is_board_due(rows):
+            return
         board = await asyncio.to_thread(self._read_board)
+        self._board_read_s = time.monotonic()
         difference = changed(self._board, board)
         self._board = board
         if difference.doors or difference.gateways:
             self.fanout.send(f'"kind":"board","board":{difference.model_dump_json()}')
+
+    def _is_board_due(self, rows: list[EventRow]) -> bool:
+        """Rows that moved no door are told without reading the board again, but for once a second."""
+        moved = any(row.type.startswith("door.") for row in rows)
+        return moved or not rows or time.monotonic() - self._board_read_s >= POLL_S
 
     def _send_rows(self, rows: list[EventRow]) -> None:
         pushed_at = self._now()
