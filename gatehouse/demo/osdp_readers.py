@@ -346,6 +346,7 @@ class Stage:
         self._after(closes_s + pacing.walk_s, lambda: self._walking.discard(peer.plan.id))
 
     def _press(self, peer: Peer) -> None:
+        self._saw({"saw": "pressed", "reader": peer.plan.id})
         peer.set_input(peer.plan.exit_input, True)
         self._after(_REX_S, lambda: peer.set_input(peer.plan.exit_input, False))
 
