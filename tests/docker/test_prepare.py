@@ -132,3 +132,8 @@ def test_without_openssl_it_says_so(
     monkeypatch.setattr(SCRIPT.Site.__init__, "__defaults__", (lambda *_: None,))
     assert SCRIPT.main(["--folder", str(tmp_path / "site")]) == 1
     assert "openssl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["verify", "stand-in/postgres-entrypoint.sh"])
+def test_the_shell_scripts_parse(script: str) -> None:
+    subprocess.run(["bash", "-n", str(Path(SCRIPT.__file__).parent / script)], check=True)
