@@ -6,19 +6,19 @@ It publishes nothing; the receipts that it returns may be sent because the trans
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from cloud.database.engine import Database
 from cloud.database.types import to_us
-from cloud.ingest.batch import Arrival, Batch, Presence, Refusal, Refused, StoredBatch
+from cloud.ingest.batch import Batch, Presence, Refusal, Refused, StoredBatch
 from cloud.ingest.coverage import Coverage, Range, runs
 from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.projection import latest_moves
 from cloud.ingest.sqlite_store import SqliteStore
 from cloud.ingest.store import EventRow, Store, StreamKey
-from cloud.linking.links import Links, link_key
+from cloud.linking.links import link_key
 from protocols import presence
 from protocols.events import Event, OutboxGap
 from protocols.ids import UuidV7Maker
@@ -89,8 +89,8 @@ class EventWriter:
         store = self._store = self._store or _STORES[self._database.dialect](self._database)
         store.begin()
         taken = _save_presence(store, batch)
-        arrivals, links, inserted = _insert(store, batch)
-        _save_states(store, [event for event, _ in arrivals if event.id.hex in inserted])
+        new, linked = _insert(store, batch)
+        _save_states(store, new)
         if batch.refusals:
             store.save_dead_letters(
                 [self._dead_letter(refusal, batch) for refusal in batch.refusals], DEAD_LETTERS_KEPT
@@ -98,13 +98,9 @@ class EventWriter:
         covered = _cover(store, batch)
         store.commit()
         return StoredBatch(
-            inserted=[event.id for event, _ in arrivals if event.id.hex in inserted],
-            linked=sum(
-                1
-                for (event, _), link in zip(arrivals, links, strict=True)
-                if link.person is not None and event.id.hex in inserted
-            ),
-            duplicates=len(batch.arrivals) - len(inserted),
+            inserted=[event.id for event in new],
+            linked=linked,
+            duplicates=len(batch.arrivals) - len(new),
             receipts=[(gateway, coverage.receipt(UUID(stream))) for (gateway, stream), coverage in covered.items()],
             presence=taken,
         )
@@ -120,16 +116,16 @@ class EventWriter:
         )
 
 
-def _insert(store: Store, batch: Batch) -> tuple[list[Arrival], list[Links], set[str]]:
-    """Insert what is new: the batch's arrivals without repeats, their links, and the ids (hex) that were new."""
-    arrivals = list({arrival.event.id: arrival for arrival in batch.arrivals}.values())
+def _insert(store: Store, batch: Batch) -> tuple[list[Event], int]:
+    """Insert what is new: these events, and how many of them have a person."""
+    arrivals = {arrival.event.id.hex: arrival for arrival in batch.arrivals}
     if not arrivals:
-        return [], [], set()
-    links = store.links([link_key(event) for event, _ in arrivals])
+        return [], 0
+    links = store.links([link_key(event) for event, _ in arrivals.values()])
     received_us = to_us(batch.received_at)
     rows = [
         EventRow(
-            event.id.hex,
+            identifier,
             event.gateway,
             event.stream.hex,
             event.seq,
@@ -140,9 +136,11 @@ def _insert(store: Store, batch: Batch) -> tuple[list[Arrival], list[Links], set
             *link,
             body,
         )
-        for (event, body), link in zip(arrivals, links, strict=True)
+        for (identifier, (event, body)), link in zip(arrivals.items(), links, strict=True)
     ]
-    return arrivals, links, store.insert_events(rows)
+    inserted = store.insert_events(rows)
+    new = [row for row in rows if row.id in inserted]
+    return [arrivals[row.id].event for row in new], sum(row.person_id is not None for row in new)
 
 
 def _save_states(store: Store, events: Sequence[Event]) -> None:
@@ -171,11 +169,10 @@ def _cover(store: Store, batch: Batch) -> dict[StreamKey, Coverage]:
     """Add the batch's numbers, and those that a gap event says will never come, to what is stored of each stream."""
     numbers: dict[StreamKey, list[int]] = {}
     gaps: dict[StreamKey, list[Range]] = {}
-    for event, _ in batch.arrivals:
-        key = (event.gateway, event.stream.hex)
-        numbers.setdefault(key, []).append(event.seq)
-        if isinstance(event.data, OutboxGap):
-            gaps.setdefault(key, []).extend(event.data.ranges)
+    for events in _by_stream(batch):
+        key = (events[0].gateway, events[0].stream.hex)
+        numbers[key] = [event.seq for event in events]
+        gaps[key] = [each for event in events if isinstance(event.data, OutboxGap) for each in event.data.ranges]
     for refusal in batch.refusals:
         if refusal.gateway is not None and refusal.stream is not None and refusal.seq is not None:
             numbers.setdefault((refusal.gateway, refusal.stream.hex), []).append(refusal.seq)
@@ -185,6 +182,14 @@ def _cover(store: Store, batch: Batch) -> dict[StreamKey, Coverage]:
     after = {key: known.plus([*runs(numbers[key]), *gaps.get(key, ())]) for key, known in before.items()}
     store.save_cursors({key: coverage for key, coverage in after.items() if coverage != before[key]})
     return after
+
+
+def _by_stream(batch: Batch) -> Iterable[list[Event]]:
+    """The batch's events, those of one gateway's stream together."""
+    found: dict[tuple[str, int], list[Event]] = {}
+    for event, _ in batch.arrivals:
+        found.setdefault((event.gateway, event.stream.int), []).append(event)
+    return found.values()
 
 
 def _joined(one: StoredBatch, other: StoredBatch) -> StoredBatch:
