@@ -48,6 +48,11 @@ class Tally:
             self._waiting_strike[reader] = at_s
             self._waiting_row.setdefault(reader, deque(maxlen=100)).append(at_s)
 
+    def exit_button(self, reader: str) -> None:
+        """The next release of this door is the button's, not a card's."""
+        with self.lock:
+            self._waiting_strike.pop(reader, None)
+
     def strike(self, reader: str, at_s: float) -> None:
         with self.lock:
             begun_s = self._waiting_strike.pop(reader, None)
@@ -91,6 +96,8 @@ class ReaderWatch:
                 self.secure.add(reader)
             case {"saw": "presented", "reader": reader, "t": at_s}:
                 self._tally.card(reader, at_s)
+            case {"saw": "pressed", "reader": reader}:
+                self._tally.exit_button(reader)
             case {"saw": "output", "on": True, "reader": reader, "t": at_s}:
                 self._tally.strike(reader, at_s)
             case _:

@@ -30,7 +30,7 @@ def test_a_wall_clock_that_jumps_an_hour_loses_nothing_and_is_told(loaded: Loade
     for seconds in (3600, -7200, 3600):
         loaded.burst(640)
         loaded.order(f"jump {seconds}")
-        told = f"SELECT count(*) FROM event WHERE type = 'gateway.clock_jumped.v1' AND body LIKE '%{abs(seconds)}%'"
+        told = f"SELECT count(*) FROM event WHERE type = 'gateway.clock_jumped.v1' AND body LIKE '%%{abs(seconds)}%%'"
         eventually(lambda told=told: loaded.site.rows(told)[0][0] >= 1, 20, f"the jump of {seconds} s is told")
     loaded.burst(640)
     loaded.drain()

@@ -1,0 +1,33 @@
+"""`gatehouse demo`, as `make demo DURATION=...` runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_counts_every_step_of_the_path_and_ends_by_itself(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "gatehouse.cli", "demo", "--duration", "25"]
+    command += ["--folder", str(tmp_path / "demo"), "--port", "0", "--json", str(figures)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The whole path worked." in done.stdout
+    counted = json.loads(figures.read_text())
+    assert counted.pop("outbox") < 50
+    assert all(value > 0 for value in counted.values()), counted
+    assert counted["card_reads"] == counted["decisions"]
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    command = [sys.executable, "-m", "gatehouse.cli", "demo", "--duration", "1", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert "--folder" in done.stderr
+    assert (tmp_path / "letter.txt").read_text() == "dear"
