@@ -72,6 +72,10 @@ class BrokerSection(_Section):
                 raise ValueError("managed, password_file and ca_file belong to a broker given by url")
             if not self.tls and not is_loopback(self.host):
                 raise ValueError(f"host {self.host} is open to a network: set [broker.tls] certificate, key and ca")
+            if self.host in ("0.0.0.0", "::") and not self.advertised_host:
+                raise ValueError(
+                    f"host {self.host} is no address to reach: set advertised_host, which gateways are told"
+                )
             return self
         parts = urlsplit(self.url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or parts.username:

@@ -46,6 +46,7 @@ from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
 from protocols.ids import UuidV7Maker
 
 _SUBSCRIBED_S = 30.0
+_STOP_POLL_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -256,8 +257,11 @@ def run(config: HubConfig, tell: Callable[[str], None]) -> None:
         hub.stop()
 
 
-def run_worker(config: HubConfig, number: int) -> None:
+def run_worker(config: HubConfig, number: int, tell: Callable[[str], None]) -> None:
     """Run one more ingest worker, beside a hub that runs, until SIGTERM or SIGINT.
+
+    Args:
+        tell: hears that it stores, once the broker has granted its subscription.
 
     Raises:
         HubError: if the configuration does not share the messages out, or another worker has this number.
@@ -284,6 +288,9 @@ def run_worker(config: HubConfig, number: int) -> None:
         signal.signal(wanted, lambda _number, _frame: stopping.set())
     client.start()
     worker.start()
+    while not stopping.is_set() and not worker.wait_until_subscribed(_STOP_POLL_S):
+        pass
+    tell(f"worker {number} stores events")
     stopping.wait()
     worker.stop()
     client.stop()

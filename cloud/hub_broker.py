@@ -36,11 +36,14 @@ def make_broker(config: HubConfig) -> Broker:
     tls = TlsFiles(section.tls.certificate, section.tls.key, section.tls.ca) if section.tls else None
     for file in (tls.certificate, tls.key, tls.ca) if tls else ():
         _read(file)
-    advertised = None
-    if section.advertised_host or section.advertised_port:
-        advertised = (section.advertised_host or section.host, section.advertised_port or section.port)
     return EmbeddedBroker(
-        engine, config.state_dir / "broker", section.host, Ports(section.port, section.hub_port), tls, advertised
+        engine,
+        config.state_dir / "broker",
+        section.host,
+        Ports(section.port, section.hub_port),
+        tls,
+        section.advertised_host,
+        section.advertised_port,
     )
 
 

@@ -84,7 +84,7 @@ def worker(
         _log_to_stderr()
         from cloud.hub import run_worker
 
-        run_worker(settings, number)
+        run_worker(settings, number, typer.echo)
 
 
 @app.command()

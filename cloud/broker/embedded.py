@@ -27,7 +27,7 @@ class EmbeddedBroker:
         folder: the broker's state, mode 700.
         host: the gateways' listener; beyond loopback only with `tls`.
         ports: 0 takes a free port once and keeps it for later starts.
-        advertised: host and port that gateways are told, if they reach the listener by another name.
+        advertised_host, advertised_port: what gateways are told, if they reach the listener by another name.
 
     Raises:
         BrokerError: if the listener would be open to a network without TLS.
@@ -40,7 +40,8 @@ class EmbeddedBroker:
         host: str = _LOOPBACK,
         ports: Ports = Ports(0, 0),  # noqa: B008 (frozen)
         tls: TlsFiles | None = None,
-        advertised: tuple[str, int] | None = None,
+        advertised_host: str | None = None,
+        advertised_port: int | None = None,
     ) -> None:
         if not tls and not is_loopback(host):
             raise BrokerError(
@@ -48,7 +49,7 @@ class EmbeddedBroker:
                 "set [broker.tls] certificate, key and ca"
             )
         self._engine = engine
-        self._advertised = advertised
+        self._advertised_host, self._advertised_port = advertised_host, advertised_port
         self._lock = threading.Lock()
         private_folder(folder)
         self._plan = Plan(folder, host, _kept_ports(folder, ports), tls, kept_password(folder / "hub.password"), {})
@@ -64,7 +65,8 @@ class EmbeddedBroker:
 
     @property
     def gateway_access(self) -> GatewayAccess:
-        host, port = self._advertised or (self._plan.host, self._plan.ports.gateways)
+        host = self._advertised_host or self._plan.host
+        port = self._advertised_port or self._plan.ports.gateways
         return GatewayAccess(host, port, self._plan.tls.ca.read_text() if self._plan.tls else None)
 
     def start(self) -> None:

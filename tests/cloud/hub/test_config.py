@@ -43,6 +43,10 @@ def test_the_environment_stands_above_the_file(tmp_path: Path) -> None:
         ("[http]\n\nprot = 1\n", "hub.toml:3: http.prot: Extra inputs are not permitted"),
         ('[broker]\nport = "many"\n', "hub.toml:2: broker.port: Input should be a valid integer"),
         ('# a comment\n[broker]\nhost = "0.0.0.0"\n', "hub.toml:2: broker: host 0.0.0.0 is open to a network"),
+        (
+            '[broker]\nhost = "::"\n[broker.tls]\ncertificate = "c"\nkey = "k"\nca = "a"\n',
+            "set advertised_host, which gateways are told",
+        ),
         ('[broker]\nurl = "mqtt://broker.example"\n', "beyond loopback: write mqtts://"),
         ('[broker]\nurl = "mqtts://broker.example"\n', "mqtts needs ca_file"),
         ('[broker]\nurl = "mqtt://127.0.0.1"\n', "needs password_file"),

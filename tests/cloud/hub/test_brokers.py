@@ -1,0 +1,164 @@
+"""The hub with the brokers of a larger site: TLS, an administrator's Mosquitto, several workers."""
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from cloud.broker import TlsFiles
+from cloud.broker.engines import BrokerKind
+from cloud.config import BrokerSection, HttpSection, HubConfig, IngestSection, TlsSection
+from cloud.database import tables
+from edge.identity import StoredIdentity
+from protocols.enrolment import decode_key
+from protocols.sealing import MacKey
+from tests.cloud.hub.conftest import RunningHub, hub_state
+from tests.support.brokers import free_port
+from tests.support.certificates import make_certificates
+from tests.support.events import FakeGateway, opened
+from tests.support.gateways import eventually
+from tests.support.mqtt import Probe
+
+EVENTS = 200
+HUB_PASSWORD = "the-hub-s-password-at-the-broker"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> TlsFiles:
+    return make_certificates(tmp_path)
+
+
+def over_tls(identity: StoredIdentity) -> Probe:
+    """A gateway that trusts what it was told at its enrolment, and nothing else."""
+    broker = identity.broker
+    probe = Probe(broker.host, broker.port, broker.username, broker.username, broker.password)
+    probe.client.tls_set_context(ssl.create_default_context(cadata=broker.ca_pem))
+    return probe.connect()
+
+
+def stored(running: RunningHub) -> int:
+    with running.foundation.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(tables.EventRecord)).scalar_one()
+
+
+def send_events(probe: Probe, identity: StoredIdentity) -> None:
+    gateway = FakeGateway(identity.gateway, MacKey(identity.key_id, decode_key(identity.message_key)))
+    for _ in range(EVENTS):
+        probe.client.publish(*gateway.message(gateway.event(opened())), qos=1)
+
+
+def test_gateways_reach_the_hub_s_own_mosquitto_over_tls(tmp_path: Path, certificates: TlsFiles) -> None:
+    tls = TlsSection(certificate=certificates.certificate, key=certificates.key, ca=certificates.ca)
+    broker = BrokerSection(kind=BrokerKind.MOSQUITTO, host="0.0.0.0", port=0, tls=tls, advertised_host="127.0.0.1")
+    # every interface, as an operator would: what the host may reach is TLS alone
+    running = RunningHub(HubConfig(state_dir=tmp_path / "hub", http=HttpSection(port=0), broker=broker))
+    try:
+        identity = running.enrol("east", tmp_path / "gateway")
+        probe = over_tls(identity)
+        hub_state(probe)
+        send_events(probe, identity)
+        eventually(lambda: stored(running) == EVENTS, 30, "the events")
+        probe.close()
+        plain = Probe(identity.broker.host, identity.broker.port, "east", "east", identity.broker.password)
+        with pytest.raises(AssertionError):
+            plain.connect()
+        plain.close()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path, certificates: TlsFiles) -> Iterator[int]:
+    """An administrator's Mosquitto with TLS and the dynamic-security plug-in; the port."""
+    from tests.cloud.broker.test_dynamic_security import first_state
+
+    [plugin] = Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")
+    port = free_port()
+    (tmp_path / "users.json").write_text(first_state())
+    (tmp_path / "mosquitto.conf").write_text(
+        f"allow_anonymous false\nplugin {plugin}\nplugin_opt_config_file {tmp_path}/users.json\nuser root\n"
+        f"listener {port} 127.0.0.1\ncertfile {certificates.certificate}\nkeyfile {certificates.key}\n"
+    )
+    process = subprocess.Popen(
+        ["/usr/sbin/mosquitto", "-c", str(tmp_path / "mosquitto.conf")], stderr=subprocess.DEVNULL
+    )
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+def test_an_administrator_s_mosquitto_is_managed_over_tls(
+    tmp_path: Path, certificates: TlsFiles, mosquitto: int
+) -> None:
+    password = tmp_path / "password"
+    password.write_text(HUB_PASSWORD)
+    broker = BrokerSection(
+        url=f"mqtts://127.0.0.1:{mosquitto}",
+        password_file=password,
+        ca_file=certificates.ca,
+        managed="dynamic-security",
+    )
+    running = RunningHub(HubConfig(state_dir=tmp_path / "hub", http=HttpSection(port=0), broker=broker))
+    try:
+        identity = running.enrol("east", tmp_path / "gateway")
+        probe = over_tls(identity)
+        hub_state(probe)
+        send_events(probe, identity)
+        eventually(lambda: stored(running) == EVENTS, 30, "the events")
+        from gatehouse.hub_command import _register
+
+        _register(running.foundation).revoke("east")
+        probe.wait(lambda: not probe.connected, timeout_s=3.0)
+        probe.close()
+    finally:
+        running.stop()
+
+
+def test_workers_in_one_process_and_in_another_store_each_event_once(tmp_path: Path) -> None:
+    config = HubConfig(
+        state_dir=tmp_path / "hub",
+        http=HttpSection(port=0),
+        broker=BrokerSection(kind=BrokerKind.MOSQUITTO, port=0),
+        ingest=IngestSection(workers=2, shared=True),
+    )
+    running = RunningHub(config)
+    variables = {
+        **os.environ,
+        "GATEHOUSE_HUB_STATE_DIR": str(config.state_dir),
+        "GATEHOUSE_HUB_INGEST__WORKERS": "2",
+        "GATEHOUSE_HUB_INGEST__SHARED": "true",
+        "GATEHOUSE_HUB_BROKER__KIND": "mosquitto",
+        "GATEHOUSE_HUB_BROKER__PORT": "0",
+    }
+    command = [sys.executable, "-c", "from gatehouse.hub_command import app; app()", "worker", "--number", "3"]
+    process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        identity = running.enrol("east", tmp_path / "gateway")
+        probe = running.connect(identity)
+        assert process.stdout.readline() == "worker 3 stores events\n"
+        send_events(probe, identity)
+        eventually(lambda: stored(running) == EVENTS, 30, "the events")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        probe.close()
+    finally:
+        process.kill()
+        process.communicate()
+        running.stop()
+
+
+def test_a_hub_that_cannot_reach_its_broker_says_so(tmp_path: Path) -> None:
+    from cloud.broker import BrokerError
+
+    password = tmp_path / "password"
+    password.write_text(HUB_PASSWORD)
+    broker = BrokerSection(url=f"mqtt://127.0.0.1:{free_port()}", password_file=password, managed="dynamic-security")
+    with pytest.raises(BrokerError, match="cannot be reached"):
+        RunningHub(HubConfig(state_dir=tmp_path / "hub", http=HttpSection(port=0), broker=broker))
