@@ -14,7 +14,16 @@ DEADLINE_S = 10.0
 class Probe:
     """One client; `messages` are (topic, payload, retained) in the order of arrival."""
 
-    def __init__(self, host: str, port: int, client_id: str, username: str, password: str, reconnect: bool = False):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        client_id: str,
+        username: str,
+        password: str,
+        reconnect: bool = False,
+        clean_session: bool = True,
+    ):
         self._where = (host, port)
         self._changed = threading.Condition()
         self._reconnect = reconnect
@@ -24,7 +33,12 @@ class Probe:
         self.refusal = ""
         self._granted: dict[int, list[ReasonCode]] = {}
         self._published: set[int] = set()
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=reconnect)
+        self.client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=clean_session,
+            reconnect_on_failure=reconnect,
+        )
         self.client.username_pw_set(username, password)
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect

@@ -133,3 +133,22 @@ def test_a_new_password_ends_the_old_one(gateway: Callable[..., Probe], broker: 
     old.wait(lambda: not old.connected, timeout_s=2.0)
     assert not gateway().try_connect()
     assert gateway(password="another-password-of-gw1").try_connect()
+
+
+def test_a_gateway_that_claims_another_s_client_id_hears_nothing_of_it(
+    gateway: Callable[..., Probe], hub: Probe, broker: EmbeddedBroker
+) -> None:
+    access = broker.gateway_access
+    victim = Probe(access.host, access.port, "gw1", "gw1", PASSWORD, clean_session=False).connect()
+    assert victim.subscribe("gh/v1/gw1/down/#")
+    victim.close()
+    hub.publish("gh/v1/gw1/down/receipt", b"queued for gw1")
+    thief = Probe(access.host, access.port, "gw1", "gw2", OTHER, clean_session=False)
+    thief.try_connect()
+    hub.publish("gh/v1/gw1/down/receipt", b"sent to gw1")
+    if thief.connected:
+        assert thief.subscribe("gh/v1/gw2/down/#")
+        hub.publish("gh/v1/gw2/down/receipt", b"own")
+        thief.wait_for("gh/v1/gw2/down/receipt")
+    thief.close()
+    assert {payload for _, payload, _ in thief.messages} <= {b"own"}
