@@ -203,6 +203,7 @@ class HubHalf:
         self.answering = True
         self.stored: dict[UUID, Event] = {}
         self.arrived_at: dict[UUID, float] = {}
+        self.seqs: set[int] = set()
         self.arrivals: Counter[UUID] = Counter()
         self.messages: list[tuple[str, int]] = []
         self.states: list[GatewayState] = []
@@ -294,6 +295,7 @@ class HubHalf:
         with self._lock:
             for event in read.events:
                 self.arrivals[event.id] += 1
+                self.seqs.add(event.seq)
                 self.stored.setdefault(event.id, event)
                 self.arrived_at.setdefault(event.id, time.time())
                 self._have.setdefault(event.stream, set()).add(event.seq)

@@ -248,7 +248,7 @@ def test_no_video_takes_a_doors_place_and_only_a_door_does(tmp_path: Path) -> No
 def test_gap_events_are_folded_so_that_they_never_fill_the_outbox_themselves(tmp_path: Path) -> None:
     outbox = make_outbox(tmp_path, limits=OutboxLimits(quota_bytes=512 * 1024, queue_events=100_000))
     outbox.start()
-    for number in range(24_000):
+    for number in range(14_000):
         outbox.record(video() if number % 3 else opened(number % 100))
     outbox.put(forced(), 60)
     events = read_all(outbox)
