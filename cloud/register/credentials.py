@@ -69,7 +69,7 @@ def put_credential(
         values = {"person_id": person, "since": entry.since, "until": entry.until, "number_index": index}
         sealed = vault.seal(canonical.encode(), NUMBER)
         connection.execute(insert(Credential).values(id=credential, number_sealed=sealed, **values))
-        set_groups(connection, credential, entry.groups)
+        _add_groups(connection, credential, entry.groups)
         return credential, Change.ADDED
     if known.person_id != person:
         raise RegisterError("card", "another person holds this card", "revoke it there first, or correct the number")
@@ -93,10 +93,7 @@ def set_groups(connection: Connection, credential: UUID, groups: Collection[str]
                 CredentialGroup.credential_id == credential, CredentialGroup.group_code.in_(gone)
             )
         )
-    if come := wanted - held:
-        connection.execute(
-            insert(CredentialGroup), [{"credential_id": credential, "group_code": code} for code in sorted(come)]
-        )
+    _add_groups(connection, credential, wanted - held)
     return held != wanted
 
 
@@ -117,7 +114,16 @@ def _canonical(number: str) -> str:
         ) from error
 
 
+def _add_groups(connection: Connection, credential: UUID, groups: Collection[str]) -> None:
+    if groups:
+        connection.execute(
+            insert(CredentialGroup), [{"credential_id": credential, "group_code": code} for code in sorted(groups)]
+        )
+
+
 def _check_groups(connection: Connection, groups: Collection[str]) -> None:
+    if not groups:
+        return
     known = set(connection.execute(select(DoorGroup.code).where(DoorGroup.code.in_(groups))).scalars())
     if missing := sorted(set(groups) - known):
         raise RegisterError("groups", f"there is no door group {missing[0]!r}", "add it to the door groups")

@@ -6,6 +6,7 @@ Importing a file again changes only what differs. Nothing is ever removed by wha
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from cloud.register.files import SheetRow, SheetRows, UnreadableFile, read_file
 from cloud.register.ids import IdMaker
 from cloud.register.layout import DOOR_GROUPS, DOORS, PLACES, RESIDENTS, SCHEDULES
 from cloud.register.people import PersonEntry, ResidencyEntry, put_person, put_residency
-from cloud.register.places import put_place
+from cloud.register.places import place_id, put_place
 from cloud.register.report import ImportReport, RowError
 from cloud.vault import Vault
 from protocols.credentials import Interval
@@ -82,6 +83,7 @@ class _Importer:
         self._progress = progress
         self._new_id = IdMaker()
         self._schedules: defaultdict[str, list[Interval]] = defaultdict(list)
+        self._dwellings: dict[str, UUID] = {}
         self._take: Mapping[str, Callable[[dict[str, str]], None]] = {
             PLACES.key: self._place,
             SCHEDULES.key: self._schedule,
@@ -151,20 +153,27 @@ class _Importer:
         self._report.count("door groups", change)
 
     def _resident(self, row: dict[str, str]) -> None:
+        dwelling = self._dwelling(row["dwelling"])
         residency = ResidencyEntry(
-            row["dwelling"],
+            dwelling,
             cells.one_of(row["role"], "role", ResidencyRole, cells.ROLES),
             cells.day_start(row["since"], "since", self._zone),
             cells.day_end(row["until"], "until", self._zone) if "until" in row else None,
         )
         card = self._card(row)
         entry = PersonEntry(row["name"], row.get("id_number"), row.get("phone"))
-        person, change = put_person(self._connection, self._vault, self._new_id, entry, row["dwelling"])
+        person, change = put_person(self._connection, self._vault, self._new_id, entry, dwelling)
         self._report.count("persons", change)
         self._report.count("residencies", put_residency(self._connection, self._new_id, person, residency))
         if card is not None:
             _, change = put_credential(self._connection, self._vault, self._new_id, person, card)
             self._report.count("credentials", change)
+
+    def _dwelling(self, code: str) -> UUID:
+        """The id of a dwelling; the rows of one household stand together, so it is asked for once."""
+        if code not in self._dwellings:
+            self._dwellings[code] = place_id(self._connection, code, "dwelling", PlaceKind.DWELLING)
+        return self._dwellings[code]
 
     def _card(self, row: dict[str, str]) -> CardEntry | None:
         if "card" not in row:

@@ -6,11 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from cloud.database.tables import Person, PlaceKind, Residency, ResidencyRole
+from cloud.database.tables import Person, Residency, ResidencyRole
 from cloud.register.change import Change
 from cloud.register.errors import RegisterError
 from cloud.register.ids import IdMaker
-from cloud.register.places import place_id
 from cloud.vault import Vault
 from protocols.resident_id import BadResidentId, parse
 
@@ -30,16 +29,16 @@ class PersonEntry:
 
 @dataclass(frozen=True)
 class ResidencyEntry:
-    """Who lives where: from `since` (inclusive) until `until` (exclusive)."""
+    """Who lives where: from `since` (inclusive) until `until` (exclusive). `dwelling` is the place's id."""
 
-    dwelling: str
+    dwelling: UUID
     role: ResidencyRole
     since: datetime
     until: datetime | None = None
 
 
 def put_person(
-    connection: Connection, vault: Vault, new_id: IdMaker, entry: PersonEntry, dwelling: str
+    connection: Connection, vault: Vault, new_id: IdMaker, entry: PersonEntry, dwelling: UUID
 ) -> tuple[UUID, Change]:
     """Add a person, or change the one that this entry means.
 
@@ -63,14 +62,13 @@ def put_residency(connection: Connection, new_id: IdMaker, person: UUID, entry: 
     """Add a residency, or change role and end of the one that began at the same time.
 
     Raises:
-        RegisterError: if it ends before it begins, the dwelling is none, or another one there overlaps it.
+        RegisterError: if it ends before it begins, or another one there overlaps it.
     """
     if entry.until is not None and entry.until <= entry.since:
         raise RegisterError("until", "the residency ends before it begins", "correct one of the dates")
-    dwelling_id = place_id(connection, entry.dwelling, "dwelling", PlaceKind.DWELLING)
     there = connection.execute(
         select(Residency.id, Residency.since, Residency.until, Residency.role).where(
-            Residency.person_id == person, Residency.dwelling_id == dwelling_id
+            Residency.person_id == person, Residency.dwelling_id == entry.dwelling
         )
     ).all()
     same = next((row for row in there if row.since == entry.since), None)
@@ -78,7 +76,7 @@ def put_residency(connection: Connection, new_id: IdMaker, person: UUID, entry: 
         if row is not same and _overlap(row.since, row.until, entry.since, entry.until):
             raise RegisterError(
                 "since",
-                f"the person lives in {entry.dwelling} already, since {row.since.date()}",
+                f"the person lives in this dwelling already, since {row.since.date()}",
                 "give that residency an end, or correct the date",
             )
     if same is None:
@@ -86,7 +84,7 @@ def put_residency(connection: Connection, new_id: IdMaker, person: UUID, entry: 
             insert(Residency).values(
                 id=new_id(),
                 person_id=person,
-                dwelling_id=dwelling_id,
+                dwelling_id=entry.dwelling,
                 role=entry.role,
                 since=entry.since,
                 until=entry.until,
@@ -107,24 +105,23 @@ class _Known:
     phone_sealed: bytes | None
 
 
-def _find(connection: Connection, entry: PersonEntry, index: str | None, dwelling: str) -> _Known | None:
+def _find(connection: Connection, entry: PersonEntry, index: str | None, dwelling: UUID) -> _Known | None:
     columns = (Person.id, Person.name, Person.id_number_index, Person.phone_sealed)
     if index is not None:
         found = connection.execute(select(*columns).where(Person.id_number_index == index)).first()
         if found is not None:
             return _Known(*found)
-    dwelling_id = place_id(connection, dwelling, "dwelling", PlaceKind.DWELLING)
     namesakes = (
         select(*columns)
         .distinct()
         .join(Residency, Residency.person_id == Person.id)
-        .where(Residency.dwelling_id == dwelling_id, Person.name == entry.name)
+        .where(Residency.dwelling_id == dwelling, Person.name == entry.name)
     )
     if index is not None:  # one with another ID number is another person
         namesakes = namesakes.where(or_(Person.id_number_index.is_(None), Person.id_number_index == index))
     rows = connection.execute(namesakes).all()
     if len(rows) > 1:
-        raise RegisterError("name", f"several persons of this name live in {dwelling}", "write the ID number of each")
+        raise RegisterError("name", "several persons of this name live in this dwelling", "write the ID number of each")
     return _Known(*rows[0]) if rows else None
 
 
