@@ -47,6 +47,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
+_PRESENTED = (AccessGranted, AccessDenied)
 _WANTED = {
     "sqlite": """
         WITH wanted AS MATERIALIZED (
@@ -82,7 +83,7 @@ _RESOLVE = """
 def link_key(event: Event) -> LinkKey:
     """What an event asks the register for."""
     data = event.data
-    if isinstance(data, AccessGranted | AccessDenied) and data.credential is not None:
+    if isinstance(data, _PRESENTED) and data.credential is not None:
         return LinkKey(data.credential.hex, to_us(event.time), event.place, event.gateway, event.subject)
     return LinkKey(None, 0, event.place, event.gateway, event.subject)
 

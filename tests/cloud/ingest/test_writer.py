@@ -11,10 +11,11 @@ from sqlalchemy import func, select
 from cloud.database.engine import Database
 from cloud.database.tables import DeadLetter, DeviceState, EventRecord, Gateway, StreamCursor
 from cloud.ingest.batch import Arrival, Batch, Presence, Refusal, Refused
-from cloud.ingest.writer import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, EventWriter
+from cloud.ingest.writer import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, DatabaseOutage, EventWriter
 from protocols.events import DoorClosed, DoorForced, GapReason, OutboxGap
 from protocols.presence import GatewayState
 from protocols.presence import Presence as State
+from tests.support.databases import PostgresqlCluster
 from tests.support.events import NOON, FakeGateway, arrivals, new_id, opened
 
 
@@ -198,3 +199,22 @@ def test_workers_at_once_store_each_event_once(database: Database, gateway: Fake
         assert connection.execute(select(StreamCursor.upto)).scalar() == 400
         states = dict(connection.execute(select(DeviceState.device, DeviceState.seq)).all())
     assert states == {f"d-{i}": max(e.seq for e in events if e.subject == f"d-{i}") for i in range(7)}
+
+
+def test_a_writer_survives_the_restart_of_its_database(
+    postgresql_cluster: PostgresqlCluster, gateway: FakeGateway
+) -> None:
+    database = postgresql_cluster.new_database()
+    writer = EventWriter(database)
+    first, second = gateway.event(opened()), gateway.event(opened())
+    writer.store(batch_of(first))
+    postgresql_cluster.stop()
+    with pytest.raises(DatabaseOutage):
+        writer.store(batch_of(second))
+    with pytest.raises(DatabaseOutage):
+        writer.store(batch_of(second))
+    postgresql_cluster.start()
+    assert writer.store(batch_of(second)).inserted == [second.id]
+    assert count(database) == 2
+    writer.close()
+    postgresql_cluster.drop(database)
