@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
+from typing import Protocol
 from uuid import UUID
 
 import uvicorn
@@ -95,12 +96,22 @@ def open_foundation(config: HubConfig) -> Foundation:
     return Foundation(config, database, vault, signer)
 
 
+class _Part(Protocol):
+    """What can be started and stopped."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Hub:
     """A hub that can be started and stopped in one process; `run` does both around the web server."""
 
     def __init__(self, foundation: Foundation) -> None:
         config, database, vault = foundation.config, foundation.database, foundation.vault
         self._foundation = foundation
+        self._started = contextlib.ExitStack()
+        self._started.callback(database.close)
         self.registry = CollectorRegistry()
         self.broker = make_broker(config)
         self.keys = GatewayKeys(database, vault)
@@ -152,28 +163,25 @@ class Hub:
             BrokerError: if the broker does not start.
             HubError: if the broker does not let the hub subscribe.
         """
-        self.broker.start()
+        self._start(self.broker)
         for worker in self.workers:
-            worker.start()
-        self.client.start()
+            self._start(worker)
+        self._start(self.client)
         for worker in self.workers:
             if not worker.wait_until_subscribed(_SUBSCRIBED_S):
                 raise HubError(f"the broker did not grant the hub's subscription within {_SUBSCRIBED_S:.0f} s")
-        self.roster.start()
+        self._start(self.roster)
         self.client.announce()
-        self.distribution.start()
-        self.commands.start()
+        self._start(self.distribution)
+        self._start(self.commands)
 
     def stop(self) -> None:
-        """Stop in the order that loses nothing: first say offline, at last end the broker."""
-        self.client.stop()
-        self.roster.stop()
-        self.distribution.stop()
-        self.commands.stop()
-        for worker in self.workers:
-            worker.stop()
-        self.broker.stop()
-        self._foundation.database.close()
+        """Stop what was started, the last first: the hub says offline before ingest and the broker end."""
+        self._started.close()
+
+    def _start(self, part: _Part) -> None:
+        part.start()
+        self._started.callback(part.stop)
 
     def health(self) -> dict[str, bool]:
         """Which parts work, for `/healthz`."""

@@ -84,7 +84,9 @@ class HubClient:
     def stop(self) -> None:
         """Say offline and disconnect."""
         if self._ready.is_set() and self._announced:
-            self._publish_state(Presence.OFFLINE).wait_for_publish(_SENT_S)
+            said = self._publish_state(Presence.OFFLINE)
+            if said.rc == mqtt.MQTT_ERR_SUCCESS:
+                said.wait_for_publish(_SENT_S)
         self._client.disconnect()
         self._client.loop_stop()
 

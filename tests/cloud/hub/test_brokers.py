@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from typer.testing import CliRunner
 
 from cloud.broker import TlsFiles
 from cloud.broker.engines import BrokerKind
 from cloud.config import BrokerSection, HttpSection, HubConfig, IngestSection, TlsSection
 from cloud.database import tables
 from edge.identity import StoredIdentity
+from gatehouse.hub_command import app
 from protocols.enrolment import decode_key
 from protocols.sealing import MacKey
 from tests.cloud.hub.conftest import RunningHub, hub_state
@@ -162,3 +165,22 @@ def test_a_hub_that_cannot_reach_its_broker_says_so(tmp_path: Path) -> None:
     broker = BrokerSection(url=f"mqtt://127.0.0.1:{free_port()}", password_file=password, managed="dynamic-security")
     with pytest.raises(BrokerError, match="cannot be reached"):
         RunningHub(HubConfig(state_dir=tmp_path / "hub", http=HttpSection(port=0), broker=broker))
+
+
+def test_a_hub_whose_ports_are_taken_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for key, sentence in (("BROKER__PORT", "in use"), ("HTTP__PORT", "is a hub running already?")):
+            ports = {"GATEHOUSE_HUB_BROKER__PORT": "0", "GATEHOUSE_HUB_HTTP__PORT": "0", f"GATEHOUSE_HUB_{key}": port}
+            variables = {
+                "GATEHOUSE_HUB_STATE_DIR": str(tmp_path / key),
+                "GATEHOUSE_HUB_BROKER__KIND": "mosquitto",
+                **ports,
+            }
+            done = CliRunner().invoke(app, ["run"], env=variables)
+            assert (done.exit_code, sentence in done.stderr, "Traceback" in done.output) == (1, True, False), (
+                done.output
+            )
+            assert not (tmp_path / key / "broker" / "broker.pid").exists()
