@@ -37,7 +37,8 @@ class Inbox:
         self._closed = False
         self._changed = threading.Condition()
         self._ripe = threading.Event()
-        self._ripe_messages = 0
+        self._ripe_at: tuple[int, int] | None = None
+        """Messages and bytes for which `take` stops waiting; None while it does not wait."""
 
     def put(self, delivery: Delivery) -> None:
         """Add a message; waits while the inbox is full. After `close` it is dropped, unacknowledged."""
@@ -51,25 +52,25 @@ class Inbox:
             self._bytes += len(delivery.payload)
             if len(self._waiting) == 1:
                 self._changed.notify_all()
-            if self._ripe_messages and len(self._waiting) >= self._ripe_messages:
+            if self._ripe_at is not None and self._makes_batch(*self._ripe_at):
                 self._ripe.set()
 
     def take(self, max_messages: int, max_bytes: int, linger_s: float, timeout_s: float | None) -> list[Delivery]:
         """The oldest messages, at least one, unless `timeout_s` passes or the inbox is closed.
 
-        After the first message it waits `linger_s` for more, or until there are `max_messages`, without waking up for
-        each: that costs more than the wait.
+        After the first message it waits `linger_s` for more, or until there are enough for a batch, without waking up
+        for each: that costs more than the wait.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._waiting, timeout_s) or self._closed:
                 return []
             self._ripe.clear()
-            self._ripe_messages = max_messages
-            is_ripe = len(self._waiting) >= max_messages or self._bytes >= max_bytes
+            self._ripe_at = (max_messages, max_bytes)
+            is_ripe = self._makes_batch(max_messages, max_bytes)
         if not is_ripe:
             self._ripe.wait(linger_s)
         with self._changed:
-            self._ripe_messages = 0
+            self._ripe_at = None
             taken = [self._pop() for _ in range(self._count(max_messages, max_bytes))]
             self._changed.notify_all()
         return taken
@@ -80,6 +81,9 @@ class Inbox:
             self._closed = True
             self._changed.notify_all()
         self._ripe.set()
+
+    def _makes_batch(self, max_messages: int, max_bytes: int) -> bool:
+        return len(self._waiting) >= max_messages or self._bytes >= max_bytes
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= self._max_messages or self._bytes >= self._max_bytes
