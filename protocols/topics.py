@@ -15,7 +15,7 @@ HUB_STATE = f"{ROOT}/hub/state"
 """Retained: the hub's presence; outboxes stay shut while it says offline."""
 
 HUB_STORED = f"{ROOT}/hub/stored"
-"""Between the hub's own clients: something was stored, look at the database. Empty, QoS 0; its content is never read."""
+"""Between the hub's own clients: something was stored, look at the database. Empty, QoS 0; nobody reads its content."""
 
 UP_FILTER = f"{ROOT}/+/up/#"
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
