@@ -30,7 +30,7 @@ def final_stage(dockerfile: Path) -> list[tuple[str, str]]:
 def pins(name: str) -> dict[str, str]:
     """Package -> version of one pinned list."""
     lines = (ROOT / "requirements" / name).read_text().splitlines()
-    return dict(match.groups() for line in lines if (match := re.match(r"^([a-z0-9._-]+)==([^ ;]+)", line)))
+    return {match[1]: match[2] for line in lines if (match := re.match(r"^([a-z0-9._-]+)==([^ ;]+)", line))}
 
 
 def test_there_is_an_image_for_each_program() -> None:

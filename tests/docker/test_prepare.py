@@ -13,10 +13,12 @@ from types import ModuleType
 
 import pytest
 
+FOLDER = Path(__file__).resolve().parents[2] / "docker"
+
 
 def load() -> ModuleType:
     """The script as a module: it has no `.py` in its name."""
-    path = str(Path(__file__).resolve().parents[2] / "docker" / "prepare")
+    path = str(FOLDER / "prepare")
     spec = importlib.util.spec_from_loader("prepare", importlib.machinery.SourceFileLoader("prepare", path))
     assert spec is not None
     assert spec.loader is not None
@@ -136,4 +138,4 @@ def test_without_openssl_it_says_so(
 
 @pytest.mark.parametrize("script", ["verify", "stand-in/postgres-entrypoint.sh"])
 def test_the_shell_scripts_parse(script: str) -> None:
-    subprocess.run(["bash", "-n", str(Path(SCRIPT.__file__).parent / script)], check=True)
+    subprocess.run(["bash", "-n", str(FOLDER / script)], check=True)
