@@ -8,10 +8,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, Union
 from uuid import UUID
 
-from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
 from pydantic_core import from_json, to_json
 
 from protocols.base import (
@@ -355,11 +366,27 @@ _TYPES: tuple[type[EventData], ...] = (
 EVENT_TYPES: dict[str, type[EventData]] = {kind.TYPE: kind for kind in _TYPES}
 
 
+def _version_7(value: UUID) -> UUID:
+    number = value.int
+    if number >> 76 & 0xF != 7 or number >> 62 & 0b11 != 0b10:  # `value.version`, at a third of the time
+        raise ValueError("an event's id is a UUIDv7")
+    return value
+
+
+def _by_type(value: Any, info: ValidationInfo) -> EventData | dict[str, Any]:
+    model = EVENT_TYPES.get(info.data.get("type", ""))
+    if model is not None:
+        return model.model_validate(value)
+    if not isinstance(value, dict):
+        raise ValueError("an event's data is an object")
+    return value
+
+
 class Event(Message):
     """One event as it travels and is stored. `seq` counts from 1 within `stream`, a gateway's outbox file."""
 
     specversion: Literal["1.0"] = "1.0"
-    id: UUID
+    id: Annotated[UUID, AfterValidator(_version_7)]
     source: Annotated[str, StringConstraints(max_length=120)]
     type: TypeName
     time: Instant
@@ -369,24 +396,30 @@ class Event(Message):
     stream: UUID
     seq: Annotated[int, Field(ge=1, le=2**53)]
     clock: Clock
-    data: SerializeAsAny[EventData] | dict[str, Any]
+    data: Annotated[SerializeAsAny[EventData] | dict[str, Any], PlainValidator(_by_type)]
 
-    @field_validator("id")
-    @classmethod
-    def _version_7(cls, value: UUID) -> UUID:
-        if value.version != 7:
-            raise ValueError("an event's id is a UUIDv7")
-        return value
+    def __eq__(self, other: object) -> bool:
+        """By content: an event that was read is of a class of its type's own (`_known_types`)."""
+        return self.__dict__ == other.__dict__ if isinstance(other, Event) else NotImplemented
 
-    @field_validator("data", mode="plain")
-    @classmethod
-    def _by_type(cls, value: Any, info: ValidationInfo) -> EventData | dict[str, Any]:
-        model = EVENT_TYPES.get(info.data.get("type", ""))
-        if model is not None:
-            return model.model_validate(value)
-        if not isinstance(value, dict):
-            raise ValueError("an event's data is an object")
-        return value
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@cache
+def _known_types() -> TypeAdapter[Event]:
+    """Reads an event of a known type. `type` chooses the model of `data` within pydantic's core.
+
+    It takes half the time of `Event`, where Python chooses. Made when first needed: a gateway reads no events.
+    """
+    models = [_model_of(name, kind) for name, kind in EVENT_TYPES.items()]
+    union: Any = Annotated[Union[tuple(models)], Field(discriminator="type")]  # noqa: UP007 (there is no other way)
+    return TypeAdapter(union)
+
+
+def _model_of(name: str, kind: type[EventData]) -> type[Event]:
+    literal: Any = Literal[name]
+    return create_model(f"{kind.__name__}Event", __base__=Event, type=(literal, ...), data=(kind, ...))
 
 
 def source_uri(gateway: str, device: str) -> str:
@@ -423,12 +456,19 @@ class ReadEvents:
     rejected: Sequence[Rejected]
 
 
+_HEAD, _TAIL = b'{"v":1,"events":[', b"]}"
+_SEAM = '},{"specversion":'
+_CUT = '}\n{"specversion":'
+
+
 def read_events(body: bytes) -> ReadEvents:
     """Read the body of an event message; one bad event does not spoil the others.
 
     Raises:
         ProtocolError: if the message itself is malformed, of an unknown version, empty or too long.
     """
+    if (read := _read_pieces(body)) is not None:
+        return read
     try:
         events = EventMessage.model_validate_json(body).events
         return ReadEvents(events, [to_json(item).decode() for item in from_json(body)["events"]], ())
@@ -443,6 +483,31 @@ def read_events(body: bytes) -> ReadEvents:
     if not version_is_known or not isinstance(items, list) or not 0 < len(items) <= MAX_EVENTS_PER_MESSAGE:
         raise ProtocolError(f"event message: {whole}")
     return _read_each(items)
+
+
+def _read_pieces(body: bytes) -> ReadEvents | None:
+    """The events of a message as gateways write it, each with its own piece of the text; None if it is not like that.
+
+    Where it is cut needs no trust: JSON values with commas between them are exactly the elements of an array, so if
+    each piece by itself is a sound event, the message has these events and no others.
+    """
+    if not (body.startswith(_HEAD) and body.endswith(_TAIL)):
+        return None
+    try:
+        inner = body[len(_HEAD) : -len(_TAIL)].decode()
+        pieces = inner.replace(_SEAM, _CUT).split("\n") if _SEAM in inner else [inner]
+        if len(pieces) > MAX_EVENTS_PER_MESSAGE:
+            return None
+        return ReadEvents(tuple(_read_piece(piece) for piece in pieces), pieces, ())
+    except ValueError:
+        return None
+
+
+def _read_piece(piece: str) -> Event:
+    try:
+        return _known_types().validate_json(piece)
+    except ValidationError:
+        return Event.model_validate_json(piece)  # of an unknown type, or wrong
 
 
 def _read_each(items: list[Any]) -> ReadEvents:
