@@ -9,6 +9,7 @@ import pytest
 
 from protocols.events import EVENT_TYPES
 from tests.faults.harness import LoadedSite
+from tests.support.disks import small_disk as mounted_disk
 from tests.support.site import eventually
 
 AWAY_EVENTS = 100_000
@@ -40,11 +41,8 @@ def test_a_wall_clock_that_jumps_an_hour_loses_nothing_and_is_told(loaded: Loade
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.mark.timeout(300)

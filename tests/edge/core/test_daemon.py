@@ -1,95 +1,19 @@
 """The real daemon in a process of its own: starts, is looked at, crashes, and ends."""
 
 import json
-import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-import pytest
-
-from edge.identity import StoredIdentity, save_identity
 from protocols.enrolment import encode_key
 from protocols.events import GatewayStarted
 from protocols.presence import Presence
 from tests.support.brokers import RunningBroker, free_port
+from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
-
-COMMAND = "from gatehouse.edge_command import app; app()"
-
-
-class Running:
-    """A daemon process and where its health is served."""
-
-    def __init__(self, folder: Path, extra: str = "", environment: dict[str, str] | None = None) -> None:
-        self.port = free_port()
-        site = folder / "site.toml"
-        site.write_text(f'[gateway]\nstate_dir = "{folder / "state"}"\n[http]\nport = {self.port}\n{extra}')
-        self.log = folder / "daemon.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", COMMAND, "--config", str(site)],
-                stderr=log,
-                env={**os.environ, **(environment or {})},
-            )
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
-        try:
-            self.get("/healthz")
-        except httpx.HTTPError:
-            return False
-        return True
-
-    def wait_up(self) -> None:
-        eventually(self.is_up, 30, "healthz")
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
-
-
-@pytest.fixture
-def start(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
-    save_identity(
-        tmp_path / "state",
-        StoredIdentity(
-            gateway=GATEWAY,
-            message_key=encode_key(keys.message),
-            card_key=encode_key(keys.card),
-            hub_url="http://127.0.0.1:9",
-            hub_key=encode_key(keys.hub_public),
-            broker=mosquitto.access(GATEWAY),
-        ),
-    )
-
-    def run(extra: str = "", environment: dict[str, str] | None = None) -> Running:
-        started.append(Running(tmp_path, extra, environment))
-        return started[-1]
-
-    yield run
-    for running in started:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.process.wait(10)
-
-
-@pytest.fixture
-def hub(mosquitto: RunningBroker, keys: Keys) -> Iterator[HubHalf]:
-    half = HubHalf(mosquitto, keys)
-    half.say()
-    yield half
-    half.close()
 
 
 def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(

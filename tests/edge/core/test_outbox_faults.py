@@ -6,16 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from edge.counters import Counters
 from edge.outbox import OutboxLimits
 from edge.outbox.ballast import Ballast
 from protocols.events import Event, PersonLeftZone
 from protocols.receipts import Receipt
+from tests.support.disks import fill
 from tests.support.gateways import eventually, forced, make_outbox, opened, seen
 
 KILLS = 12
@@ -59,29 +57,6 @@ def test_what_was_accepted_survives_kill_9_at_random_moments(tmp_path: Path) -> 
     assert [row.seq for row in rows] == list(range(1, outbox.last_seq + 1))
     assert all(Event.model_validate_json(row.body).stream == outbox.stream for row in rows)
     outbox.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB of its own, mounted for this test."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all that is left of a disk, as another program may."""
-    other = folder / "somebody-elses-log"
-    with other.open("ab", buffering=0) as file:
-        for size in (1024 * 1024, 4096):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
-    return other
 
 
 def test_a_full_disk_costs_the_least_important_events_and_never_stops_the_outbox(small_disk: Path) -> None:
