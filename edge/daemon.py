@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import signal
-import sqlite3
 import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
@@ -27,7 +26,7 @@ from edge.hub_http import HubHttp
 from edge.identity import Identity
 from edge.metrics import Readings, new_registry
 from edge.observations import Observation
-from edge.outbox import Outbox, OutboxFull, OutboxLimits
+from edge.outbox import Outbox, OutboxLimits
 from edge.pictures import Pictures
 from edge.supervisor import Part, PartState, PartStatus, Supervisor
 from edge.systemd import Notifier
@@ -71,10 +70,8 @@ class Daemon:
         folder = config.gateway.state_dir
         try:
             self._build(folder)
-        except (OSError, sqlite3.Error, OutboxFull) as error:
-            raise EdgeError(
-                f"{folder}: the state folder cannot be used ({error}); check its owner and the disk's free space"
-            ) from error
+        except OSError as error:
+            raise EdgeError(f"{folder}: the state folder cannot be used ({error}); check its owner") from error
 
     def _build(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,6 +98,7 @@ class Daemon:
         readings = Readings(
             counters, self._part_states, self._outbox.status, uplink.status, doors.status,
             cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
+            lambda: {"credentials": self._store.off_disk is None, "commands": self._ledger.off_disk is None},
         )  # fmt: skip
         self._uplink = uplink
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
@@ -171,7 +169,12 @@ class Daemon:
         parts = self._supervisor.states()
         outbox, uplink = self._outbox.status(), self._uplink.status()
         head = self._store.head()
-        is_well = outbox.state == "ok" and all(part.state is PartState.RUNNING for part in parts.values())
+        off_disk = {"credentials": self._store.off_disk, "commands": self._ledger.off_disk}
+        is_well = (
+            outbox.state == "ok"
+            and not any(off_disk.values())
+            and all(part.state is PartState.RUNNING for part in parts.values())
+        )
         return Health(
             is_well,
             {
@@ -183,9 +186,16 @@ class Daemon:
                     name: {"state": part.state, "reason": part.reason, "restarts": part.restarts}
                     for name, part in parts.items()
                 },
-                "outbox": {"state": outbox.state, "rows": outbox.rows, "last_seq": outbox.last_seq},
+                "outbox": {
+                    "state": outbox.state,
+                    "reason": outbox.reason,
+                    "rows": outbox.rows,
+                    "waiting": outbox.waiting,
+                    "last_seq": outbox.last_seq,
+                },
                 "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
                 "credentials": {"version": head.version, "rows": head.rows},
+                "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from edge.access.status import AccessStatus
 from edge.counters import Counters
+from edge.outbox import STATES as OUTBOX_STATES
 from edge.outbox import OutboxStatus
 from edge.supervisor import PartState, PartStatus
 from edge.uplink import UplinkStatus
@@ -33,6 +34,7 @@ class Readings:
     video: "Callable[[], VideoStatus | None]"
     pictures_waiting: Callable[[], int]
     credential_version: Callable[[], int]
+    on_disk: Callable[[], dict[str, bool]]
 
 
 def new_registry(readings: Readings) -> CollectorRegistry:
@@ -57,6 +59,10 @@ class _GatewayCollector(Collector):
         yield from _uplink(readings.uplink())
         yield _gauge("gatehouse_edge_pictures_waiting", "Pictures not sent yet", readings.pictures_waiting())
         yield _gauge("gatehouse_edge_credential_version", "Credential set in force", readings.credential_version())
+        on_disk = GaugeMetricFamily("gatehouse_edge_on_disk", "Whether it is on disk, not in memory", labels=["what"])
+        for name, is_there in readings.on_disk().items():
+            on_disk.add_metric([name], is_there)
+        yield on_disk
         access = readings.access()
         if access is not None:
             yield from _access(access)
@@ -91,6 +97,10 @@ def _outbox(status: OutboxStatus) -> Iterator[Metric]:
     yield _gauge("gatehouse_edge_outbox_queue", "Events that wait for the disk", status.waiting)
     yield _gauge("gatehouse_edge_outbox_bytes", "Size of the outbox file", status.size_bytes)
     yield _gauge("gatehouse_edge_outbox_writable", "Whether the disk takes events", status.state == "ok")
+    states = GaugeMetricFamily("gatehouse_edge_outbox_state", "1 for the state the outbox is in", labels=["state"])
+    for state in OUTBOX_STATES:
+        states.add_metric([state], state == status.state)
+    yield states
     yield CounterMetricFamily(
         "gatehouse_edge_outbox_queue_dropped", "Events dropped before the disk took them", status.dropped_in_memory
     )

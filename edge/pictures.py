@@ -36,8 +36,7 @@ class Pictures:
         quota_bytes: of all waiting pictures together.
         jitter: a number in [0, 1) for each call.
 
-    Raises:
-        OSError: if the folder cannot be made or read.
+    A folder that cannot be made costs pictures, each counted, until it can.
     """
 
     def __init__(
@@ -50,8 +49,12 @@ class Pictures:
         self._waiting: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
         self._worker = Worker("pictures", self._run)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._find_waiting()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._find_waiting()
+        except OSError as error:
+            counters.add("pictures_folder_unusable")
+            _log.error("no picture can be kept", extra={"path": str(folder), "reason": error.strerror})
 
     def keep(self, jpeg: bytes, width: int, height: int) -> Snapshot | None:
         """Write it durably; None when it is too large or the disk refuses (counted)."""
@@ -67,6 +70,7 @@ class Pictures:
                 self._counters.add("pictures_refused")
                 return None
         try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             write_durably(self._path(name), jpeg)
         except OSError as error:
             self._counters.add("pictures_not_written")

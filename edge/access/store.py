@@ -3,6 +3,7 @@
 A change is one transaction: a crash leaves the old set or the new one. A version never goes down, and what a change
 leads to must have the digest that the hub signed. A file that cannot be trusted is moved aside and the store starts
 empty at version 0, which asks the hub for a snapshot; meanwhile every credential is unknown and the doors stay shut.
+While the disk refuses, a copy in memory is decided from and changed, so that a revoked card is revoked all the same.
 The store holds keyed hashes and ids: no card number, no person.
 """
 
@@ -11,31 +12,23 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edge.access.credential_index import ALWAYS_US, NEVER_US, CompiledRules, CredentialIndex, StoredCredential
+from edge.access.credential_index import CompiledRules, CredentialIndex, StoredCredential
+from edge.access.stored_rows import STATE, TABLE, StoredRow
+from edge.standing_in import memory_copy
 from protocols.cards import CardNumber, keyed_hash
-from protocols.credentials import CredentialRow, CredentialSet, Delta, Rules, moved_digest, total_digest
+from protocols.credentials import CredentialSet, Delta, Rules, moved_digest, total_digest
 
 __all__ = ["CompiledRules", "CredentialStore", "NeedSnapshot", "SetRefused", "StoreHead", "StoredCredential"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _EMPTY_DIGEST = total_digest([Rules().digest()])
 _ROWS_PER_BREATH = 200
 _BREATH_S = 0.0002
 """Between this many rows of a long change the thread stands back, so that a decision never waits for it."""
-
-_TABLE = """CREATE TABLE {name} (
-    ref BLOB PRIMARY KEY, hash BLOB NOT NULL, not_before_us INTEGER NOT NULL, not_after_us INTEGER NOT NULL,
-    groups TEXT NOT NULL, share BLOB NOT NULL) WITHOUT ROWID"""
-_STATE = """CREATE TABLE IF NOT EXISTS state (
-    id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, digest TEXT NOT NULL, rules TEXT NOT NULL,
-    card_key TEXT NOT NULL)"""
 
 
 class NeedSnapshot(Exception):
@@ -54,6 +47,10 @@ class _Untrustworthy(Exception):
     """The file's content is not what this gateway wrote."""
 
 
+_UNUSABLE = (OSError, sqlite3.Error, _Untrustworthy)
+"""What opening the file may meet."""
+
+
 @dataclass(frozen=True)
 class StoreHead:
     """Which set is in force."""
@@ -61,33 +58,6 @@ class StoreHead:
     version: int
     digest: str
     rows: int
-
-
-@dataclass(frozen=True)
-class _Row:
-    ref: bytes
-    hash: bytes
-    not_before_us: int
-    not_after_us: int
-    groups: tuple[str, ...]
-    share: int
-
-    @staticmethod
-    def of(row: CredentialRow) -> "_Row":
-        before, after = row.not_before, row.not_after
-        return _Row(
-            row.ref.bytes,
-            bytes.fromhex(row.hash),
-            ALWAYS_US if before is None else (before - _EPOCH) // _MICROSECOND,
-            NEVER_US if after is None else (after - _EPOCH) // _MICROSECOND,
-            row.groups,
-            row.digest(),
-        )
-
-    @property
-    def columns(self) -> tuple[bytes, bytes, int, int, str, bytes]:
-        share = self.share.to_bytes(32, "big")
-        return self.ref, self.hash, self.not_before_us, self.not_after_us, " ".join(self.groups), share
 
 
 class CredentialStore:
@@ -98,7 +68,7 @@ class CredentialStore:
         card_key: the gateway's own key for card hashes. A file made under another key is moved aside.
 
     Raises:
-        OSError: if the file can be neither opened nor moved aside.
+        OSError: if there is no such folder.
     """
 
     def __init__(self, path: Path, card_key: bytes) -> None:
@@ -107,17 +77,16 @@ class CredentialStore:
         self._writing = threading.Lock()
         self.fault: str | None = None
         """Why the file that was found could not be used; None when all was well."""
+        self.off_disk: str | None = None
+        """Why the set lives in memory alone; None while it is on disk."""
+        if not path.parent.is_dir():
+            raise OSError(f"{path}: cannot be opened: there is no such folder")
+        began_s = time.perf_counter()
         try:
-            self._database, self._load_s = self._open()
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{path}: cannot be opened: {error}") from error
-        except (sqlite3.DatabaseError, _Untrustworthy) as error:
-            moved_to = _move_aside(path)
-            self.fault = f"{path}: {error}; moved to {moved_to.name}, starting empty: a snapshot is needed"
-            try:
-                self._database, self._load_s = self._open()
-            except sqlite3.DatabaseError as again:
-                raise OSError(f"{path}: cannot be opened: {again}") from again
+            self._database = self._open()
+        except _UNUSABLE as error:
+            self._database = self._opened_otherwise(error)
+        self._load_s = time.perf_counter() - began_s
 
     def close(self) -> None:
         with self._writing:
@@ -155,15 +124,15 @@ class CredentialStore:
 
         Raises:
             SetRefused: if it is older than what is here or does not have its digest; nothing changed.
-            sqlite3.Error: if the disk refuses; nothing changed.
+            sqlite3.Error: if neither the disk nor memory takes it; nothing changed.
         """
         with self._writing:
             if whole.version < self._policy[0]:
                 raise SetRefused(f"version {whole.version} is older than {self._policy[0]}, which is in force")
-            rows = {row.ref: row for row in _with_breath(map(_Row.of, whole.rows))}
+            rows = {row.ref: row for row in _with_breath(map(StoredRow.of, whole.rows))}
             if total_digest([*(row.share for row in rows.values()), whole.rules.digest()]) != whole.digest:
                 raise SetRefused(f"the set of version {whole.version} does not have the digest that it names")
-            self._write_whole(whole, rows.values())
+            self._write(lambda: self._write_whole(whole, rows.values()))
             index = CredentialIndex()
             for row in _with_breath(rows.values()):
                 index.add(row.hash, row.ref, row.not_before_us, row.not_after_us, row.groups)
@@ -175,7 +144,7 @@ class CredentialStore:
 
         Raises:
             NeedSnapshot: if it does not continue the version that is here, or leads to another digest.
-            sqlite3.Error: if the disk refuses; nothing changed.
+            sqlite3.Error: if neither the disk nor memory takes it; nothing changed.
         """
         with self._writing:
             have = self._policy[0]
@@ -183,7 +152,7 @@ class CredentialStore:
                 return
             if delta.since != have:
                 raise NeedSnapshot(have, f"a delta from version {delta.since} came")
-            come = {row.ref: row for row in map(_Row.of, delta.upsert)}
+            come = {row.ref: row for row in map(StoredRow.of, delta.upsert)}
             gone = self._stored([*(ref.bytes for ref in delta.remove), *come])
             rules = self._rules if delta.rules is None else delta.rules
             digest = moved_digest(
@@ -193,32 +162,116 @@ class CredentialStore:
             )
             if digest != delta.digest:
                 raise NeedSnapshot(have, f"the delta to version {delta.version} leads to another digest")
-            self._write_change(delta.version, digest, rules, gone, come.values())
+            self._write(lambda: self._write_change(delta.version, digest, rules, gone, come.values()))
             for row in gone:
                 self._index.discard(row.hash, row.ref)
             for row in come.values():
                 self._index.add(row.hash, row.ref, row.not_before_us, row.not_after_us, row.groups)
             self._put_in_force(delta.version, digest, rules, self._count - len(gone) + len(come))
 
-    def _open(self) -> tuple[sqlite3.Connection, float]:
-        began_s = time.perf_counter()
+    def settle(self) -> bool:
+        """Go back to the disk if it takes the file again; whether the set is on disk now."""
+        with self._writing:
+            if self.off_disk is None:
+                return True
+            try:
+                disk = self._connected()
+            except (OSError, sqlite3.Error):
+                return False
+            try:
+                self._reconcile(disk)
+            except (_Untrustworthy, OSError, sqlite3.Error) as error:
+                disk.close()
+                self._discard_if_damaged(error)
+                return False
+            self._database.close()
+            self._database, self.off_disk = disk, None
+            return True
+
+    def _reconcile(self, disk: sqlite3.Connection) -> None:
+        """Let the later of both sets win, in one transaction."""
+        self._create(disk)
+        found = disk.execute("SELECT version, card_key FROM state").fetchone()
+        if found[1] != _fingerprint(self._card_key):
+            raise _Untrustworthy("it was made under another card key")
+        if found[0] > self._policy[0]:
+            self._load(disk)
+            return
+        with _transaction(disk):
+            disk.execute("DELETE FROM credentials")
+            rows = self._database.execute("SELECT * FROM credentials")
+            disk.executemany("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)", rows)
+            _write_state(disk, self._policy[0], self._digest, self._rules)
+
+    def _opened_otherwise(self, error: Exception) -> sqlite3.Connection:
+        """A damaged file is moved aside for a new one; where the disk refuses, memory stands in."""
+        if self._discard_if_damaged(error):
+            try:
+                return self._open()
+            except _UNUSABLE as again:
+                error = again
+        self.off_disk = f"{self._path}: cannot be opened: {error}"
+        memory = memory_copy(self._path)
+        try:
+            self._create(memory)
+            self._load(memory)
+        except (_Untrustworthy, sqlite3.Error):
+            memory.close()
+            memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self._create(memory)
+            self._load(memory)
+        return memory
+
+    def _discard_if_damaged(self, error: Exception) -> bool:
+        """Move a file aside that is not what this gateway wrote; whether it was one and is gone."""
+        if isinstance(error, OSError | sqlite3.OperationalError):
+            return False  # the disk, not the file
+        try:
+            moved_to = _move_aside(self._path)
+        except OSError:
+            return False
+        self.fault = f"{self._path}: {error}; moved to {moved_to.name}, starting empty: a snapshot is needed"
+        return True
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write to the disk; where it refuses, to a copy in memory from now on."""
+        try:
+            write()
+        except sqlite3.OperationalError as error:
+            if self.off_disk is not None:
+                raise
+            memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self._database.backup(memory)
+            self._database.close()
+            self._database, self.off_disk = memory, f"{self._path}: cannot be written: {error}"
+            write()
+
+    def _connected(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
+            self._path.chmod(0o600)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _open(self) -> sqlite3.Connection:
+        database = self._connected()
+        try:
             self._create(database)
             self._load(database)
         except BaseException:
             database.close()
             raise
-        self._path.chmod(0o600)
-        return database, time.perf_counter() - began_s
+        return database
 
     def _create(self, database: sqlite3.Connection) -> None:
         with _transaction(database):
-            database.execute(_STATE)
+            database.execute(STATE)
             if database.execute("SELECT count(*) FROM state").fetchone()[0] == 0:
-                database.execute(_TABLE.format(name="credentials"))
+                database.execute(TABLE.format(name="credentials"))
                 state = (0, _EMPTY_DIGEST, Rules().model_dump_json(), _fingerprint(self._card_key))
                 database.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?)", state)
 
@@ -242,36 +295,37 @@ class CredentialStore:
         self._digest, self._rules, self._count = digest, rules, count
         self._policy = version, CompiledRules(rules)
 
-    def _stored(self, refs: Iterable[bytes]) -> list[_Row]:
+    def _stored(self, refs: Iterable[bytes]) -> list[StoredRow]:
         found = []
         for ref in dict.fromkeys(refs):
             for row in self._database.execute("SELECT * FROM credentials WHERE ref = ?", (ref,)):
                 _, card_hash, not_before_us, not_after_us, groups, share = row
                 numbered = tuple(groups.split()), int.from_bytes(share, "big")
-                found.append(_Row(ref, card_hash, not_before_us, not_after_us, *numbered))
+                found.append(StoredRow(ref, card_hash, not_before_us, not_after_us, *numbered))
         return found
 
-    def _write_whole(self, whole: CredentialSet, rows: Iterable[_Row]) -> None:
+    def _write_whole(self, whole: CredentialSet, rows: Iterable[StoredRow]) -> None:
         with _transaction(self._database):
-            self._database.execute(_TABLE.format(name="incoming"))
+            self._database.execute(TABLE.format(name="incoming"))
             columns = (row.columns for row in _with_breath(rows))
             self._database.executemany("INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?)", columns)
             self._database.execute("DROP TABLE credentials")
             self._database.execute("ALTER TABLE incoming RENAME TO credentials")
-            self._write_state(whole.version, whole.digest, whole.rules)
+            _write_state(self._database, whole.version, whole.digest, whole.rules)
 
     def _write_change(
-        self, version: int, digest: str, rules: Rules, gone: Iterable[_Row], come: Iterable[_Row]
+        self, version: int, digest: str, rules: Rules, gone: Iterable[StoredRow], come: Iterable[StoredRow]
     ) -> None:
         with _transaction(self._database):
             self._database.executemany("DELETE FROM credentials WHERE ref = ?", ((row.ref,) for row in gone))
             columns = (row.columns for row in come)
             self._database.executemany("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)", columns)
-            self._write_state(version, digest, rules)
+            _write_state(self._database, version, digest, rules)
 
-    def _write_state(self, version: int, digest: str, rules: Rules) -> None:
-        row = (version, digest, rules.model_dump_json())
-        self._database.execute("UPDATE state SET version = ?, digest = ?, rules = ?", row)
+
+def _write_state(database: sqlite3.Connection, version: int, digest: str, rules: Rules) -> None:
+    row = (version, digest, rules.model_dump_json())
+    database.execute("UPDATE state SET version = ?, digest = ?, rules = ?", row)
 
 
 @contextmanager
@@ -287,7 +341,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _with_breath(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _with_breath(rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
     for number, row in enumerate(rows, 1):
         if number % _ROWS_PER_BREATH == 0:
             time.sleep(_BREATH_S)

@@ -4,7 +4,8 @@ Once an event has a number it is lost only by a stated drop, which is itself an 
 """
 
 from edge.outbox.file import OutboxFull
-from edge.outbox.outbox import Outbox, OutboxLimits, OutboxStatus
+from edge.outbox.outbox import Outbox
 from edge.outbox.rows import OutboxRow
+from edge.outbox.status import STATES, OutboxLimits, OutboxStatus
 
-__all__ = ["Outbox", "OutboxFull", "OutboxLimits", "OutboxRow", "OutboxStatus"]
+__all__ = ["STATES", "Outbox", "OutboxFull", "OutboxLimits", "OutboxRow", "OutboxStatus"]

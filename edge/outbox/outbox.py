@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -20,9 +19,11 @@ from edge.observations import Observation
 from edge.outbox import room
 from edge.outbox.ballast import Ballast
 from edge.outbox.encoding import Encoder
-from edge.outbox.file import CorruptOutbox, NewRow, OutboxFile, OutboxFull, OutboxReader
+from edge.outbox.file import CorruptOutbox, NewRow, OutboxFile, OutboxFull
 from edge.outbox.intake import Entry, Intake
 from edge.outbox.rows import OutboxRow
+from edge.outbox.status import OutboxLimits, OutboxStatus
+from edge.outbox.storage import FAULTS, Storage
 from edge.worker import Worker
 from protocols.events import ClockState, GapReason, OutboxGap, SourceRestarted
 from protocols.ids import UuidV7Maker
@@ -43,30 +44,10 @@ _TELL_DROPS_EVERY_S = 10.0
 _HOLD_BALLAST_EVERY_S = 30.0
 
 
-@dataclass(frozen=True)
-class OutboxLimits:
-    """Bounds of the outbox. `queue_events` bounds what waits in memory for the disk."""
-
-    quota_bytes: int = 256 * 1024 * 1024
-    ballast_bytes: int = 8 * 1024 * 1024
-    queue_events: int = 10_000
-
-
-@dataclass(frozen=True)
-class OutboxStatus:
-    """What the console and `/metrics` show. `state` is ok, disk_full, stopped or failed."""
-
-    state: str
-    stream: UUID
-    rows: int
-    last_seq: int
-    waiting: int
-    size_bytes: int
-    dropped_in_memory: int
-
-
 class Outbox:
-    """Opens the file at once, so that a fault of the disk is known at the start; `start` begins writing.
+    """Opens the file at once if the disk allows it, else as soon as it does; `start` begins writing.
+
+    Whatever the disk does, observations are taken: they wait in the bounded queue.
 
     Args:
         folder: holds `outbox.db` and the ballast.
@@ -75,9 +56,6 @@ class Outbox:
         limits: bounds; see `OutboxLimits`.
         clock_state: whether the wall clock is synchronised.
         random_bytes: a CSPRNG.
-
-    Raises:
-        OSError, sqlite3.Error: if the folder cannot be used at all. A damaged file is moved aside instead.
     """
 
     def __init__(
@@ -91,7 +69,6 @@ class Outbox:
         random_bytes: Callable[[int], bytes],
         counters: Counters,
     ) -> None:
-        self._path = folder / "outbox.db"
         self._gateway, self._place, self._limits, self._clock = gateway, place, limits, clock
         self._counters = counters
         self._new_id = UuidV7Maker(clock.wall_s, random_bytes)
@@ -102,12 +79,17 @@ class Outbox:
         self._receipts: list[Receipt] = []
         self._untold: Counter[EventClass] = Counter()
         self._next_tell_s = self._next_hold_s = 0.0
-        self._state = "ok"
+        self._state, self._reason = "ok", ""
+        self._gap_reason = GapReason.QUOTA
         self._listeners: list[Callable[[], None]] = []
-        self._reader_lock = threading.Lock()
-        self._file = self._opened()
-        self._reader = OutboxReader(self._path)
+        self._storage = Storage(
+            folder / "outbox.db", limits.quota_bytes, self._ballast, self._new_id, clock.wall_s, counters
+        )
         self._worker = Worker("outbox", self._run)
+        try:
+            self._open()
+        except FAULTS as error:
+            self._note_refusal("open_errors", error)
 
     # --- for everybody -------------------------------------------------------------------------------------------
 
@@ -131,43 +113,47 @@ class Outbox:
 
     def acknowledge(self, receipt: Receipt) -> None:
         """Delete, soon, what the hub's verified receipt covers. A receipt for another stream deletes nothing."""
-        if receipt.stream != self._file.stream:
+        file = self._storage.file
+        if file is None or receipt.stream != file.stream:
             self._counters.add("receipts_of_another_stream")
-        elif max(receipt.upto, *(last for _, last in receipt.also), 0) > self._file.last_seq:
+        elif max(receipt.upto, *(last for _, last in receipt.also), 0) > file.last_seq:
             self._counters.add("receipts_beyond_last")
             _log.error("a receipt names events that this outbox never made", extra={"upto": receipt.upto})
         else:
             self._intake.put_receipt(receipt)
 
     def pending(self, first: int, last: int, limit: int) -> list[OutboxRow]:
-        """Committed rows numbered `first` to `last`, rising, at most `limit`.
+        """Committed rows numbered `first` to `last`, rising, at most `limit`; none while there is no file.
 
         Raises:
             sqlite3.Error: if the file cannot be read.
         """
-        with self._reader_lock:
-            return self._reader.rows(first, last, limit)
+        return self._storage.rows(first, last, limit)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` from the writer thread after each commit of events; it must not block."""
         self._listeners.append(listener)
 
     @property
-    def stream(self) -> UUID:
-        return self._file.stream
+    def stream(self) -> UUID | None:
+        """The stream of what is numbered now; None while the file cannot be opened."""
+        file = self._storage.file
+        return file.stream if file is not None else None
 
     @property
     def last_seq(self) -> int:
-        """The highest number committed so far."""
-        return self._file.last_seq
+        """The highest number committed so far; 0 while the file cannot be opened."""
+        file = self._storage.file
+        return file.last_seq if file is not None else 0
 
     def status(self) -> OutboxStatus:
-        file = self._file
-        size = sum(_size_bytes(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal"))
-        state = self._state if self._worker.is_alive else "failed" if self.failure else "stopped"
-        return OutboxStatus(
-            state, file.stream, file.rows, file.last_seq, self._intake.waiting, size, self._intake.total_dropped
-        )
+        file = self._storage.file
+        stream, rows, last_seq = (file.stream, file.rows, file.last_seq) if file is not None else (None, 0, 0)
+        state, reason = self._state, self._reason
+        if not self._worker.is_alive:
+            state, reason = ("failed", self.failure) if self.failure else ("stopped", "")
+        waiting, dropped = self._intake.waiting, self._intake.total_dropped
+        return OutboxStatus(state, reason, stream, rows, last_seq, waiting, self._storage.size_bytes(), dropped)
 
     # --- for the supervisor --------------------------------------------------------------------------------------
 
@@ -181,10 +167,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file, after `stop`."""
-        with self._reader_lock:
-            self._reader.close()
-            self._file.checkpoint()
-            self._file.close()
+        self._storage.close()
 
     @property
     def failure(self) -> str | None:
@@ -194,6 +177,10 @@ class Outbox:
 
     def _run(self, stopping: threading.Event) -> None:
         while True:
+            if self._storage.file is None and not self._open_again(stopping):
+                if stopping.is_set():
+                    return  # what waits was never numbered, and there is nowhere to put it
+                continue
             if not self._carried:
                 work = self._intake.take(GROUP_EVENTS, _IDLE_S, LINGER_S)
                 self._carried = work.entries
@@ -209,10 +196,11 @@ class Outbox:
     def _write(self, stopping: threading.Event) -> None:
         try:
             self._commit_or_make_room(stopping)
-        except (CorruptOutbox, sqlite3.ProgrammingError) as error:  # damaged, or closed by a reopening that failed
-            self._begin_again(error, stopping)
+        except CorruptOutbox as error:
+            _log.error("outbox damaged while open", extra={"reason": str(error)})
+            self._open_again(stopping)
         except sqlite3.Error as error:
-            self._refused("write_errors", str(error), stopping)
+            self._refused("write_errors", error, stopping)
 
     def _commit_or_make_room(self, stopping: threading.Event) -> None:
         try:
@@ -220,7 +208,7 @@ class Outbox:
         except OutboxFull:
             self._make_room(stopping)
         else:
-            self._state = "ok"
+            self._state, self._reason = "ok", ""
 
     def _commit(self) -> None:
         rows, numbered = self._encoded(self._carried)
@@ -261,8 +249,8 @@ class Outbox:
             if self._delete_receipted() or self._drop_incoming():
                 return
             dropped = room.drop_oldest(self._file, reason, self._untold, self._gap_row)
-        except OutboxFull:
-            self._refused("disk_full" if reason is GapReason.DISK_FULL else "quota_full", str(reason), stopping)
+        except OutboxFull as error:
+            self._refused("disk_full" if reason is GapReason.DISK_FULL else "quota_full", error, stopping)
             return
         self._untold = Counter()
         self._counters.add("events_dropped", dropped.count)
@@ -272,7 +260,7 @@ class Outbox:
 
     def _give_up_ballast(self) -> None:
         if self._ballast.is_held:
-            _log.error("the disk is full: the ballast is given up", extra={"path": str(self._path.parent)})
+            _log.error("the disk is full: the ballast is given up", extra={"path": str(self._storage.path.parent)})
             self._counters.add("ballast_released")
             self._ballast.release()
         self._file.checkpoint()
@@ -307,13 +295,18 @@ class Outbox:
         self._counters.add("events_dropped", len(gone))
         return bool(gone)
 
-    def _refused(self, counter: str, reason: str, stopping: threading.Event) -> None:
+    def _refused(self, counter: str, error: Exception, stopping: threading.Event) -> None:
         """Nothing can be written now: keep the group, wait a little, go on."""
-        if self._state == "ok":
-            _log.error("the outbox cannot write; doors go on", extra={"reason": reason})
-        self._state = "disk_full"
-        self._counters.add(f"outbox_{counter}")
+        self._note_refusal(counter, error)
         stopping.wait(_RETRY_S)
+
+    def _note_refusal(self, counter: str, error: Exception) -> None:
+        state = "disk_full" if self._storage.is_for_want_of_room(error) else "failed"
+        if self._state != state:
+            _log.error("the outbox cannot write; doors go on", extra={"state": state, "reason": str(error)})
+        self._state, self._reason = state, f"{self._storage.path}: {error}"
+        self._gap_reason = GapReason.DISK_FULL
+        self._counters.add(f"outbox_{counter}")
 
     def _look_after_room(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -330,10 +323,10 @@ class Outbox:
 
     def _tell_dropped(self) -> None:
         try:
-            room.tell_unnumbered(self._file, GapReason.QUOTA, self._untold, self._gap_row)
+            room.tell_unnumbered(self._file, self._gap_reason, self._untold, self._gap_row)
         except (OutboxFull, CorruptOutbox, sqlite3.Error):
             return  # told later; the next write meets the same fault and deals with it
-        self._untold = Counter()
+        self._untold, self._gap_reason = Counter(), GapReason.QUOTA
         for listener in self._listeners:
             listener()
 
@@ -343,53 +336,35 @@ class Outbox:
 
     # --- opening -------------------------------------------------------------------------------------------------
 
-    def _opened(self) -> OutboxFile:
-        """Open the file. If it is damaged, move it aside and begin a new stream; if the disk is full, give it room."""
+    @property
+    def _file(self) -> OutboxFile:
+        """The open file, for the writer alone: it works on nothing while there is none."""
+        if self._storage.file is None:
+            raise sqlite3.OperationalError("the outbox is not open")
+        return self._storage.file
+
+    def _open(self) -> None:
+        damaged = self._storage.open()
+        if damaged is not None:
+            self._tell_restarted(damaged)
+
+    def _open_again(self, stopping: threading.Event) -> bool:
+        """Open the file, or open it anew; whether it is open now."""
+        former = self.stream
         try:
-            return self._new_file()
-        except CorruptOutbox as error:
-            aside = self._move_aside()
-            self._counters.add("outbox_corrupt")
-            _log.error("outbox damaged: moved aside, a new stream begins", extra={"aside": aside.name})
-            reason = f"{self._path.name} was damaged ({error}); moved aside as {aside.name}, a new stream begins"
-            told = SourceRestarted(source="outbox", reason=reason[:300], attempt=1)
-            self._intake.put(Observation(self._gateway, self._place, told, now(self._clock)))
-        except (OutboxFull, sqlite3.OperationalError):  # SQLite's index of the log needs 32 KiB before anything
-            if not self._ballast.is_held:
-                raise
-            self._counters.add("ballast_released")
-            self._ballast.release()
-        return self._new_file()
-
-    def _new_file(self) -> OutboxFile:
-        return OutboxFile(self._path, self._limits.quota_bytes, self._new_id())
-
-    def _move_aside(self) -> Path:
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(self._clock.wall_s())}")
-        for suffix in ("", "-wal", "-shm"):
-            part = self._path.with_name(self._path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        return aside
-
-    def _begin_again(self, error: Exception, stopping: threading.Event) -> None:
-        _log.error("outbox damaged while open", extra={"reason": str(error)})
-        with self._reader_lock:
-            former = self._file
-            self._reader.close()
-            former.close()
-            try:
-                self._file = self._opened()
-                self._reader = OutboxReader(self._path)
-            except (OutboxFull, CorruptOutbox, OSError, sqlite3.Error) as fault:
-                self._refused("reopen_errors", str(fault), stopping)
-                return
-        if self._file.stream != former.stream:
+            self._open()
+        except FAULTS as fault:
+            self._refused("open_errors", fault, stopping)
+            return False
+        if self._state != "ok":
+            _log.warning("the outbox is open", extra={"last_seq": self.last_seq})
+        self._state, self._reason = "ok", ""
+        if self.stream != former:
             self._receipts.clear()  # they are for numbers of the former stream
+        for listener in self._listeners:
+            listener()
+        return True
 
-
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # not there, or moved aside at this moment
-        return 0
+    def _tell_restarted(self, reason: str) -> None:
+        told = SourceRestarted(source="outbox", reason=reason[:300], attempt=1)
+        self._intake.put(Observation(self._gateway, self._place, told, now(self._clock)))

@@ -148,6 +148,8 @@ class Commands:
             try:
                 command = self._waiting.get(timeout=0.2)
             except queue.Empty:
+                with self._ledger_lock:
+                    self._ledger.settle()
                 continue
             self._execute(command)
 

@@ -36,6 +36,8 @@ _DELTA_WAIT_S = 0.5
 """How long after a newer head its delta may take to come before the hub is asked for it."""
 _ANSWER_WAIT_S = 1.5
 """How long the hub may take to answer before the whole set is fetched."""
+_SETTLE_EVERY_S = 2.0
+"""How often the disk is tried while it refuses the set."""
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 60.0
 
@@ -65,6 +67,7 @@ class CredentialSync:
         self._wanted: Head | None = None
         self._ask_at_s: float | None = None
         self._fetch_at_s: float | None = None
+        self._settle_at_s = 0.0
         self._ask: Callable[[Ask], None] = lambda _question: None
         self._changed: Callable[[], None] = lambda: None
         self._worker = Worker("credentials", self._run)
@@ -127,11 +130,22 @@ class CredentialSync:
             else:
                 self._take(item)
             now_s = self._clock.monotonic_s()
+            self._settle(now_s)
             if self._ask_at_s is not None and now_s >= self._ask_at_s:
                 self._ask_at_s = None
                 self.ask_now()
             if self._fetch_at_s is not None and now_s >= self._fetch_at_s:
                 self._fetch()
+
+    def _settle(self, now_s: float) -> None:
+        """Bring the set back to the disk as soon as it takes it."""
+        if self._store.off_disk is None or now_s < self._settle_at_s:
+            return
+        self._settle_at_s = now_s + _SETTLE_EVERY_S
+        if self._store.settle():
+            _log.warning("credentials are on disk again")
+            if self._applied != _applied(self._store):
+                self._note_applied()
 
     def _take(self, item: Head | Delta) -> None:
         if isinstance(item, Head):

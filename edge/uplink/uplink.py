@@ -227,7 +227,7 @@ class Uplink:
             connection.publish(topic, self._sealed(topic, body), corr=corr)
         if now_s >= self._birth_due_s or self._told_stream != self._outbox.stream:
             self._birth(connection)
-        if self._state == "open":
+        if self._state == "open" and self._told_stream is not None:
             self._send_events(connection, now_s)
 
     def _send_events(self, connection: Connection, now_s: float) -> None:
