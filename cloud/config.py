@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.app import AppSettings
+from cloud.broker.access import MqttProtocol
 from cloud.broker.embedded import is_loopback
 from cloud.broker.engines import BrokerKind
 
@@ -48,6 +49,8 @@ class BrokerSection(_Section):
     """Without `url` the hub starts a broker of its own; with it, an administrator runs one."""
 
     kind: BrokerKind = BrokerKind.AUTO
+    protocol: MqttProtocol = "3.1.1"
+    """Of the hub's own connection. With 5, properties mirror what a command's payload holds; nothing needs them."""
     host: str = "127.0.0.1"
     port: Port = 1883
     """0 takes a free port once and keeps it."""
@@ -68,6 +71,10 @@ class BrokerSection(_Section):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if self.url is None:
+            if self.protocol == "5" and self.kind is BrokerKind.NATS:
+                raise ValueError(
+                    "protocol 5: nats-server speaks MQTT 3.1.1 alone: leave protocol out, or use Mosquitto"
+                )
             if self.managed != "no" or self.password_file or self.ca_file:
                 raise ValueError("managed, password_file and ca_file belong to a broker given by url")
             if not self.tls and not is_loopback(self.host):

@@ -118,7 +118,12 @@ class Hub:
         self.roster = Roster(database, vault, self.broker)
         seal = foundation.signer.seal
         self.client = HubClient(
-            self.broker.hub_access, _next_session(config.state_dir / "session"), seal, self._reconnected, self._stored
+            self.broker.hub_access,
+            _next_session(config.state_dir / "session"),
+            seal,
+            self._reconnected,
+            self._stored,
+            protocol=config.broker.protocol,
         )
         self.distribution = Distribution(database, vault, seal, self.client.publish)
         self.live = LiveFeed(database, utc_now, self.registry)
@@ -282,7 +287,13 @@ def run_worker(config: HubConfig, number: int, tell: Callable[[str], None]) -> N
     foundation = open_foundation(config)
     broker = make_broker(config)
     client = HubClient(
-        broker.hub_access, None, foundation.signer.seal, _nothing, _nothing, name=f"hub-answers-{number}"
+        broker.hub_access,
+        None,
+        foundation.signer.seal,
+        _nothing,
+        _nothing,
+        name=f"hub-answers-{number}",
+        protocol=config.broker.protocol,
     )
     commands = CommandService(
         foundation.database, foundation.signer.seal, client.send, utc_now, new_id_maker(), os.urandom, _nothing_told

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from cloud.broker import (
     Broker,
     BrokerError,
+    BrokerKind,
     DynamicSecurityBroker,
     EmbeddedBroker,
     GatewayAccess,
@@ -16,6 +17,7 @@ from cloud.broker import (
     UnmanagedBroker,
     find_engine,
 )
+from cloud.broker.engines import Engine
 from cloud.config import BrokerSection, HubConfig
 
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -30,9 +32,7 @@ def make_broker(config: HubConfig) -> Broker:
     section = config.broker
     if section.url is not None:
         return _external(section, section.url)
-    engine = find_engine(section.kind)
-    if config.ingest.is_shared and not engine.hub_has_own_listener:
-        raise BrokerError("several ingest workers need shared subscriptions, which nats-server has not: use Mosquitto")
+    engine = _engine(config)
     tls = TlsFiles(section.tls.certificate, section.tls.key, section.tls.ca) if section.tls else None
     for file in (tls.certificate, tls.key, tls.ca) if tls else ():
         _read(file)
@@ -59,7 +59,20 @@ def describe_broker(config: HubConfig) -> str:
         return (
             f"{section.url}, users {'managed by the hub' if section.managed != 'no' else 'made by its administrator'}"
         )
-    return f"{find_engine(section.kind).kind}, started by the hub, at {section.host}:{section.port or 'any free port'}"
+    return f"{_engine(config).kind}, started by the hub, at {section.host}:{section.port or 'any free port'}"
+
+
+def _engine(config: HubConfig) -> Engine:
+    """The broker to start, which can do what the configuration asks of it."""
+    engine = find_engine(config.broker.kind)
+    if engine.kind is BrokerKind.NATS and config.ingest.is_shared:
+        raise BrokerError("several ingest workers need shared subscriptions, which nats-server has not: use Mosquitto")
+    if engine.kind is BrokerKind.NATS and config.broker.protocol == "5":
+        raise BrokerError(
+            '[broker] protocol = "5": Mosquitto is not installed, and nats-server speaks MQTT 3.1.1 alone; '
+            "install Mosquitto, or leave protocol out"
+        )
+    return engine
 
 
 def _external(section: BrokerSection, url: str) -> Broker:

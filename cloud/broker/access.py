@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 HUB_USER = "hub"
+MqttProtocol = Literal["3.1.1", "5"]
 
 
 class BrokerError(Exception):

@@ -12,7 +12,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from cloud.broker.access import HubAccess
+from cloud.broker.access import HubAccess, MqttProtocol
+from cloud.broker.mirror import Mirror
 from protocols import topics
 from protocols.presence import HubState, Presence
 
@@ -32,6 +33,7 @@ class HubClient:
         seal: (topic, body) -> the body under the hub's signature.
         connected: called after each connect, in the client's thread; must not block.
         stored: called when an ingest worker says that it stored events; as above.
+        protocol: "3.1.1" or "5"; with 5, properties mirror what is in a command's payload.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class HubClient:
         connected: Callable[[], None],
         stored: Callable[[], None],
         name: str = "hub-main",
+        protocol: MqttProtocol = "3.1.1",
     ) -> None:
         self._access = access
         self._session = session
@@ -53,7 +56,8 @@ class HubClient:
         self.counts: Counter[str] = Counter()
         """connects, refusals, sent, unsent."""
         whole = f"{name}-{access.client_suffix}" if access.client_suffix else name
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=whole, clean_session=True)
+        self._v5 = protocol == "5"
+        client = _new_client(whole, self._v5)
         client.username_pw_set(access.username, access.password)
         if access.ca_file:
             client.tls_set(ca_certs=str(access.ca_file))
@@ -72,7 +76,10 @@ class HubClient:
 
     def start(self) -> None:
         """Begin to connect; `is_connected` says when it is done."""
-        self._client.connect_async(self._access.host, self._access.port, _KEEPALIVE_S)
+        if self._v5:
+            self._client.connect_async(self._access.host, self._access.port, _KEEPALIVE_S, clean_start=True)
+        else:
+            self._client.connect_async(self._access.host, self._access.port, _KEEPALIVE_S)
         self._client.loop_start()
 
     def announce(self) -> None:
@@ -94,15 +101,16 @@ class HubClient:
         """Hand a message to the broker, QoS 1; without a connection it is dropped and counted."""
         self._publish(topic, message, retained)
 
-    def send(self, topic: str, message: bytes) -> bool:
+    def send(self, topic: str, message: bytes, mirror: Mirror) -> bool:
         """As `publish`, not retained; whether there was a connection."""
-        return self._publish(topic, message, retained=False)
+        return self._publish(topic, message, retained=False, mirror=mirror)
 
-    def _publish(self, topic: str, message: bytes, retained: bool) -> bool:
+    def _publish(self, topic: str, message: bytes, retained: bool, mirror: Mirror | None = None) -> bool:
         if not self._ready.is_set():
             self.counts["unsent"] += 1
             return False
-        info = self._client.publish(topic, message, _QOS, retained)
+        properties = mirror.properties() if mirror is not None and self._v5 else None
+        info = self._client.publish(topic, message, _QOS, retained, properties)
         done = info.rc == mqtt.MQTT_ERR_SUCCESS
         self.counts["sent" if done else "unsent"] += 1
         return done
@@ -137,3 +145,10 @@ class HubClient:
         self._ready.clear()
         if reason.is_failure:
             log.warning("the hub's connection to the broker ended: %s", reason)
+
+
+def _new_client(name: str, v5: bool) -> mqtt.Client:
+    """A client without a session at the broker; MQTT 5 says so when it connects."""
+    if v5:
+        return mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+    return mqtt.Client(CallbackAPIVersion.VERSION2, name, clean_session=True)

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from cloud.broker.mirror import Mirror, mirror_of
 from cloud.commands.states import FINAL, CommandState, before
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Gateway
@@ -53,7 +54,8 @@ class CommandService:
 
     Args:
         seal: (topic, body) -> the body under the hub's signature.
-        send: (topic, message) hands a message to the broker; False if the hub has no connection to it now.
+        send: (topic, message, what MQTT 5 repeats of it) hands a message to the broker; False if the hub has no
+            connection to it now.
         tell: hears of every new state.
     """
 
@@ -61,7 +63,7 @@ class CommandService:
         self,
         database: Database,
         seal: Callable[[str, bytes], bytes],
-        send: Callable[[str, bytes], bool],
+        send: Callable[[str, bytes, Mirror], bool],
         now: Callable[[], datetime],
         make_id: Callable[[], UUID],
         random_bytes: Callable[[int], bytes],
@@ -117,7 +119,8 @@ class CommandService:
             args=release,
         )
         topic = topics.command(gateway_id, corr)
-        if not self._send(topic, self._seal(topic, command.model_dump_json().encode())):
+        sealed = self._seal(topic, command.model_dump_json().encode())
+        if not self._send(topic, sealed, mirror_of(command)):
             self._move(corr, gateway_id, CommandState.FAILED, "the hub has no connection to its broker")
         return corr
 

@@ -24,6 +24,7 @@ from sqlalchemy import insert
 from cloud.accounts import Passwords, open_accounts
 from cloud.app import AppParts, AppSettings, create_app, server_config
 from cloud.audit import AuditLog
+from cloud.broker import Mirror
 from cloud.commands.service import CommandService
 from cloud.database.engine import Database
 from cloud.database.tables import (
@@ -199,7 +200,7 @@ class RunningConsole:
         topic, _ = wait_for(lambda: self.sent and self.sent.pop(), what="a command")
         return UUID(topic.rsplit("/", 1)[1])
 
-    def _send(self, topic: str, message: bytes) -> bool:
+    def _send(self, topic: str, message: bytes, _mirror: Mirror) -> bool:
         if self.is_connected:
             self.sent.append((topic, message))
         return self.is_connected

@@ -10,6 +10,7 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 from sqlalchemy import update
 
+from cloud.broker import Mirror
 from cloud.commands import CommandOutcome, CommandService, CommandState, may_become
 from cloud.commands.service import ANSWER_GRACE, LIFETIME
 from cloud.commands.states import before
@@ -42,7 +43,7 @@ class Bench:
             self.database, self.signer.seal, self._send, lambda: self.time, uuid4, os.urandom, self.told.append
         )
 
-    def _send(self, topic: str, message: bytes) -> bool:
+    def _send(self, topic: str, message: bytes, _mirror: Mirror) -> bool:
         if self.connected:
             self.sent.append((topic, message))
         return self.connected

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.broker import BrokerError, DynamicSecurityBroker, EmbeddedBroker, UnmanagedBroker
+from cloud.broker import BrokerError, BrokerKind, DynamicSecurityBroker, EmbeddedBroker, UnmanagedBroker
 from cloud.config import ConfigurationError, HubConfig, load_config
 from cloud.hub_broker import describe_broker, make_broker
 
@@ -52,6 +52,8 @@ def test_the_environment_stands_above_the_file(tmp_path: Path) -> None:
         ('[broker]\nurl = "mqtt://127.0.0.1"\n', "needs password_file"),
         ('[broker]\nurl = "http://127.0.0.1"\n', "write mqtts://host:port"),
         ('[broker]\nmanaged = "dynamic-security"\n', "belong to a broker given by url"),
+        ('[broker]\nkind = "nats"\nprotocol = "5"\n', "hub.toml:1: broker: protocol 5: nats-server speaks MQTT 3.1.1"),
+        ('[broker]\nprotocol = "4"\n', "hub.toml:2: broker.protocol: Input should be '3.1.1' or '5'"),
         ("[ingest]\nworkers = 0\n", "hub.toml:2: ingest.workers"),
         ("[http\n", "hub.toml: "),
     ],
@@ -104,6 +106,11 @@ def test_what_a_broker_lacks_is_told(tmp_path: Path) -> None:
     several = HubConfig.model_validate({"state_dir": tmp_path, "broker": {"kind": "nats"}, "ingest": {"workers": 2}})
     with pytest.raises(BrokerError, match="use Mosquitto"):
         make_broker(several)
+    fallen_back = configured(tmp_path, protocol="5").broker.model_copy(update={"kind": BrokerKind.NATS})
+    config = HubConfig.model_validate({"state_dir": tmp_path}).model_copy(update={"broker": fallen_back})
+    for look in (make_broker, describe_broker):
+        with pytest.raises(BrokerError, match="Mosquitto is not installed"):
+            look(config)
 
 
 def test_a_check_writes_nothing(tmp_path: Path) -> None:
