@@ -1,4 +1,4 @@
-"""Appends entries to the audit and checks their chain. Never changes or deletes an entry.
+"""Appends entries to the audit and checks their chain. Never changes or deletes an entry: the database refuses it too.
 
 `hash` is the SHA-256 of the entry's own fields and the hash before it, so an entry that was altered, removed from the
 middle or put in later breaks the chain. Cutting off the newest entries cannot be seen from the table alone: keep the

@@ -356,7 +356,7 @@ class LoginSession(Base):
 
 
 class AuditEntry(Base):
-    """Append-only and hash-chained: `hash` covers the entry and the hash before it."""
+    """Append-only, which triggers enforce, and hash-chained: `hash` covers the entry and the hash before it."""
 
     __tablename__ = "audit_entry"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, text, update
+from sqlalchemy.exc import DatabaseError
 
 from cloud.audit import AuditLog, BrokenChain, verify_chain
 from cloud.database.engine import Database
@@ -19,6 +20,47 @@ def filled(database: Database, count: int = 5) -> AuditLog:
     for number in range(count):
         log.append("door.release", new_id(), {"door": "d-east", "number": number})
     return log
+
+
+def without_triggers(connection: Connection) -> None:
+    """What somebody with all rights in the database can do, for the rest of this transaction or for good."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER append_only"))
+        return
+    for act in ("update", "delete", "insert"):
+        connection.execute(text(f"DROP TRIGGER audit_entry_append_only_{act}"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entry SET action = 'login' WHERE number = 3",
+        "DELETE FROM audit_entry WHERE number = 5",
+        "DELETE FROM audit_entry",
+        "INSERT INTO audit_entry SELECT * FROM audit_entry WHERE number = 3",
+    ],
+)
+def test_the_database_refuses_to_change_an_entry(database: Database, statement: str) -> None:
+    filled(database)
+    with pytest.raises(DatabaseError), database.write() as connection:
+        connection.execute(text(statement))
+    assert verify_chain(database)[0] == 5
+
+
+@pytest.mark.parametrize(
+    ("dialect", "statement"),
+    [
+        ("postgresql", "TRUNCATE audit_entry"),
+        ("sqlite", "REPLACE INTO audit_entry SELECT number, 0, account_id, 'x', detail, hash, hash FROM audit_entry"),
+    ],
+)
+def test_nor_by_a_dialect_s_own_way_round(database: Database, dialect: str, statement: str) -> None:
+    filled(database)
+    if database.dialect == dialect:
+        with pytest.raises(DatabaseError, match="append-only"), database.write() as connection:
+            connection.execute(text(statement))
+    AuditLog(database, lambda: NOON).append("login", None, {})
+    assert verify_chain(database)[0] == 6
 
 
 def test_an_untouched_chain_is_sound(database: Database) -> None:
@@ -43,6 +85,7 @@ def test_an_untouched_chain_is_sound(database: Database) -> None:
 def test_an_altered_entry_is_found(database: Database, change: dict[str, object]) -> None:
     filled(database)
     with database.write() as connection:
+        without_triggers(connection)
         connection.execute(update(AuditEntry).where(AuditEntry.number == 3).values(**change))
     with pytest.raises(BrokenChain, match="entry 3 "):
         verify_chain(database)
@@ -51,6 +94,7 @@ def test_an_altered_entry_is_found(database: Database, change: dict[str, object]
 def test_a_removed_entry_is_found(database: Database) -> None:
     filled(database)
     with database.write() as connection:
+        without_triggers(connection)
         connection.execute(delete(AuditEntry).where(AuditEntry.number == 2))
     with pytest.raises(BrokenChain, match="entry 2 "):
         verify_chain(database)
