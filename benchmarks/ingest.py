@@ -39,7 +39,7 @@ from cloud.database.types import to_us
 from cloud.ingest.batch import Batch, StoredBatch
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.reading import MessageReader
-from cloud.ingest.store import EVENT_COLUMNS, EventRow
+from cloud.ingest.store import EVENT_COLUMNS, EVENT_FIELDS, EventRow
 from cloud.ingest.worker import IngestWorker
 from cloud.ingest.writer import EventWriter
 from cloud.signing import HubSigner
@@ -62,7 +62,7 @@ TARGET_P99_MS = 50.0
 
 def raw_statement(placeholder: str) -> str:
     return (
-        f"INSERT INTO event ({EVENT_COLUMNS}) VALUES ({', '.join([placeholder] * len(EventRow._fields))})"
+        f"INSERT INTO event ({EVENT_COLUMNS}) VALUES ({', '.join([placeholder] * len(EVENT_FIELDS))})"
         " ON CONFLICT (id) DO NOTHING"
     )
 
@@ -287,7 +287,7 @@ def raw_rows(events: Sequence[Event]) -> list[EventRow]:
     """The rows that ingest would store, ready in memory."""
     received_us = to_us(datetime.now(UTC))
     return [
-        EventRow(
+        (
             event.id.hex,
             event.gateway,
             event.stream.hex,
@@ -296,7 +296,8 @@ def raw_rows(events: Sequence[Event]) -> list[EventRow]:
             event.subject,
             to_us(event.time),
             received_us,
-            *(new_id().hex if i % 2 or column == 0 else None for column in range(4)),
+            new_id().hex,
+            *((new_id().hex, new_id().hex, new_id().hex) if i % 2 else (None, None, None)),
             event.model_dump_json(),
         )
         for i, event in enumerate(events)

@@ -11,22 +11,10 @@ from protocols.events import (
     DoorHeld,
     DoorOpened,
     Event,
-    EventData,
     ReaderOffline,
     ReaderOnline,
     ReaderTamper,
 )
-
-_STATES: dict[type[EventData], tuple[str, str]] = {
-    DoorOpened: ("door", "open"),
-    DoorClosed: ("door", "closed"),
-    DoorHeld: ("door", "held"),
-    DoorForced: ("door", "forced"),
-    ReaderOnline: ("reader", "online"),
-    ReaderOffline: ("reader", "offline"),
-    CameraOnline: ("camera", "online"),
-    CameraOffline: ("camera", "offline"),
-}
 
 
 class DeviceMove(NamedTuple):
@@ -36,12 +24,23 @@ class DeviceMove(NamedTuple):
     state: str
 
 
+_STATES: dict[type[object], DeviceMove] = {
+    DoorOpened: DeviceMove("door", "open"),
+    DoorClosed: DeviceMove("door", "closed"),
+    DoorHeld: DeviceMove("door", "held"),
+    DoorForced: DeviceMove("door", "forced"),
+    ReaderOnline: DeviceMove("reader", "online"),
+    ReaderOffline: DeviceMove("reader", "offline"),
+    CameraOnline: DeviceMove("camera", "online"),
+    CameraOffline: DeviceMove("camera", "offline"),
+}
+
+
 def move_of(data: object) -> DeviceMove | None:
     """The state that an event's data tells of, if any. A closed tamper switch means the reader is online again."""
     if isinstance(data, ReaderTamper):
         return DeviceMove("reader", "tamper" if data.active else "online")
-    found = _STATES.get(type(data))  # type: ignore[arg-type]  # data of an unknown type is a dict, found nowhere
-    return DeviceMove(*found) if found else None
+    return _STATES.get(type(data))
 
 
 def latest_moves(events: Iterable[Event]) -> dict[tuple[str, str], tuple[Event, DeviceMove]]:

@@ -2,20 +2,27 @@
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud.ingest.store import EVENT_COLUMNS, EventRow, Store
+from cloud.ingest.store import EVENT_COLUMNS, EVENT_FIELDS, EventRow, Store
 
-_INSERT = f"""
-    INSERT INTO event ({EVENT_COLUMNS}) VALUES ({", ".join("?" * len(EventRow._fields))})
-    ON CONFLICT (id) DO NOTHING
-"""  # noqa: S608 (names of our own columns)
+_ROWS_PER_STATEMENT = (500, 50, 1)
+"""One statement for many rows: the driver's work for each statement is a third of what an insert costs, and the
+interpreter lock is given up 500 times less often. SQLite takes 32,766 parameters from version 3.32 on."""
+
 _PRESENT = "SELECT id FROM event WHERE id IN (SELECT value FROM json_each(?))"
 
 
+@cache
+def _insert_of(rows: int) -> str:
+    row = f"({', '.join('?' * len(EVENT_FIELDS))})"
+    return f"INSERT INTO event ({EVENT_COLUMNS}) VALUES {', '.join([row] * rows)} ON CONFLICT (id) DO NOTHING"  # noqa: S608 (names of our own columns)
+
+
 class SqliteStore(Store):
-    """`executemany` cannot tell which rows were new, but it counts them: nearly always that says all."""
+    """`INSERT` cannot tell which rows were new, but it counts them: nearly always that says all."""
 
     dialect = "sqlite"
     data_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeError)
@@ -26,16 +33,26 @@ class SqliteStore(Store):
 
     def insert_events(self, rows: Sequence[EventRow]) -> set[str]:
         self._cursor.execute("SAVEPOINT events")
-        self._cursor.executemany(_INSERT, rows)
-        if self._cursor.rowcount < len(rows):
+        if self._insert(rows) < len(rows):
             self._cursor.execute("ROLLBACK TO events")
             rows = self._absent(rows)
-            self._cursor.executemany(_INSERT, rows)
+            self._insert(rows)
         self._cursor.execute("RELEASE events")
-        return {row.id for row in rows}
+        return {row[0] for row in rows}
+
+    def _insert(self, rows: Sequence[EventRow]) -> int:
+        """How many were inserted."""
+        inserted = at = 0
+        for size in _ROWS_PER_STATEMENT:
+            while len(rows) - at >= size:
+                part = rows[at : at + size]
+                self._cursor.execute(_insert_of(size), [value for row in part for value in row])
+                inserted += self._cursor.rowcount
+                at += size
+        return inserted
 
     def _absent(self, rows: Sequence[EventRow]) -> list[EventRow]:
-        ids = ",".join(f'"{row.id}"' for row in rows)
+        ids = ",".join(f'"{row[0]}"' for row in rows)
         self._cursor.execute(_PRESENT, (f"[{ids}]",))
         present = {found for (found,) in self._cursor.fetchall()}
-        return [row for row in rows if row.id not in present]
+        return [row for row in rows if row[0] not in present]

@@ -6,7 +6,7 @@ inserts. UUIDs go in as 32 hex digits, which both databases take. Statements are
 
 import json
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from uuid import UUID
 
 from cloud.database.engine import Database, DialectName
@@ -17,25 +17,25 @@ StreamKey = tuple[str, str]
 """Gateway, and stream as 32 hex digits."""
 
 
-class EventRow(NamedTuple):
-    """A row of the table `event`, in the order of its columns."""
+EventRow = tuple[str, str, str, int, str, str, int, int, str | None, str | None, str | None, str | None, str]
+"""A row of the table `event`: `EVENT_FIELDS`. A plain tuple, which costs a quarter of one with names."""
 
-    id: str
-    gateway_id: str
-    stream: str
-    seq: int
-    type: str
-    subject: str
-    time: int
-    received_at: int
-    place_id: str | None
-    credential_id: str | None
-    person_id: str | None
-    dwelling_id: str | None
-    body: str
-
-
-EVENT_COLUMNS = ", ".join(EventRow._fields)
+EVENT_FIELDS = (
+    "id",
+    "gateway_id",
+    "stream",
+    "seq",
+    "type",
+    "subject",
+    "time",
+    "received_at",
+    "place_id",
+    "credential_id",
+    "person_id",
+    "dwelling_id",
+    "body",
+)
+EVENT_COLUMNS = ", ".join(EVENT_FIELDS)
 
 _SAVE_STATE = """
     INSERT INTO device_state (gateway_id, device, kind, state, since, stream, seq) VALUES (?, ?, ?, ?, ?, ?, ?)

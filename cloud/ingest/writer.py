@@ -121,26 +121,32 @@ def _insert(store: Store, batch: Batch) -> tuple[list[Event], int]:
     arrivals = {arrival.event.id.hex: arrival for arrival in batch.arrivals}
     if not arrivals:
         return [], 0
-    links = store.links([link_key(event) for event, _ in arrivals.values()])
+    times = [to_us(event.time) for event, _ in arrivals.values()]
+    links = store.links([link_key(event, at_us) for (event, _), at_us in zip(arrivals.values(), times, strict=True)])
     received_us = to_us(batch.received_at)
-    rows = [
-        EventRow(
+    rows: list[EventRow] = [
+        (
             identifier,
             event.gateway,
             event.stream.hex,
             event.seq,
             event.type,
             event.subject,
-            to_us(event.time),
+            at_us,
             received_us,
             *link,
             body,
         )
-        for (identifier, (event, body)), link in zip(arrivals.items(), links, strict=True)
+        for (identifier, (event, body)), at_us, link in zip(arrivals.items(), times, links, strict=True)
     ]
     inserted = store.insert_events(rows)
-    new = [row for row in rows if row.id in inserted]
-    return [arrivals[row.id].event for row in new], sum(row.person_id is not None for row in new)
+    new = [arrivals[identifier].event for identifier in arrivals if identifier in inserted]
+    linked = sum(
+        person is not None
+        for identifier, (_, _, person, _) in zip(arrivals, links, strict=True)
+        if identifier in inserted
+    )
+    return new, linked
 
 
 def _save_states(store: Store, events: Sequence[Event]) -> None:

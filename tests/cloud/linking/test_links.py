@@ -15,7 +15,7 @@ from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.sqlite_store import SqliteStore
 from cloud.linking.links import LinkKey, Links, link_key
 from protocols.events import AccessDenied, AccessMethod, DenialReason
-from tests.support.events import NOON, FakeGateway, granted, opened
+from tests.support.events import FakeGateway, granted, opened
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLACES = [UUID(int=i) for i in range(1, 7)]
@@ -43,20 +43,25 @@ class Register:
     doors: dict[str, UUID]
 
 
-def reference(register: Register, key: LinkKey, day_number: float) -> Links:
+def key_of(credential: UUID | None, at: float, place: str, device: str) -> LinkKey:
+    """What an event asks for at `at` days after the start."""
+    at_us = int(START.timestamp() + at * 86400) * 10**6
+    return (place, "g1", device), f"{credential.hex}{at_us}" if credential else None
+
+
+def reference(register: Register, credential: UUID | None, day_number: float, code: str, device: str) -> Links:
     """One event at a time, in plain words."""
-    place = {f"place-{place.int}": place for place in PLACES}.get(key.place) or register.doors.get(key.device)
-    credential = UUID(key.credential) if key.credential else None
+    place = {f"place-{place.int}": place for place in PLACES}.get(code) or register.doors.get(device)
     person = register.holders.get(credential) if credential else None
     if person is None:
-        return Links(place.hex if place else None)
+        return place.hex if place else None, None, None, None
     homes = [
         stay
         for stay in register.stays
         if stay.person == person and stay.since <= day_number and (stay.until is None or day_number < stay.until)
     ]
     home = max(homes, key=lambda stay: (stay.since, stay.id.int)).dwelling.hex if homes else None
-    return Links(place.hex if place else None, credential.hex if credential else None, person.hex, home)
+    return place.hex if place else None, credential.hex if credential else None, person.hex, home
 
 
 def fill(database: Database, register: Register) -> None:
@@ -132,11 +137,8 @@ def test_the_batch_query_agrees_with_the_reference(
     database: Database, register: Register, questions: list[tuple[UUID | None, float, str, str]]
 ) -> None:
     fill(database, register)
-    keys = [
-        LinkKey(c and c.hex, int(day(0).timestamp() + at * 86400) * 10**6 if c else 0, place, "g1", device)
-        for c, at, place, device in questions
-    ]
-    expected = [reference(register, key, at) for key, (_, at, _, _) in zip(keys, questions, strict=True)]
+    keys = [key_of(*question) for question in questions]
+    expected = [reference(register, *question) for question in questions]
     assert resolved(database, keys) == expected
 
 
@@ -146,14 +148,15 @@ def test_a_residency_includes_its_first_instant_and_not_its_last(
 ) -> None:
     stay = Stay(UUID(int=1), PERSONS[0], PLACES[0], 10 + moved_in, 10 + moved_out)
     fill(database, Register({CREDENTIALS[0]: PERSONS[0]}, (stay,), {}))
-    at_us = int(day(10).timestamp()) * 10**6
-    (links,) = resolved(database, [LinkKey(CREDENTIALS[0].hex, at_us, "x", "g1", "d")])
-    assert (links.dwelling is not None) is lives_there
+    [(_, _, person, dwelling)] = resolved(database, [key_of(CREDENTIALS[0], 10, "x", "d")])
+    assert person == PERSONS[0].hex
+    assert (dwelling is not None) is lives_there
 
 
 def test_an_event_asks_for_the_credential_that_was_presented() -> None:
     gateway = FakeGateway("g1")
-    assert link_key(gateway.event(granted(CREDENTIALS[0]))).credential == CREDENTIALS[0].hex
+    where = ("gate-east", "g1", "d-east")
+    assert link_key(gateway.event(granted(CREDENTIALS[0])), 12) == (where, f"{CREDENTIALS[0].hex}12")
     refused = AccessDenied(
         reader="r",
         method=AccessMethod.CARD,
@@ -162,8 +165,8 @@ def test_an_event_asks_for_the_credential_that_was_presented() -> None:
         policy_version=1,
         decision_us=1,
     )
-    assert link_key(gateway.event(refused)).credential == CREDENTIALS[1].hex
-    assert link_key(gateway.event(opened(), at=NOON)) == LinkKey(None, 0, "gate-east", "g1", "d-east")
+    assert link_key(gateway.event(refused), 0) == (where, f"{CREDENTIALS[1].hex}0")
+    assert link_key(gateway.event(opened()), 12) == (where, None)
 
 
 def test_an_empty_batch_asks_nothing(database: Database) -> None:
