@@ -13,12 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models import ECONOMY, Detector, load_detector
 from models.detector import read_weights
 from models.evaluation import time_side_by_side
+from models.runtime import onnxruntime
 from models.suppression import suppress
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")

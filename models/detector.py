@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 
 from models.detections import KIND_OF_CLASS, Detections, Frame, Kind
 from models.errors import OutputError, WeightsError
 from models.fitting import Placement, fit
 from models.manifest import DEFAULT, Catalogue, ModelEntry
 from models.outputs import RawBoxes
+from models.runtime import onnxruntime
 from models.suppression import area, suppress
 
 CANDIDATES: Final = 200
@@ -29,7 +29,7 @@ _ELEMENT_TYPE = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 class Detector:
     """One loaded network with its manifest entry."""
 
-    def __init__(self, entry: ModelEntry, session: ort.InferenceSession) -> None:
+    def __init__(self, entry: ModelEntry, session: onnxruntime.InferenceSession) -> None:
         self.entry = entry
         self._session = session
         self._input_name = session.get_inputs()[0].name
@@ -125,19 +125,21 @@ def read_weights(entry: ModelEntry) -> bytes:
     return weights
 
 
-def _open_session(entry: ModelEntry, weights: bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
+def _open_session(entry: ModelEntry, weights: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-        raise WeightsError(f"model {entry.name}: ONNX Runtime {ort.__version__} cannot load it: {error}") from error
+        raise WeightsError(
+            f"model {entry.name}: ONNX Runtime {onnxruntime.__version__} cannot load it: {error}"
+        ) from error
 
 
-def _check_signature(entry: ModelEntry, session: ort.InferenceSession) -> None:
+def _check_signature(entry: ModelEntry, session: onnxruntime.InferenceSession) -> None:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise WeightsError(f"model {entry.name}: has {len(inputs)} inputs; only detectors with one can be used")

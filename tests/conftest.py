@@ -1,5 +1,6 @@
 """A test that asks for `database` runs on SQLite and on PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from cloud.database.engine import Database
 from tests.support.databases import PostgresqlCluster, new_sqlite, running_cluster
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import ONNX Runtime by themselves (models.runtime)
 
 
 @pytest.fixture(scope="session")
