@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from cloud.accounts import Accounts
     from cloud.config import HubConfig
     from cloud.gateways import GatewayRegister
     from cloud.hub import Foundation
@@ -29,16 +30,23 @@ _EXAMPLES = """Examples:
 app = typer.Typer(help="The hub: events, register, gateways and the guards' console.", rich_markup_mode=None)
 gateways = typer.Typer(help="Add, list, enrol anew and revoke gateways.", no_args_is_help=True, rich_markup_mode=None)
 credentials = typer.Typer(help="Revoke credentials.", no_args_is_help=True, rich_markup_mode=None)
-accounts = typer.Typer(help="Make accounts for the console.", no_args_is_help=True, rich_markup_mode=None)
+accounts = typer.Typer(
+    help="Add, list and disable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
+)
+audit = typer.Typer(help="Check the audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateways")
 app.add_typer(credentials, name="credentials")
 app.add_typer(accounts, name="accounts")
+app.add_typer(audit, name="audit")
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[
     Path | None, typer.Option("--config", "-c", envvar="GATEHOUSE_HUB_CONFIG", help=_CONFIG_HELP, show_envvar=True)
 ]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", help="Read the password from a file's first line; '-' from stdin.")
+]
 _Hours = Annotated[float, typer.Option("--hours", min=0.01, max=24 * 30, help="How long the code may be used.")]
 
 
@@ -182,9 +190,7 @@ def list_gateways(context: typer.Context, config: _Config = None) -> None:
                 f"{moment:%Y-%m-%d %H:%M}Z" if moment else "-" for moment in (each.enrolled_at, each.code_expires_at)
             ]
             lines.append((each.id, each.state, each.presence, each.key_id, *moments))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        _table(lines)
 
 
 @gateways.command("revoke")
@@ -225,23 +231,58 @@ def add_account(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Small letters, digits, dot, dash and underscore.")],
     role: Annotated[Role, typer.Option("--role", help="What the account may do.")] = Role.GUARD,
-    password_file: Annotated[
-        Path | None, typer.Option("--password-file", help="Read the password from a file's first line; '-' from stdin.")
-    ] = None,
+    password_file: _PasswordFile = None,
     config: _Config = None,
 ) -> None:
     """Make an account for the console. The password is asked for twice; there is no default one."""
     with _told_faults(), _foundation(context, config) as foundation:
-        from cloud.accounts import open_accounts
-        from cloud.audit import AuditLog
         from cloud.database.tables import AccountRole
-        from cloud.hub import utc_now
 
-        audit = AuditLog(foundation.database, utc_now)
-        book = open_accounts(foundation.database, audit, utc_now)
-        account = book.create_account(name, _password(password_file), AccountRole(role.value))
-        audit.append("account.add", None, {"account": str(account), "role": role.value})
+        _accounts(foundation).create_account(name, _password(password_file), AccountRole(role.value))
         typer.echo(f"account {name} ({role.value}) is made")
+
+
+@accounts.command("list")
+def list_accounts(context: typer.Context, config: _Config = None) -> None:
+    """List the accounts: name, role, state, open sessions, when made."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE")]
+        for each in _accounts(foundation).list_accounts():
+            state = "disabled" if each.disabled_at else "active"
+            lines.append((each.username, each.role, state, str(each.sessions), f"{each.created_at:%Y-%m-%d %H:%M}Z"))
+        _table(lines)
+
+
+@accounts.command("disable")
+def disable_account(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
+    """Let an account in no more and end its sessions, at once (an open page within seconds). It cannot be undone."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        _confirm(f"Disable account {name}?", yes)
+        _accounts(foundation).disable(name)
+        typer.echo(f"account {name} is disabled")
+
+
+@accounts.command("password")
+def change_password(
+    context: typer.Context, name: str, password_file: _PasswordFile = None, config: _Config = None
+) -> None:
+    """Give an account another password, asked for twice, and end its sessions at once (an open page within seconds)."""
+    with _told_faults(), _foundation(context, config) as foundation:
+        _accounts(foundation).set_password(name, _password(password_file))
+        typer.echo(f"account {name} has a new password")
+
+
+@audit.command("verify")
+def verify_audit(context: typer.Context, config: _Config = None) -> None:
+    """Walk the audit's chain of hashes: how many entries are sound, or the first that is not (exit status 1).
+
+    Entries cut off at the end leave a sound chain: keep the last hash, which this prints, away from the hub.
+    """
+    with _told_faults(), _foundation(context, config) as foundation:
+        from cloud.audit import verify_chain
+
+        count, last = verify_chain(foundation.database)
+        typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
 
 
 def _password(file: Path | None) -> str:
@@ -258,6 +299,20 @@ def _register(foundation: "Foundation") -> "GatewayRegister":
     from cloud.hub import utc_now
 
     return GatewayRegister(foundation.database, foundation.vault, utc_now, os.urandom)
+
+
+def _accounts(foundation: "Foundation") -> "Accounts":
+    from cloud.accounts import open_accounts
+    from cloud.audit import AuditLog
+    from cloud.hub import utc_now
+
+    return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
+
+
+def _table(lines: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:

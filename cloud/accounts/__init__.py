@@ -1,6 +1,6 @@
 """Who may use the console: accounts, passwords, log-in with throttling, sessions. No account exists by default."""
 
-from cloud.accounts.accounts import AccountError, Accounts, BadLogin, LogIn
+from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, LogIn
 from cloud.accounts.opening import open_accounts
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
 from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
@@ -8,6 +8,7 @@ from cloud.accounts.throttle import LoginThrottle, Throttled
 
 __all__ = [
     "AccountError",
+    "AccountSummary",
     "Accounts",
     "BadLogin",
     "LogIn",

@@ -1,12 +1,13 @@
-"""Accounts and their log-ins: made by an administrator at the command line, never by default."""
+"""Accounts and their log-ins: made and ended by an administrator at the command line, never there by default."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts.passwords import Passwords
@@ -14,14 +15,14 @@ from cloud.accounts.sessions import Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole
+from cloud.database.tables import Account, AccountRole, LoginSession
 
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MAX_ADDRESS_CHARACTERS = 64
 
 
 class AccountError(ValueError):
-    """An account that cannot be made: a bad or taken name."""
+    """An account that cannot be made or found: a bad, taken or unknown name."""
 
 
 class BadLogin(Exception):
@@ -36,8 +37,19 @@ class LogIn:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class AccountSummary:
+    """An account as `accounts list` shows it; `sessions` counts those that are open now."""
+
+    username: str
+    role: AccountRole
+    created_at: datetime
+    disabled_at: datetime | None
+    sessions: int
+
+
 class Accounts:
-    """Makes accounts, logs them in and out; every log-in, refusal and log-out is audited."""
+    """Makes and ends accounts, logs them in and out; all of it is audited, refused log-ins too."""
 
     def __init__(
         self,
@@ -78,6 +90,65 @@ class Accounts:
         self._audit.append("account.created", None, {"account": str(account_id), "role": role.value})
         return account_id
 
+    def list_accounts(self) -> list[AccountSummary]:
+        """Every account, by name."""
+        is_open = (LoginSession.account_id == Account.id) & (LoginSession.expires_at > self._now())
+        query = (
+            select(
+                Account.username,
+                Account.role,
+                Account.created_at,
+                Account.disabled_at,
+                func.count(LoginSession.token_hash).label("sessions"),
+            )
+            .outerjoin(LoginSession, is_open)
+            .group_by(Account.id)
+            .order_by(Account.username)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            AccountSummary(row.username, AccountRole(row.role), row.created_at, row.disabled_at, row.sessions)
+            for row in rows
+        ]
+
+    def disable(self, username: str) -> None:
+        """Let an account in no more and end its sessions, at once. What it did stays linked to it.
+
+        Raises:
+            AccountError: if there is none of that name, or it is disabled already.
+        """
+        account_id, disabled_at = self._find(username)
+        if disabled_at is not None:
+            raise AccountError(f"account {username!r} is disabled already")
+        self._audit.append("account.disabled", None, {"account": str(account_id)})
+        self._change(account_id, {"disabled_at": self._now()})
+
+    def set_password(self, username: str, password: str) -> None:
+        """Give an account another password and end its sessions, at once. A disabled one stays disabled.
+
+        Raises:
+            AccountError: if there is none of that name.
+            UnacceptablePassword: if the password is too short or too long.
+        """
+        account_id, _ = self._find(username)
+        encoded = self._passwords.hash(password)
+        self._audit.append("account.password", None, {"account": str(account_id)})
+        self._change(account_id, {"password_hash": encoded})
+
+    def _find(self, username: str) -> tuple[UUID, datetime | None]:
+        query = select(Account.id, Account.disabled_at).where(Account.username == username)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise AccountError(f"there is no account {username!r}; 'accounts list' shows those there are")
+        return row.id, row.disabled_at
+
+    def _change(self, account_id: UUID, values: dict[str, Any]) -> None:
+        with self._database.write() as connection:
+            connection.execute(update(Account).where(Account.id == account_id).values(**values))
+            connection.execute(delete(LoginSession).where(LoginSession.account_id == account_id))
+
     def log_in(self, username: str, password: str, address: str) -> LogIn:
         """Check a password and open a session.
 
@@ -94,21 +165,25 @@ class Accounts:
                     Account.username == username, Account.disabled_at.is_(None)
                 )
             ).first()
-        if not self._passwords.fits(row.password_hash if row else None, password) or row is None:
+        fits = self._passwords.fits(row.password_hash if row else None, password)
+        token = self.sessions.open(row.id, row.password_hash) if row is not None and fits else None
+        if row is None or token is None:
             self._audit.append("login.refused", row.id if row else None, {"address": address})
             raise BadLogin("wrong user name or password")
         self._throttle.succeeded(username, address)
         if self._passwords.is_outdated(row.password_hash):
-            self._rehash(row.id, password)
+            self._rehash(row.id, row.password_hash, password)
         self._audit.append("login", row.id, {"address": address})
-        return LogIn(row.id, self.sessions.open(row.id))
+        return LogIn(row.id, token)
 
     def log_out(self, signed_in: SignedIn) -> None:
         """End the session at once."""
         self.sessions.close(signed_in.session)
         self._audit.append("logout", signed_in.account_id, {})
 
-    def _rehash(self, account_id: UUID, password: str) -> None:
+    def _rehash(self, account_id: UUID, outdated: str, password: str) -> None:
+        """With today's parameters, unless the password was changed meanwhile."""
+        same = (Account.id == account_id) & (Account.password_hash == outdated)
         encoded = self._passwords.hash(password)
         with self._database.write() as connection:
-            connection.execute(update(Account).where(Account.id == account_id).values(password_hash=encoded))
+            connection.execute(update(Account).where(same).values(password_hash=encoded))

@@ -56,11 +56,19 @@ class Sessions:
         self._limits = limits
         self._make_token = make_token
 
-    def open(self, account_id: UUID) -> str:
-        """Open a session and return its token, which is stored nowhere."""
+    def open(self, account_id: UUID, password_hash: str) -> str | None:
+        """Open a session and return its token, which is stored nowhere.
+
+        None if the account was disabled, or its password changed, since the password was checked against that hash.
+        """
         token = self._make_token(_TOKEN_BYTES)
         now = self._now()
+        still = select(Account.id).where(
+            Account.id == account_id, Account.password_hash == password_hash, Account.disabled_at.is_(None)
+        )
         with self._database.write() as connection:
+            if connection.execute(still.with_for_update()).first() is None:
+                return None
             connection.execute(
                 insert(LoginSession).values(
                     token_hash=token_hash(token),

@@ -16,7 +16,7 @@ from cloud.live.fanout import Fanout, Subscriber, TooManyPages
 
 BEAT_S = 1.5
 """A page that hears nothing for three beats shows that the link is lost."""
-CHECK_S = 15.0
+CHECK_S = 2.0
 SEND_TIMEOUT_S = 10.0
 
 CLOSE_LOG_IN = 4401

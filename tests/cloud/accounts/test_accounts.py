@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from cloud.accounts import AccountError, Accounts, BadLogin, Throttled, UnacceptablePassword, open_accounts
 from cloud.audit import AuditLog, verify_chain
@@ -68,13 +68,68 @@ def test_a_wrong_name_and_a_wrong_password_look_alike(accounts: Accounts, name: 
         accounts.log_in(name, password, "10.0.0.1")
 
 
-def test_a_disabled_account_is_out_at_once(accounts: Accounts, database: Database, clock: Clock) -> None:
+def test_a_disabled_account_is_out_at_once(accounts: Accounts, database: Database) -> None:
     token = accounts.log_in("guard", PASSWORD, "10.0.0.1").token
-    with database.write() as connection:
-        connection.execute(update(Account).values(disabled_at=clock.now))
+    accounts.disable("guard")
     assert accounts.sessions.find(token) is None
     with pytest.raises(BadLogin):
         accounts.log_in("guard", PASSWORD, "10.0.0.1")
+
+
+def test_a_new_password_ends_every_session_and_the_old_password(accounts: Accounts) -> None:
+    tokens = [accounts.log_in("guard", PASSWORD, "10.0.0.1").token for _ in range(2)]
+    accounts.create_account("other", PASSWORD, AccountRole.GUARD)
+    untouched = accounts.log_in("other", PASSWORD, "10.0.0.1").token
+    accounts.set_password("guard", "another battery horse")
+    assert [accounts.sessions.find(token) for token in tokens] == [None, None]
+    assert accounts.sessions.find(untouched) is not None
+    with pytest.raises(BadLogin):
+        accounts.log_in("guard", PASSWORD, "10.0.0.1")
+    assert accounts.sessions.find(accounts.log_in("guard", "another battery horse", "10.0.0.1").token) is not None
+
+
+def test_a_log_in_that_overlaps_a_change_opens_no_session(accounts: Accounts, database: Database) -> None:
+    with database.read() as connection:
+        account, checked = connection.execute(select(Account.id, Account.password_hash)).one()
+    accounts.set_password("guard", "another battery horse")
+    assert accounts.sessions.open(account, checked) is None
+
+
+def test_accounts_are_listed_with_their_open_sessions(accounts: Accounts, clock: Clock) -> None:
+    accounts.create_account("admin", PASSWORD, AccountRole.ADMINISTRATOR)
+    accounts.log_in("admin", PASSWORD, "10.0.0.1")
+    clock.now += timedelta(hours=1)
+    for _ in range(2):
+        accounts.log_in("guard", PASSWORD, "10.0.0.1")
+    accounts.create_account("was-here", PASSWORD, AccountRole.GUARD)
+    accounts.disable("was-here")
+    listed = accounts.list_accounts()
+    assert [(each.username, each.role.value, each.sessions) for each in listed] == [
+        ("admin", "administrator", 0),
+        ("guard", "guard", 2),
+        ("was-here", "guard", 0),
+    ]
+    assert [each.disabled_at for each in listed] == [None, None, clock.now]
+
+
+def test_an_account_that_is_not_there_is_told(accounts: Accounts) -> None:
+    with pytest.raises(AccountError, match="no account 'nobody'"):
+        accounts.disable("nobody")
+    with pytest.raises(AccountError, match="no account 'nobody'"):
+        accounts.set_password("nobody", PASSWORD)
+    accounts.disable("guard")
+    with pytest.raises(AccountError, match="disabled already"):
+        accounts.disable("guard")
+
+
+def test_what_is_done_to_accounts_is_audited(accounts: Accounts, database: Database) -> None:
+    accounts.set_password("guard", "another battery horse")
+    accounts.disable("guard")
+    with database.read() as connection:
+        entries = connection.execute(select(AuditEntry.action, AuditEntry.detail).order_by(AuditEntry.number)).all()
+        account = connection.scalars(select(Account.id)).one()
+    assert [action for action, _ in entries] == ["account.created", "account.password", "account.disabled"]
+    assert {detail["account"] for _, detail in entries} == {str(account)}
 
 
 def test_an_unused_session_ends_after_half_an_hour(accounts: Accounts, clock: Clock) -> None:

@@ -1,0 +1,84 @@
+"""What an administrator does at the command line: accounts and the audit, in a state folder of its own."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from gatehouse.hub_command import app
+
+PASSWORD = "correct horse battery"
+Line = Callable[..., Result]
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """Runs a sub-command of `gatehouse hub`; `typed` is its standard input."""
+
+    def run(*words: str, typed: str = "") -> Result:
+        done = CliRunner().invoke(app, words, input=typed, env={"GATEHOUSE_HUB_STATE_DIR": str(tmp_path / "hub")})
+        assert "Traceback" not in done.output
+        return done
+
+    return run
+
+
+def add(line: Line, name: str) -> None:
+    done = line("accounts", "add", name, "--password-file", "-", typed=f"{PASSWORD}\n")
+    assert done.exit_code == 0, done.output
+
+
+def test_accounts_are_listed_disabled_and_given_another_password(line: Line) -> None:
+    add(line, "wang")
+    add(line, "li")
+    changed = line("accounts", "password", "wang", typed="another battery horse\nanother battery horse\n")
+    assert (changed.exit_code, "has a new password" in changed.stdout) == (0, True)
+    assert line("accounts", "disable", "li", "--yes").exit_code == 0
+    rows = [row.split()[:4] for row in line("accounts", "list").stdout.splitlines()]
+    assert rows == [
+        ["NAME", "ROLE", "STATE", "SESSIONS"],
+        ["li", "guard", "disabled", "0"],
+        ["wang", "guard", "active", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["accounts", "disable", "nobody", "--yes"], "there is no account 'nobody'"),
+        (["accounts", "password", "nobody", "--password-file", "-"], "there is no account 'nobody'"),
+    ],
+)
+def test_an_unknown_account_is_told_in_a_sentence(line: Line, words: list[str], text: str) -> None:
+    done = line(*words, typed=f"{PASSWORD}\n")
+    assert (done.exit_code, text in done.stderr) == (2, True), done.output
+
+
+def test_disabling_asks_first(line: Line) -> None:
+    add(line, "wang")
+    assert line("accounts", "disable", "wang", typed="n\n").exit_code == 1
+    assert "active" in line("accounts", "list").stdout
+
+
+def test_the_audit_is_verified_and_the_first_broken_entry_named(line: Line, tmp_path: Path) -> None:
+    for name in ("wang", "li", "zhao"):
+        add(line, name)
+    sound = line("audit", "verify")
+    assert (sound.exit_code, sound.stdout.startswith("3 audit entries, each as it was written")) == (0, True)
+    with sqlite3.connect(tmp_path / "hub" / "hub.db") as database:
+        database.execute("DROP TRIGGER audit_entry_append_only_update")
+        database.execute("UPDATE audit_entry SET detail = ? WHERE number = 2", (json.dumps({"account": "another"}),))
+    database.close()
+    broken = line("audit", "verify")
+    assert (broken.exit_code, "audit entry 2 was altered" in broken.stderr) == (1, True), broken.output
+
+
+@pytest.mark.parametrize(
+    "words", [["accounts"], ["accounts", "disable"], ["accounts", "password"], ["audit", "verify"]]
+)
+def test_each_explains_itself(line: Line, words: list[str]) -> None:
+    assert "Usage:" in line(*words, "--help").stdout
