@@ -1,5 +1,6 @@
 """From an observation to the row that is stored: the event's JSON as the hub will read it, number included."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from edge.observations import Observation
 from edge.outbox.file import NewRow
 from edge.outbox.rows import priority_of
-from protocols.events import Clock, ClockState, Event, source_uri
+from protocols.events import Clock, ClockState, Event, OutboxGap, source_uri
 
 
 class Encoder:
@@ -46,3 +47,15 @@ class Encoder:
             int(moment.wall_s * 1000),
             event.model_dump_json().encode(),
         )
+
+
+def moved(body: bytes, stream: UUID, seq: int) -> bytes:
+    """A stored event under another number of another stream; its id stays.
+
+    A gap event keeps its counts and loses its ranges: they name numbers of the stream that is left.
+    """
+    event = json.loads(body)
+    event["stream"], event["seq"] = str(stream), seq
+    if event["type"] == OutboxGap.TYPE:
+        event["data"]["ranges"] = []
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

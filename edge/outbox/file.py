@@ -6,7 +6,7 @@ each open.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS outbox_by_prio ON outbox (prio);
 CREATE TABLE IF NOT EXISTS stream (id TEXT NOT NULL) STRICT;
 """
+_NEXT_ROWS = "SELECT seq, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 DELETE_CHUNK_ROWS = 2000
 """The most rows that one transaction deletes, so that a new event never waits for a long one."""
@@ -154,6 +155,21 @@ class OutboxFile:
             )
             self._insert(rows)
         self._count(rows, deleted)
+
+    def restart(self, stream: UUID, move: Callable[[bytes, UUID, int], bytes]) -> None:
+        """In one transaction number all rows anew, from 1 in `stream`. `move` makes a row's new body.
+
+        A row's new number is never above its old one, so each is changed in its place and the file does not grow.
+        """
+        execute, count, last = self._connection.execute, 0, 0
+        with self._transaction():
+            while rows := execute(_NEXT_ROWS, (last, DELETE_CHUNK_ROWS)).fetchall():
+                changed = [(seq, move(body, stream, seq), old) for seq, (old, body) in enumerate(rows, count + 1)]
+                self._connection.executemany("UPDATE outbox SET seq = ?, body = ? WHERE seq = ?", changed)
+                count, last = count + len(rows), rows[-1][0]
+            execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'outbox'", (count,))
+            execute("UPDATE stream SET id = ?", (str(stream),))
+        self.stream, self.rows, self.last_seq = stream, count, count
 
     def checkpoint(self) -> None:
         """Bring the log's pages into the file, so that the next write begins the log anew, in the room that it has.

@@ -18,7 +18,7 @@ from edge.counters import Counters
 from edge.observations import Observation
 from edge.outbox import room
 from edge.outbox.ballast import Ballast
-from edge.outbox.encoding import Encoder
+from edge.outbox.encoding import Encoder, moved
 from edge.outbox.file import CorruptOutbox, NewRow, OutboxFile, OutboxFull
 from edge.outbox.intake import Entry, Intake
 from edge.outbox.rows import OutboxRow
@@ -81,6 +81,8 @@ class Outbox:
         self._next_tell_s = self._next_hold_s = 0.0
         self._state, self._reason = "ok", ""
         self._gap_reason = GapReason.QUOTA
+        self._left: UUID | None = None
+        """The stream that is to be left, since the hub has other events under its numbers."""
         self._listeners: list[Callable[[], None]] = []
         self._storage = Storage(
             folder / "outbox.db", limits.quota_bytes, self._ballast, self._new_id, clock.wall_s, counters
@@ -111,16 +113,23 @@ class Outbox:
         self._intake.put(observation, number)
         return number.result(timeout_s)
 
-    def acknowledge(self, receipt: Receipt) -> None:
-        """Delete, soon, what the hub's verified receipt covers. A receipt for another stream deletes nothing."""
+    def acknowledge(self, receipt: Receipt, sent: Receipt | None = None) -> None:
+        """Delete, soon, what the hub's verified receipt covers. A receipt for another stream deletes nothing.
+
+        One that names numbers which this file never gave shows that the file is an older copy, put back: the hub has
+        other events under those numbers. Then all that waits is numbered anew in a new stream, and nothing is deleted.
+
+        Args:
+            sent: the part of the receipt that was sent since the start, if less than all of it may be deleted.
+        """
         file = self._storage.file
         if file is None or receipt.stream != file.stream:
             self._counters.add("receipts_of_another_stream")
         elif max(receipt.upto, *(last for _, last in receipt.also), 0) > file.last_seq:
             self._counters.add("receipts_beyond_last")
-            _log.error("a receipt names events that this outbox never made", extra={"upto": receipt.upto})
-        else:
-            self._intake.put_receipt(receipt)
+            self._left = receipt.stream
+        elif self._left != receipt.stream:
+            self._intake.put_receipt(receipt if sent is None else sent)
 
     def pending(self, first: int, last: int, limit: int) -> list[OutboxRow]:
         """Committed rows numbered `first` to `last`, rising, at most `limit`; none while there is no file.
@@ -185,26 +194,28 @@ class Outbox:
                 work = self._intake.take(GROUP_EVENTS, _IDLE_S, LINGER_S)
                 self._carried = work.entries
                 self._receipts.extend(one for one in work.receipts if one.stream == self._file.stream)
+            if self._left == self._file.stream:
+                self._write(stopping, self._leave_stream)
             if self._carried or self._receipts:
-                self._write(stopping)
+                self._write(stopping, self._commit)
             elif stopping.is_set():
                 return
             if stopping.is_set() and self._state != "ok":
                 return  # the disk refuses; what it has taken is safe
             self._look_after_room()
 
-    def _write(self, stopping: threading.Event) -> None:
+    def _write(self, stopping: threading.Event, change: Callable[[], None]) -> None:
         try:
-            self._commit_or_make_room(stopping)
+            self._change_or_make_room(stopping, change)
         except CorruptOutbox as error:
             _log.error("outbox damaged while open", extra={"reason": str(error)})
             self._open_again(stopping)
         except sqlite3.Error as error:
             self._refused("write_errors", error, stopping)
 
-    def _commit_or_make_room(self, stopping: threading.Event) -> None:
+    def _change_or_make_room(self, stopping: threading.Event, change: Callable[[], None]) -> None:
         try:
-            self._commit()
+            change()
         except OutboxFull:
             self._make_room(stopping)
         else:
@@ -223,6 +234,24 @@ class Outbox:
             self._counters.add("events_committed", len(rows))
             for listener in self._listeners:
                 listener()
+
+    def _leave_stream(self) -> None:
+        former, stream = self._file.stream, self._new_id()
+        self._file.restart(stream, moved)
+        self._receipts.clear()  # they are for numbers of the former stream
+        rows = self._file.rows
+        self._counters.add("outbox_put_back")
+        _log.error(
+            "the hub has events that this outbox never made: an older copy of the state folder was put back; "
+            "a new stream begins",
+            extra={"former": str(former), "stream": str(stream), "rows": rows},
+        )
+        self._tell_restarted(
+            f"the hub has events of stream {former} that this outbox never made: an older copy of the state folder "
+            f"was put back; {rows} waiting events go on in a new stream"
+        )
+        for listener in self._listeners:
+            listener()
 
     def _encoded(self, entries: Sequence[Entry]) -> tuple[list[NewRow], list[tuple[Entry, NewRow]]]:
         numbered: list[tuple[Entry, NewRow]] = []

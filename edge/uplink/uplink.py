@@ -24,6 +24,7 @@ from edge.uplink.commands import Commands
 from edge.uplink.connection import BrokerRefused, BrokerUnreachable, Connection, Incoming, Will
 from edge.uplink.credentials import CredentialSync
 from edge.uplink.lanes import Lanes
+from edge.uplink.sent import SentNumbers
 from edge.uplink.session import SessionCounter
 from edge.worker import Worker
 from protocols import topics
@@ -93,6 +94,7 @@ class Uplink:
         self._identity, self._outbox, self._commands, self._credentials = identity, outbox, commands, credentials
         self._session, self._settings, self._clock, self._clock_state = session, settings, clock, clock_state
         self._version, self._counters = version, counters
+        self._sent = SentNumbers()
         self._lanes = Lanes(outbox.pending, settings.backlog_events_per_s, jitter)
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S, jitter)
         self._outgoing: queue.Queue[tuple[str, bytes, UUID | None]] = queue.Queue(MAX_OUTGOING)
@@ -167,9 +169,9 @@ class Uplink:
             finally:
                 self._leave(connection)
             if not stopping.is_set():
-                self._state, self._reason = "connecting", connection.lost_because
+                self._state, self._reason = "connecting", connection.lost_because or self._reason
                 self._counters.add("uplink_lost")
-                _log.warning("uplink lost", extra={"reason": connection.lost_because})
+                _log.warning("uplink lost", extra={"reason": self._reason})
                 stopping.wait(self._backoff.next_s())
 
     def _connect(self) -> Connection:
@@ -200,7 +202,13 @@ class Uplink:
     def _serve(self, connection: Connection, stopping: threading.Event) -> None:
         self._birth(connection)
         self._credentials.ask_now()
+        stream = self._told_stream
         while connection.is_alive and not stopping.is_set():
+            stream = stream or self._outbox.stream
+            if self._outbox.stream not in (stream, None):
+                self._session.leap()  # what is kept beside the outbox may be as old, or as damaged, as the outbox was
+                self._reason = "the outbox began a new stream"
+                return
             now_s = self._clock.monotonic_s()
             self._send_due(connection, now_s)
             wait_s = min(self._lanes.next_due_s(now_s), self._birth_due_s) - now_s
@@ -244,6 +252,7 @@ class Uplink:
                 return
             again = message.attempts > 0
             self._lanes.sent(message, packet_id, now_s)
+            self._sent.note(self._told_stream, (row.seq for row in message.rows))
             self._counters.add("messages_sent_again" if again else "messages_sent")
             self._counters.add("events_sent", len(message.rows))
 
@@ -298,7 +307,7 @@ class Uplink:
         self._counters.add("receipts")
         if receipt.stream == self._outbox.stream:
             self._counters.add("events_receipted", self._lanes.receipted(receipt))
-        self._outbox.acknowledge(receipt)
+        self._outbox.acknowledge(receipt, self._sent.part_of(receipt))
 
     def _opened(self, message: Incoming) -> bytes:
         return open_with_signature(message.topic, message.payload, self._identity.hub_key.verify)
