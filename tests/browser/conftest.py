@@ -1,4 +1,4 @@
-"""A browser for the session; a console with its own database for each test."""
+"""A browser for each file; a console with its own database, SQLite and PostgreSQL, for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,24 +7,23 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
+from cloud.database.engine import Database
 from tests.support.browser import log_in, new_context, running_browser
 from tests.support.console import GUARD, PASSWORD, RunningConsole
-from tests.support.databases import new_sqlite
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its file: while it runs, Playwright keeps an event loop on this thread, which would disturb others."""
     with running_browser() as running:
         yield running
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Iterator[RunningConsole]:
-    database = new_sqlite(tmp_path)
+def console(database: Database, tmp_path: Path) -> Iterator[RunningConsole]:
     running = RunningConsole(database, tmp_path)
     yield running
     running.stop()
-    database.close()
 
 
 @pytest.fixture
