@@ -1,20 +1,21 @@
 """Sends each gateway what it decides with, as soon as the register changes: one thread, some seconds at the most.
 
 Every half second it takes the marks that the database's triggers left. One changed credential is compiled alone, so a
-revocation costs a row and not a register; doors, groups, schedules and enrolments cause whole sets to be compiled, one
-gateway after the other, and single changes go between them. It starts by compiling everything, so nothing is missed
-that happened while the hub was down.
+revocation costs a row and not a register; an enrolment causes its gateway's whole set to be compiled, and doors, groups
+and schedules every gateway's, one after the other, and single changes go between them. It starts by compiling
+everything, so nothing is missed that happened while the hub was down.
 """
 
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.credentials import compiler, sets
-from cloud.credentials.marks import Changes, take_marks
+from cloud.credentials.marks import take_marks
 from cloud.database.engine import Database
 from cloud.vault import Vault, VaultError
 from protocols import topics
@@ -86,8 +87,10 @@ class Distribution:
             if changes.everything or self._all_due:
                 self._all_due = False
                 self._plan_everything()
-            elif changes:
-                self._compile_some(changes)
+            else:
+                if changes.credentials:
+                    self._compile_some(changes.credentials)
+                self._whole.extend(sorted(changes.gateways.difference(self._whole)))
             if self._whole:
                 self._compile_whole(self._whole[0])
                 self._whole.popleft()
@@ -127,12 +130,12 @@ class Distribution:
         self.counts["compiled"] += 1
         self._commit(gateway, sets.Difference(changed, rules if known is None or rules != known else None))
 
-    def _compile_some(self, changes: Changes) -> None:
+    def _compile_some(self, credentials: Collection[UUID]) -> None:
         with self._database.read() as connection:
             keys = compiler.card_keys(connection, self._vault)
             groups = compiler.groups_of_gateways(connection)
-            now = compiler.rows_of(connection, self._vault, keys, groups, changes.credentials)
-            before = sets.stored_for(connection, changes.credentials)
+            now = compiler.rows_of(connection, self._vault, keys, groups, credentials)
+            before = sets.stored_for(connection, credentials)
             ready = {gateway for gateway in keys if sets.head(connection, gateway) is not None}
         differences: dict[str, sets.Difference] = {}
         for gateway, ref in sorted(now.keys() | before.keys()):

@@ -1,9 +1,9 @@
-"""The marks of changed credentials that the database's triggers leave (`cloud.database.tables.RegisterChange`)."""
+"""The marks of changes that the database's triggers and enrolment leave (`cloud.database.tables.RegisterChange`)."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Sequence, delete, func, insert, select
+from sqlalchemy import Connection, Sequence, delete, func, insert, literal, select
 
 from cloud.database.engine import Database
 from cloud.database.tables import RegisterChange
@@ -16,32 +16,35 @@ _NUMBER = Sequence("register_change_number")
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since the marks were taken last. `everything` stands for doors, groups, schedules or too much."""
+    """What changed since the marks were taken last. `everything` stands for doors, groups, schedules or too much.
 
-    everything: bool
-    credentials: frozenset[UUID]
+    `gateways` are those whose whole set is to be compiled anew.
+    """
 
-    def __bool__(self) -> bool:
-        return self.everything or bool(self.credentials)
+    everything: bool = False
+    credentials: frozenset[UUID] = frozenset()
+    gateways: frozenset[str] = frozenset()
 
 
-def leave_mark(connection: Connection) -> None:
-    """Ask for everything to be compiled anew, within the caller's transaction."""
+def leave_mark(connection: Connection, gateway: str) -> None:
+    """Ask for a gateway's whole set to be compiled anew, within the caller's transaction."""
     if connection.dialect.name == "postgresql":
-        number = select(_NUMBER.next_value())
+        mark = select(_NUMBER.next_value(), literal(gateway))
     else:
-        number = select(func.coalesce(func.max(RegisterChange.number), 0) + 1)
-    connection.execute(insert(RegisterChange).from_select(["number"], number))
+        mark = select(func.coalesce(func.max(RegisterChange.number), 0) + 1, literal(gateway))
+    connection.execute(insert(RegisterChange).from_select(["number", "gateway_id"], mark))
 
 
 def take_marks(database: Database) -> Changes:
     """Take every mark away that is there. What they stand for is lost with this process: start with everything."""
     with database.read() as connection:
         if connection.execute(select(RegisterChange.number).limit(1)).first() is None:
-            return Changes(False, frozenset())
+            return Changes()
+    taken = delete(RegisterChange).returning(RegisterChange.credential_id, RegisterChange.gateway_id)
     with database.write() as connection:
-        marks = connection.execute(delete(RegisterChange).returning(RegisterChange.credential_id)).scalars().all()
-    credentials = frozenset(mark for mark in marks if mark is not None)
-    if len(credentials) > MAX_SINGLE or None in marks:
-        return Changes(True, frozenset())
-    return Changes(False, credentials)
+        marks = connection.execute(taken).all()
+    credentials = frozenset(credential for credential, _ in marks if credential is not None)
+    gateways = frozenset(gateway for _, gateway in marks if gateway is not None)
+    if len(credentials) > MAX_SINGLE or (None, None) in [tuple(mark) for mark in marks]:
+        return Changes(everything=True)
+    return Changes(credentials=credentials, gateways=gateways)

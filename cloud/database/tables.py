@@ -227,15 +227,18 @@ class CredentialChange(Base):
 
 
 class RegisterChange(Base):
-    """A mark that triggers leave when anything changed that decides who may open which door.
+    """A mark of a change that decides who may open which door, left by triggers, and by enrolment for its gateway.
 
-    Whoever distributes credentials takes the marks away and compiles anew; no program has to remember to leave one.
+    Without credential and gateway it stands for doors, groups or schedules, which concern every gateway. Whoever
+    distributes credentials takes the marks away and compiles anew; no program has to remember to leave one.
     """
 
     __tablename__ = "register_change"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     credential_id: Mapped[UUID | None]
-    """The one credential that changed; empty when doors, groups or schedules did."""
+    """The one credential that changed."""
+    gateway_id: Mapped[str | None] = mapped_column(String(39))
+    """The one gateway whose card key changed."""
 
 
 class CommandRecord(Base):

@@ -158,5 +158,5 @@ class EnrolmentService:
                 presence=None,
             )
         )
-        leave_mark(connection)  # its credentials are hashed under another key now
+        leave_mark(connection, gateway)  # its credentials are hashed under another key now
         return key_id

@@ -9,8 +9,10 @@ from sqlalchemy import delete, select, update
 
 from cloud.credentials.answers import CredentialAnswers
 from cloud.credentials.distribution import Distribution
+from cloud.credentials.marks import leave_mark
 from cloud.database import tables
 from cloud.database.engine import Database
+from cloud.gateways.purposes import CARD_KEY
 from cloud.register.credentials import revoke_credential
 from protocols import cards, topics
 from protocols.commands import Ask, Want
@@ -216,20 +218,38 @@ def test_a_reconnection_sends_the_heads_again(follower: Follower) -> None:
     ]
 
 
-def test_a_new_card_key_makes_every_row_anew(follower: Follower) -> None:
-    from cloud.credentials.marks import leave_mark
-    from cloud.gateways.purposes import CARD_KEY
-
-    add(follower, ["w26:1:1"], ["g-east"])
-    follower.settle()
+def enrol_anew(follower: Follower, gateway: str, card_key: bytes) -> None:
+    """What enrolment does to the register."""
     with follower.database.write() as connection:
-        sealed = given.vault().seal(b"n" * 32, CARD_KEY)
-        connection.execute(update(tables.Gateway).where(tables.Gateway.id == "east").values(card_key_sealed=sealed))
-        leave_mark(connection)
+        sealed = given.vault().seal(card_key, CARD_KEY)
+        connection.execute(update(tables.Gateway).where(tables.Gateway.id == gateway).values(card_key_sealed=sealed))
+        leave_mark(connection, gateway)
+
+
+def test_an_enrolment_makes_every_row_of_its_gateway_anew_and_of_no_other(follower: Follower) -> None:
+    add(follower, ["w26:1:1"], ["g-east", "g-west"])
+    follower.settle()
+    before = follower.whole("west")
+    enrol_anew(follower, "east", b"n" * 32)
     follower.settle()
     [row] = follower.whole("east").rows
     assert row.hash == cards.keyed_hash(b"n" * 32, cards.parse_text("w26:1:1"))
     check_digest(follower.whole("east"))
+    assert follower.whole("west") == before
+    assert follower.distribution.counts["compiled"] == 3  # two at the start, one for the enrolment
+
+
+def test_what_changes_beside_an_enrolment_reaches_every_gateway(follower: Follower) -> None:
+    follower.settle()
+    for gateway in ("east", "west", "east"):
+        enrol_anew(follower, gateway, b"n" * 32)
+    add(follower, ["w26:1:1"], ["g-east", "g-west"])
+    follower.settle()
+    wanted = cards.keyed_hash(b"n" * 32, cards.parse_text("w26:1:1"))
+    for gateway in ("east", "west"):
+        assert [row.hash for row in follower.whole(gateway).rows] == [wanted]
+        check_digest(follower.whole(gateway))
+    assert follower.distribution.counts["compiled"] == 4
 
 
 def test_a_revoked_gateway_is_compiled_no_more(follower: Follower) -> None:
