@@ -167,7 +167,7 @@ class TimedWriter(EventWriter):
         self.count += len(stored.inserted)
         if self.notes_moments:
             now = time.monotonic()
-            self.committed |= {event.seq: now for event, _ in batch.arrivals}
+            self.committed |= {arrival.seq: now for arrival in batch.arrivals}
         return stored
 
 

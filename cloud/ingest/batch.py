@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from cloud.ingest.arrival import Arrival
 from protocols.commands import Ask, Reply
-from protocols.events import Event
 from protocols.presence import GatewayState
 from protocols.receipts import Receipt
 
@@ -29,13 +29,6 @@ class Refused(StrEnum):
     """An event in the name of another gateway than the one whose key sealed it."""
     UNSTORABLE = "unstorable"
     """A sound event that the database does not take."""
-
-
-class Arrival(NamedTuple):
-    """An event whose seal was checked; `body` is its JSON as it came."""
-
-    event: Event
-    body: str
 
 
 @dataclass(frozen=True)
@@ -101,12 +94,13 @@ class Batch:
 class StoredBatch:
     """What was committed.
 
-    `inserted` are the ids that were new, in the batch's order; `linked` is how many of these have a person. `receipts`
-    are of every stream of the batch, resent events included. `presence` leaves out what an older session said.
+    `inserted` are the ids that were new (32 hex digits), in the batch's order; `linked` is how many of these have a
+    person. `receipts` are of every stream of the batch, resent events included. `presence` leaves out what an older
+    session said.
     `unstorable` are events that the database refused, now dead letters.
     """
 
-    inserted: Sequence[UUID] = ()
+    inserted: Sequence[str] = ()
     linked: int = 0
     duplicates: int = 0
     receipts: Sequence[tuple[str, Receipt]] = ()

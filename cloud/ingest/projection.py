@@ -1,6 +1,5 @@
-"""What state an event puts a door, reader or camera into; the last by (stream, seq) counts, not the last to arrive."""
+"""What state an event puts a door, reader or camera into."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from protocols.events import (
@@ -10,7 +9,6 @@ from protocols.events import (
     DoorForced,
     DoorHeld,
     DoorOpened,
-    Event,
     ReaderOffline,
     ReaderOnline,
     ReaderTamper,
@@ -41,20 +39,3 @@ def move_of(data: object) -> DeviceMove | None:
     if isinstance(data, ReaderTamper):
         return DeviceMove("reader", "tamper" if data.active else "online")
     return _STATES.get(type(data))
-
-
-def latest_moves(events: Iterable[Event]) -> dict[tuple[str, str], tuple[Event, DeviceMove]]:
-    """The last move of each (gateway, device) among these events, by (stream, seq), sorted by device.
-
-    Streams are UUIDv7, so a gateway's later outbox has the higher one. The order lets workers lock rows alike.
-    """
-    last: dict[tuple[str, str], tuple[Event, DeviceMove]] = {}
-    for event in events:
-        move = move_of(event.data)
-        if move is None:
-            continue
-        device = (event.gateway, event.subject)
-        known = last.get(device)
-        if known is None or (known[0].stream.int, known[0].seq) < (event.stream.int, event.seq):
-            last[device] = (event, move)
-    return dict(sorted(last.items()))

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from cloud.ingest.batch import Answer, Arrival, Intake, Presence, Question, Refusal, Refused
+from cloud.ingest.arrival import arrival_of
+from cloud.ingest.batch import Answer, Intake, Presence, Question, Refusal, Refused
 from protocols import sealing
 from protocols.base import MAX_MESSAGE_BYTES, Message, ProtocolError
 from protocols.commands import Ask, Reply
@@ -84,7 +85,7 @@ class MessageReader:
         read = read_events(body)
         for event, raw in zip(read.events, read.raw, strict=True):
             if event.gateway == gateway:
-                intake.arrivals.append(Arrival(event, raw))
+                intake.arrivals.append(arrival_of(event, raw))
             else:
                 self._refuse_event(intake, gateway, topic, event, raw)
         for bad in read.rejected:

@@ -246,5 +246,5 @@ class IngestWorker:
             counters.refused.labels(refusal.reason.value).inc()
         if stored.unstorable:
             counters.refused.labels("unstorable").inc(stored.unstorable)
-        unknown = sum(1 for event, _ in intake.arrivals if event.type not in EVENT_TYPES)
+        unknown = sum(arrival.type not in EVENT_TYPES for arrival in intake.arrivals)
         counters.unknown_types.inc(unknown)

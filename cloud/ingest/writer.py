@@ -6,27 +6,26 @@ It publishes nothing; the receipts that it returns may be sent because the trans
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from cloud.database.engine import Database
 from cloud.database.types import to_us
+from cloud.ingest.arrival import Arrival, latest_moves
 from cloud.ingest.batch import Batch, Presence, Refusal, Refused, StoredBatch
 from cloud.ingest.coverage import Coverage, Range, runs
 from cloud.ingest.postgresql_store import PostgresqlStore
-from cloud.ingest.projection import latest_moves
 from cloud.ingest.sqlite_store import SqliteStore
-from cloud.ingest.store import EventRow, Store, StreamKey
-from cloud.linking.links import link_key
+from cloud.ingest.store import EVENT_FIELDS, EventRow, Store, StreamKey
 from protocols import presence
-from protocols.events import Event, OutboxGap
 from protocols.ids import UuidV7Maker
 
 DEAD_LETTERS_KEPT = 2000
 DEAD_LETTER_BYTES = 16 * 1024
 """How much of a payload a dead letter keeps: 2,000 of them stay under 32 MiB."""
 
+_PERSON = EVENT_FIELDS.index("person_id")
 _TOPIC_CHARACTERS = 200
 _REASON_CHARACTERS = 300
 _STORES: dict[str, type[Store]] = {"sqlite": SqliteStore, "postgresql": PostgresqlStore}
@@ -77,11 +76,11 @@ class EventWriter:
             middle = len(batch.arrivals) // 2
             first = self.store(replace(batch, arrivals=batch.arrivals[:middle]))
             return _joined(first, self.store(Batch(batch.received_at, batch.arrivals[middle:])))
-        event, body = batch.arrivals[0]
-        _logger.error("event %s of gateway %s cannot be stored: %s", event.id, event.gateway, type(error).__name__)
-        poison = Refusal(
-            event.gateway, "", Refused.UNSTORABLE, type(error).__name__, _utf8(body), event.stream, event.seq
-        )
+        event = batch.arrivals[0]
+        name = type(error).__name__
+        _logger.error("event %s of gateway %s cannot be stored: %s", event.id, event.gateway, name)
+        stream = UUID(event.stream)
+        poison = Refusal(event.gateway, "", Refused.UNSTORABLE, name, _utf8(event.body), stream, event.seq)
         rest = replace(batch, arrivals=(), refusals=(*batch.refusals, poison))
         return replace(self.store(rest), unstorable=1)
 
@@ -98,7 +97,7 @@ class EventWriter:
         covered = _cover(store, batch)
         store.commit()
         return StoredBatch(
-            inserted=[event.id for event in new],
+            inserted=[arrival.id for arrival in new],
             linked=linked,
             duplicates=len(batch.arrivals) - len(new),
             receipts=[(gateway, coverage.receipt(UUID(stream))) for (gateway, stream), coverage in covered.items()],
@@ -116,46 +115,30 @@ class EventWriter:
         )
 
 
-def _insert(store: Store, batch: Batch) -> tuple[list[Event], int]:
+def _insert(store: Store, batch: Batch) -> tuple[list[Arrival], int]:
     """Insert what is new: these events, and how many of them have a person."""
-    arrivals = {arrival.event.id.hex: arrival for arrival in batch.arrivals}
+    arrivals = list({arrival.id: arrival for arrival in batch.arrivals}.values())
     if not arrivals:
         return [], 0
-    times = [to_us(event.time) for event, _ in arrivals.values()]
-    links = store.links([link_key(event, at_us) for (event, _), at_us in zip(arrivals.values(), times, strict=True)])
+    links = store.links([arrival.link for arrival in arrivals])
     received_us = to_us(batch.received_at)
     rows: list[EventRow] = [
-        (
-            identifier,
-            event.gateway,
-            event.stream.hex,
-            event.seq,
-            event.type,
-            event.subject,
-            at_us,
-            received_us,
-            *link,
-            body,
-        )
-        for (identifier, (event, body)), at_us, link in zip(arrivals.items(), times, links, strict=True)
+        (*arrival[:7], received_us, *link, arrival.body) for arrival, link in zip(arrivals, links, strict=True)
     ]
     inserted = store.insert_events(rows)
-    new = [arrivals[identifier].event for identifier in arrivals if identifier in inserted]
-    linked = sum(
-        person is not None
-        for identifier, (_, _, person, _) in zip(arrivals, links, strict=True)
-        if identifier in inserted
-    )
-    return new, linked
+    if len(inserted) < len(rows):
+        arrivals = [arrival for arrival in arrivals if arrival.id in inserted]
+        rows = [row for row in rows if row[0] in inserted]
+    return arrivals, sum(row[_PERSON] is not None for row in rows)
 
 
-def _save_states(store: Store, events: Sequence[Event]) -> None:
-    moves = latest_moves(events)
+def _save_states(store: Store, arrivals: Sequence[Arrival]) -> None:
+    moves = latest_moves(arrivals)
     if moves:
         store.save_states(
             [
-                (gateway, device, move.kind, move.state, to_us(event.time), event.stream.hex, event.seq)
-                for (gateway, device), (event, move) in moves.items()
+                (*device, move.kind, move.state, arrival.time_us, arrival.stream, arrival.seq)
+                for device, (arrival, move) in moves.items()
             ]
         )
 
@@ -175,10 +158,11 @@ def _cover(store: Store, batch: Batch) -> dict[StreamKey, Coverage]:
     """Add the batch's numbers, and those that a gap event says will never come, to what is stored of each stream."""
     numbers: dict[StreamKey, list[int]] = {}
     gaps: dict[StreamKey, list[Range]] = {}
-    for events in _by_stream(batch):
-        key = (events[0].gateway, events[0].stream.hex)
-        numbers[key] = [event.seq for event in events]
-        gaps[key] = [each for event in events if isinstance(event.data, OutboxGap) for each in event.data.ranges]
+    for arrival in batch.arrivals:
+        key = (arrival.gateway, arrival.stream)
+        numbers.setdefault(key, []).append(arrival.seq)
+        if arrival.gaps:
+            gaps.setdefault(key, []).extend(arrival.gaps)
     for refusal in batch.refusals:
         if refusal.gateway is not None and refusal.stream is not None and refusal.seq is not None:
             numbers.setdefault((refusal.gateway, refusal.stream.hex), []).append(refusal.seq)
@@ -188,14 +172,6 @@ def _cover(store: Store, batch: Batch) -> dict[StreamKey, Coverage]:
     after = {key: known.plus([*runs(numbers[key]), *gaps.get(key, ())]) for key, known in before.items()}
     store.save_cursors({key: coverage for key, coverage in after.items() if coverage != before[key]})
     return after
-
-
-def _by_stream(batch: Batch) -> Iterable[list[Event]]:
-    """The batch's events, those of one gateway's stream together."""
-    found: dict[tuple[str, int], list[Event]] = {}
-    for event, _ in batch.arrivals:
-        found.setdefault((event.gateway, event.stream.int), []).append(event)
-    return found.values()
 
 
 def _joined(one: StoredBatch, other: StoredBatch) -> StoredBatch:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from cloud.ingest.batch import Arrival
+from cloud.ingest.arrival import Arrival, arrival_of
 from protocols import topics
 from protocols.events import (
     AccessGranted,
@@ -96,4 +96,4 @@ class KnownKeys:
 
 def arrivals(events: Sequence[Event]) -> list[Arrival]:
     """Events as they are read from a message."""
-    return [Arrival(event, event.model_dump_json()) for event in events]
+    return [arrival_of(event, event.model_dump_json()) for event in events]

@@ -5,12 +5,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.ingest.arrival import latest_moves
 from cloud.ingest.coverage import Coverage, runs
-from cloud.ingest.projection import latest_moves
 from cloud.ingest.receipts import MIN_INTERVAL_S, ReceiptPacer
 from protocols.events import DoorClosed, DoorForced, DoorHeld, EventData
 from protocols.receipts import MAX_RANGES, Receipt
-from tests.support.events import FakeGateway, new_id, opened
+from tests.support.events import FakeGateway, arrivals, new_id, opened
 
 numbers = st.integers(1, 40)
 ranges = st.tuples(st.integers(-3, 40), st.integers(-3, 40))
@@ -51,10 +51,11 @@ def test_a_projection_does_not_depend_on_the_order_of_arrival(order: list[int], 
     older = FakeGateway("g1")
     newer = FakeGateway("g1", stream=new_id())
     events = [gateway.event(kinds[i % 4], f"d-{i % 2}") for gateway in (older, newer) for i in range(6)]
-    state: dict[tuple[str, str], tuple[int, int, str]] = {}
+    state: dict[tuple[str, str], tuple[str, int, str]] = {}
     for start in range(0, 12, pieces):  # as the database does: only what is later replaces what is there
-        for device, (event, move) in latest_moves(events[i] for i in order[start : start + pieces]).items():
-            state[device] = max(state.get(device, (0, 0, "")), (event.stream.int, event.seq, move.state))
+        came = arrivals([events[i] for i in order[start : start + pieces]])
+        for device, (arrival, move) in latest_moves(came).items():
+            state[device] = max(state.get(device, ("", 0, "")), (arrival.stream, arrival.seq, move.state))
     assert {device[1]: found[2] for device, found in state.items()} == {"d-0": "open", "d-1": "closed"}
 
 

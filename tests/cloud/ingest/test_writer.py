@@ -3,14 +3,13 @@
 import json
 import threading
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
 from cloud.database.engine import Database
 from cloud.database.tables import DeadLetter, DeviceState, EventRecord, Gateway, StreamCursor
-from cloud.ingest.batch import Arrival, Batch, Presence, Refusal, Refused
+from cloud.ingest.batch import Batch, Presence, Refusal, Refused
 from cloud.ingest.writer import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, DatabaseOutage, EventWriter
 from protocols.events import DoorClosed, DoorForced, GapReason, OutboxGap
 from protocols.presence import GatewayState
@@ -36,7 +35,7 @@ def batch_of(*events: object, **more: object) -> Batch:
 def test_an_event_is_stored_with_all_its_columns(database: Database, gateway: FakeGateway) -> None:
     event = gateway.event(opened())
     stored = EventWriter(database).store(batch_of(event))
-    assert stored.inserted == [event.id]
+    assert stored.inserted == [event.id.hex]
     with database.read() as connection:
         row = connection.execute(select(EventRecord)).mappings().one()
     assert (row["id"], row["gateway_id"], row["stream"], row["seq"]) == (event.id, "g1", gateway.stream, 1)
@@ -49,7 +48,7 @@ def test_a_duplicate_is_stored_once_and_receipted_again(database: Database, gate
     events = [gateway.event(opened()) for _ in range(5)]
     writer.store(batch_of(*events[:3]))
     again = writer.store(batch_of(*events, events[4]))
-    assert again.inserted == [events[3].id, events[4].id]
+    assert again.inserted == [events[3].id.hex, events[4].id.hex]
     assert again.duplicates == 4
     assert count(database) == 5
     assert again.receipts[0][1].upto == 5
@@ -125,7 +124,7 @@ def test_dead_letters_are_bounded_and_the_newest_stay(database: Database) -> Non
 
 def test_poison_is_found_and_the_rest_of_the_batch_is_stored(database: Database, gateway: FakeGateway) -> None:
     events = arrivals([gateway.event(opened()) for _ in range(20)])
-    events[13] = Arrival(events[13].event, "\ud800 no database takes a lone surrogate")
+    events[13] = events[13]._replace(body="\ud800 no database takes a lone surrogate")
     stored = EventWriter(database).store(Batch(NOON, events))
     assert (len(stored.inserted), stored.unstorable) == (19, 1)
     assert max(receipt.upto for _, receipt in stored.receipts) == 20
@@ -174,7 +173,7 @@ def test_workers_at_once_store_each_event_once(database: Database, gateway: Fake
     """Four writers get overlapping batches of one gateway, in different orders, with state changes in each."""
     data = [opened() if i % 2 else DoorClosed(open_s=1) for i in range(400)]
     events = [gateway.event(each, device=f"d-{i % 7}") for i, each in enumerate(data)]
-    found: list[UUID] = []
+    found: list[str] = []
     failures: list[Exception] = []
 
     def work(worker: int) -> None:
@@ -193,7 +192,7 @@ def test_workers_at_once_store_each_event_once(database: Database, gateway: Fake
     for thread in threads:
         thread.join(60)
     assert failures == []
-    assert sorted(found) == sorted(event.id for event in events)
+    assert sorted(found) == sorted(event.id.hex for event in events)
     assert count(database) == 400
     with database.read() as connection:
         assert connection.execute(select(StreamCursor.upto)).scalar() == 400
@@ -214,7 +213,7 @@ def test_a_writer_survives_the_restart_of_its_database(
     with pytest.raises(DatabaseOutage):
         writer.store(batch_of(second))
     postgresql_cluster.start()
-    assert writer.store(batch_of(second)).inserted == [second.id]
+    assert writer.store(batch_of(second)).inserted == [second.id.hex]
     assert count(database) == 2
     writer.close()
     postgresql_cluster.drop(database)
