@@ -33,7 +33,7 @@ from edge.access.priority import prefer_this_thread
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
-from gatehouse.demo.osdp_readers import Plan, PlayedReader
+from gatehouse.demo.played_plan import Plan, PlayedReader
 from protocols.cards import CardFormat, CardNumber, encode_bytes, keyed_hash, parse_text
 from protocols.credentials import (
     CredentialRow,

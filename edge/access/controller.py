@@ -5,7 +5,6 @@ neither disk nor network is on its way. Inputs wait in one queue of `QUEUE_SIZE`
 and counted, since a reader that floods must not make the cards before it wait longer still.
 """
 
-import gc
 import logging
 import queue
 import threading
@@ -17,7 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from edge.access.config import AccessConfig, Door, Reader, read_keys
-from edge.access.decision import Decision, decide
+from edge.access.decision import Decision, decide, outcome_of
 from edge.access.door import ContactReport, DoorInput, DoorMachine, Release, StrikeSet, Tick, Told
 from edge.access.drivers.interface import (
     CardPresented,
@@ -33,15 +32,14 @@ from edge.access.drivers.interface import (
     TamperReported,
 )
 from edge.access.drivers.osdp.driver import OsdpBus
+from edge.access.outputs import Pending, PendingOutputs
 from edge.access.priority import prefer_this_thread
 from edge.access.status import AccessCounters, AccessStatus, DoorStatus, ReaderStatus, ReleaseOutcome
 from edge.access.store import CredentialStore
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
 from protocols.events import (
-    AccessDenied,
     AccessGranted,
-    AccessMethod,
     DenialReason,
     EventData,
     ReaderOffline,
@@ -58,7 +56,6 @@ RELEASE_TIMEOUT_S = 1.8
 
 _LOG = logging.getLogger(__name__)
 _LATENCIES_KEPT = 2048
-_PENDING_KEPT = 1024
 _DETAIL_MAX = 300
 
 DriverFactory = Callable[[AccessConfig], list[Driver]]
@@ -87,14 +84,6 @@ class _Stop:
 
 
 _Input = DriverEvent | _ReleaseAsked | _Stop
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """An output command on its way: since when its card was read, and who waits for it."""
-
-    read_ns: int | None
-    answer: "queue.Queue[ReleaseOutcome] | None"
 
 
 @dataclass
@@ -134,20 +123,13 @@ class AccessController:
         self._drivers = {driver.name: driver for driver in drivers(config)}
         self._queue: queue.Queue[_Input] = queue.Queue(QUEUE_SIZE)
         self._thread = threading.Thread(target=self._run, name="doors")
-        self._tickets = 0
-        self._pending: dict[int, _Pending] = {}
+        self._pending = PendingOutputs()
         self._counts: Counter[str] = Counter()
         self._denied: Counter[DenialReason] = Counter()
         self._latencies_us: deque[int] = deque(maxlen=_LATENCIES_KEPT)
 
     def start(self) -> None:
-        """Start the doors' thread and every driver.
-
-        What the process has loaded until now is also taken out of the garbage collector's walk (`gc.freeze`): a full
-        collection was measured to stop every thread for 20 to 60 ms, and a card would wait for it.
-        """
-        gc.collect()
-        gc.freeze()
+        """Start the doors' thread and every driver."""
         self._thread.start()
         for driver in self._drivers.values():
             driver.start(self._deliver)
@@ -275,31 +257,17 @@ class AccessController:
         elif decision.granted:
             self._counts["strike_failures"] += 1
         self._driver_of(card.reader).feedback(card.reader, Feedback.GRANTED if decision.granted else Feedback.DENIED)
-        self._tell(door.config.id, door.config.place, self._outcome(card.reader, decision))
+        self._tell(door.config.id, door.config.place, self._counted(card.reader, decision))
         for data in told:
             self._tell(door.config.id, door.config.place, data)
 
-    def _outcome(self, reader: str, decision: Decision) -> EventData:
-        if decision.reason is None and decision.credential is not None:
+    def _counted(self, reader: str, decision: Decision) -> EventData:
+        outcome = outcome_of(reader, decision)
+        if isinstance(outcome, AccessGranted):
             self._counts["granted"] += 1
-            return AccessGranted(
-                reader=reader,
-                method=AccessMethod.CARD,
-                credential=decision.credential,
-                policy_version=decision.policy_version,
-                decision_us=decision.decision_us,
-            )
-        reason = decision.reason or DenialReason.UNKNOWN_CREDENTIAL
-        self._denied[reason] += 1
-        return AccessDenied(
-            reader=reader,
-            method=AccessMethod.CARD,
-            reason=reason,
-            credential=decision.credential,
-            credential_hash=None if decision.credential else decision.credential_hash,
-            policy_version=decision.policy_version,
-            decision_us=decision.decision_us,
-        )
+        else:
+            self._denied[outcome.reason] += 1
+        return outcome
 
     def _drive(
         self,
@@ -314,7 +282,7 @@ class AccessController:
         told: list[EventData] = []
         for effect in door.machine.receive(given, self._clock.monotonic_s()):
             if isinstance(effect, StrikeSet):
-                self._strike(door.config, effect.for_s, _Pending(read_ns, answer if effect.for_s else None))
+                self._strike(door.config, effect.for_s, Pending(read_ns, answer if effect.for_s else None))
             elif isinstance(effect, Told):
                 told.append(effect.data)
         if tell:
@@ -322,19 +290,15 @@ class AccessController:
                 self._tell(door.config.id, door.config.place, data)
         return told
 
-    def _strike(self, door: Door, for_s: float | None, pending: _Pending) -> None:
-        self._tickets += 1
-        ticket = self._tickets
-        self._pending[ticket] = pending
+    def _strike(self, door: Door, for_s: float | None, pending: Pending) -> None:
+        ticket = self._pending.add(pending)
         driver = self._driver_of(door.strike.reader)
         if driver.set_output(door.strike.reader, door.strike.output, for_s, ticket):
-            while len(self._pending) > _PENDING_KEPT:
-                del self._pending[next(iter(self._pending))]
             return
         self._output_done(OutputDone(ticket, False, f'reader "{door.strike.reader}" takes no commands', None))
 
     def _output_done(self, done: OutputDone) -> None:
-        pending = self._pending.pop(done.ticket, None)
+        pending = self._pending.take(done.ticket)
         if pending is None:
             return
         if not done.done:
@@ -349,7 +313,7 @@ class AccessController:
         now_s = self._clock.monotonic_s()
         for door in self._doors.values():
             if door.config.strike.reader == reader:
-                self._strike(door.config, door.machine.strike_left_s(now_s) or None, _Pending(None, None))
+                self._strike(door.config, door.machine.strike_left_s(now_s) or None, Pending(None, None))
 
     def _release_asked(self, asked: _ReleaseAsked) -> None:
         door = self._doors[asked.door]

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from edge.access.store import CompiledRules, CredentialStore, StoredCredential
 from protocols.cards import CardFormat, UnreadableCard, decode_bytes
-from protocols.events import DenialReason
+from protocols.events import AccessDenied, AccessGranted, AccessMethod, DenialReason
 
 _ORDER = {reason: place for place, reason in enumerate(DenialReason)}
 
@@ -50,6 +50,27 @@ def decide(
         credential_hash=card_hash,
         policy_version=version,
         decision_us=(counter_ns() - began_ns) // 1000,
+    )
+
+
+def outcome_of(reader: str, decision: Decision) -> AccessGranted | AccessDenied:
+    """The decision as the event that tells of it."""
+    if decision.reason is None and decision.credential is not None:
+        return AccessGranted(
+            reader=reader,
+            method=AccessMethod.CARD,
+            credential=decision.credential,
+            policy_version=decision.policy_version,
+            decision_us=decision.decision_us,
+        )
+    return AccessDenied(
+        reader=reader,
+        method=AccessMethod.CARD,
+        reason=decision.reason or DenialReason.UNKNOWN_CREDENTIAL,
+        credential=decision.credential,
+        credential_hash=None if decision.credential else decision.credential_hash,
+        policy_version=decision.policy_version,
+        decision_us=decision.decision_us,
     )
 
 

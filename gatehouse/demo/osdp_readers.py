@@ -25,130 +25,28 @@ import select
 import signal
 import sys
 import time
-import tty
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import osdp
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from gatehouse.demo.played_line import PtyLine, Tap
+from gatehouse.demo.played_plan import Pacing, Plan, PlayedReader
 from protocols.cards import encode_bytes, parse_text
 
 TICK_S = 0.004
 _REX_S = 0.3
-_BUFFER_BYTES = 4096
 _OUTPUT_ON = frozenset({2, 4, 5})
 _OUTPUT_TIMED = 5
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Pacing(_Part):
-    """How a played day goes, in seconds; each time varies by half around its mean."""
-
-    card_every_s: Annotated[float, Field(gt=0)] = 4.0
-    unknown_share: Annotated[float, Field(ge=0, le=1)] = 0.05
-    exit_share: Annotated[float, Field(ge=0, le=1)] = 0.1
-    walk_s: Annotated[float, Field(gt=0)] = 0.8
-    open_s: Annotated[float, Field(gt=0)] = 1.5
-
-
-class PlayedReader(_Part):
-    """One reader; without a contact or an exit button the door has none."""
-
-    id: str
-    link: Path
-    address: Annotated[int, Field(ge=0, le=126)]
-    scbk_hex: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    strike_output: int | None = 0
-    contact_input: int | None = 0
-    exit_input: int | None = 1
-    cards: tuple[str, ...] = ()
-    unknown_cards: tuple[str, ...] = ()
-
-
-class Plan(_Part):
-    """What to play; `log` gets a JSON line for each card that is presented, with its wall and monotonic time."""
-
-    readers: Annotated[tuple[PlayedReader, ...], Field(min_length=1)]
-    pacing: Pacing | None = None
-    log: Path | None = None
-    seed: int = 1
-
-
-class _Tap:
-    """One reader's side of a shared line: it gets every byte of the line and may spoil what it sends."""
-
-    def __init__(self, line: "_PtyLine", chance: random.Random) -> None:
-        self.id = line.number
-        self.corrupt_rate = 0.0
-        self._line, self._chance = line, chance
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> None:
-        self._buffer = (self._buffer + data)[-_BUFFER_BYTES:]
-
-    def read(self, max_bytes: int) -> bytes:
-        data, self._buffer = self._buffer[:max_bytes], self._buffer[max_bytes:]
-        return data
-
-    def write(self, data: bytes) -> int:
-        if self._chance.random() < self.corrupt_rate:
-            place = self._chance.randrange(len(data))
-            flipped = data[place] ^ 1 << self._chance.randrange(8)
-            data = data[:place] + bytes([flipped]) + data[place + 1 :]
-        return self._line.write(data)
-
-    def flush(self) -> None:
-        self._buffer = b""
-
-
-class _PtyLine:
-    """A pseudo-terminal whose other end the gateway opens by `link`."""
-
-    def __init__(self, number: int, link: Path) -> None:
-        self.number = number
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._master)
-        tty.setraw(self._slave)  # stays open here, so that a gateway may come and go
-        os.set_blocking(self._master, False)
-        self._link = link
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self._slave))
-        self.taps: list[_Tap] = []
-
-    def fileno(self) -> int:
-        return self._master
-
-    def pump(self) -> None:
-        """Give what arrived to every reader of the line."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._master, _BUFFER_BYTES)
-            for tap in self.taps:
-                tap.feed(data)
-
-    def write(self, data: bytes) -> int:
-        try:
-            return os.write(self._master, data)
-        except BlockingIOError:
-            return len(data)  # nobody reads the line: the bytes are lost, as on a wire
-
-    def close(self) -> None:
-        self._link.unlink(missing_ok=True)
-        os.close(self._master)
-        os.close(self._slave)
 
 
 class Peer:
     """One played reader: a libosdp peripheral device with its contacts, outputs and switches."""
 
-    def __init__(self, plan: PlayedReader, tap: _Tap, saw: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, plan: PlayedReader, tap: Tap, saw: Callable[[dict[str, Any]], None]) -> None:
         self.plan, self.tap = plan, tap
         self.silent = False
         self.secure = False
@@ -246,17 +144,17 @@ class Stage:
         self._chance = random.Random(plan.seed)  # noqa: S311 - a played day is to be repeatable, not secret
         self._due: list[tuple[float, Callable[[], None]]] = []
         links = dict.fromkeys(reader.link for reader in plan.readers)
-        self._lines = {link: _PtyLine(number, link) for number, link in enumerate(links, 1)}
+        self._lines = {link: PtyLine(number, link) for number, link in enumerate(links, 1)}
         self._peers: dict[str, Peer] = {}
         for reader in plan.readers:
             line = self._lines[reader.link]
-            tap = _Tap(line, self._chance)
+            tap = Tap(line, self._chance)
             line.taps.append(tap)
             self._peers[reader.id] = Peer(reader, tap, self._saw)
         self._walking: set[str] = set()
 
     @property
-    def lines(self) -> Iterable[_PtyLine]:
+    def lines(self) -> Iterable[PtyLine]:
         return self._lines.values()
 
     def begin(self) -> None:
@@ -399,7 +297,7 @@ def play(plan: Plan, orders: int, say: Callable[[str], None] = _print_line) -> N
     try:
         stage.begin()
         while not (stopping or given.ended):
-            waiting: list[_Orders | _PtyLine] = [*([given] if given.come else []), *stage.lines]
+            waiting: list[_Orders | PtyLine] = [*([given] if given.come else []), *stage.lines]
             ready, _, _ = select.select(waiting, [], [], TICK_S)
             if given in ready:
                 for order in given.take():

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatehouse.demo.layout import CAMERAS, DOORS, DemoDoor, Folder
-from gatehouse.demo.osdp_readers import Pacing, Plan, PlayedReader
 from gatehouse.demo.people import Resident
+from gatehouse.demo.played_plan import Pacing, Plan, PlayedReader
 
 PACING = Pacing(card_every_s=3.0, unknown_share=0.06, exit_share=0.1, walk_s=0.6, open_s=1.2)
 CONTACT_INPUT, EXIT_INPUT, STRIKE_OUTPUT = 0, 1, 0

@@ -14,7 +14,7 @@ from edge.access.controller import AccessController
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
-from gatehouse.demo.osdp_readers import Plan, PlayedReader
+from gatehouse.demo.played_plan import Plan, PlayedReader
 from protocols.cards import keyed_hash, parse_text
 from protocols.credentials import CredentialRow, CredentialSet, DoorGroup, Interval, Rules, Schedule, total_digest
 from protocols.events import EventData

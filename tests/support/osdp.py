@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gatehouse.demo.osdp_readers import Plan
+from gatehouse.demo.played_plan import Plan
 
 WAIT_S = 20.0
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from edge.access.door import DoorState
-from gatehouse.demo.osdp_readers import Pacing, Plan
+from gatehouse.demo.played_plan import Pacing, Plan
 from protocols.cards import parse_text
 from protocols.events import (
     AccessDenied,

@@ -9,7 +9,7 @@ from edge.access.store import CredentialStore
 from edge.counters import Counters
 from edge.outbox import OutboxLimits
 from edge.uplink.nonces import CommandLedger
-from gatehouse.demo.osdp_readers import Plan, PlayedReader
+from gatehouse.demo.played_plan import Plan, PlayedReader
 from protocols.cards import keyed_hash, parse_text
 from protocols.credentials import CredentialRow
 from protocols.events import AccessGranted, Event
