@@ -63,24 +63,34 @@ def test_people_of_the_demo_clip_enter_and_leave_with_pictures(tmp_path: Path) -
     assert all(o.moment.wall_s == pytest.approx(time.time(), abs=120) for o in recording.observations)
 
 
-def test_an_event_comes_soon_after_the_frame_it_tells_of(tmp_path: Path) -> None:
-    told: list[float] = []
-    recording, clock = Recording(), SystemClock()
+def test_an_arrival_is_told_as_soon_as_its_frame_is_analysed(tmp_path: Path) -> None:
+    """Counted in the detector's turns: however slow the machine is, no frame waits behind another."""
+    turns_s: list[float] = []
+    later: list[int] = []
+
+    class Counting:
+        def __init__(self, name: str) -> None:
+            self._detector = load_detector(name)
+
+        def detect(self, frame: np.ndarray, floor: float | None = None) -> Detections:
+            turns_s.append(time.monotonic())
+            return self._detector.detect(frame, floor)
+
+    recording = Recording()
 
     def record(observation: object) -> None:
         recording(observation)
         if isinstance(observation.data, PersonEnteredZone | VehicleEnteredZone):
-            told.append(clock.monotonic_s() - observation.moment.monotonic_s)
+            later.append(sum(at_s > observation.moment.monotonic_s for at_s in turns_s[:]))
 
-    service = VideoService(
-        video(camera(url=(CLIPS / "gate-east.mp4").as_uri())), record, PictureFolder(tmp_path), clock, QUICK
-    )
+    gate = video(camera(url=(CLIPS / "gate-east.mp4").as_uri()))
+    service = VideoService(gate, record, PictureFolder(tmp_path), SystemClock(), QUICK, load=Counting)
     service.start()
     try:
-        wait_until(lambda: len(told) >= 5, 20.0, "five arrivals")
+        wait_until(lambda: len(later) >= 5, 40.0, "five arrivals")
     finally:
         service.stop()
-    assert np.median(told) < 1.0
+    assert set(later) <= {1, 2}, "its own turn, and one that may have begun while it was told"
 
 
 def test_the_detector_sleeps_while_nothing_moves(tmp_path: Path) -> None:
@@ -128,19 +138,22 @@ def test_a_detector_that_crashes_is_made_again_and_told(tmp_path: Path) -> None:
 
 
 def test_a_slow_detector_coarsens_analysis_and_delays_no_camera(tmp_path: Path) -> None:
+    turn, asked = threading.Semaphore(0), threading.Event()
+
     class Slow(NothingSeen):
         def detect(self, frame: np.ndarray, floor: float | None = None) -> Detections:
-            time.sleep(0.7)
+            asked.set()
+            turn.acquire(timeout=60.0)
             return Detections.none()
 
-    url = moving_clip(tmp_path)
+    url = moving_clip(tmp_path, frames=300)
     with site(tmp_path, camera(url=url), camera("c-north", url), load=lambda name: Slow()) as here:
-        here.await_state(CameraState.ONLINE)
-        began, before = time.monotonic(), here.status().frames_decoded
-        here.await_frames(30)
-        rate = (here.status().frames_decoded - before) / (time.monotonic() - began)
-        assert rate > 7  # of 10 a second
-        assert here.status(0).frames_replaced > 0
+        assert asked.wait(20.0)
+        here.await_frames(30)  # while the detector answers nothing at all
+        here.await_frames(30, index=1)
+        assert here.status(0).frames_replaced + here.status(1).frames_replaced > 0
+        assert here.status(0).frames_analysed + here.status(1).frames_analysed == 0
+        turn.release(1000)
         wait_until(lambda: min(here.status(i).frames_analysed for i in (0, 1)) >= 2, 15.0, "turns for both cameras")
 
 
