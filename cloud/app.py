@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
 
 from cloud.accounts import Accounts
 from cloud.audit import AuditLog
@@ -94,7 +95,7 @@ def create_app(parts: AppParts) -> FastAPI:
     return app
 
 
-def server_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
     """How the application is served: small WebSocket messages uncompressed, nothing said about the software."""
     return uvicorn.Config(
         app,
@@ -137,7 +138,7 @@ def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
 
     @router.get("/healthz")
     def healthz() -> JSONResponse:
-        health = {"database": _answers(parts.database), **parts.health()}
+        health = {"database": answers_queries(parts.database), **parts.health()}
         sound = all(health.values())
         return JSONResponse({"status": "ok" if sound else "failing", "parts": health}, 200 if sound else 503)
 
@@ -150,7 +151,8 @@ def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
     return router
 
 
-def _answers(database: Database) -> bool:
+def answers_queries(database: Database) -> bool:
+    """Whether the database is there."""
     try:
         with database.read() as connection:
             connection.execute(text("SELECT 1"))

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from cloud.app import AppParts, create_app, server_config
 from cloud.audit import AuditLog
 from cloud.broker import Broker, HubClient
 from cloud.broker.files import private_folder, write_private
-from cloud.commands import CommandOutcome, CommandService
+from cloud.commands import CommandService
 from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.credentials.distribution import Distribution
@@ -35,6 +35,7 @@ from cloud.gateways import EnrolmentService, GatewayIdentity, GatewayKeys, Roste
 from cloud.gateways.rate import AttemptLimit
 from cloud.gateways.routes import gateway_router
 from cloud.hub_broker import make_broker
+from cloud.hub_ingest import IngestKeeper
 from cloud.hub_metrics import HubMetrics
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.handlers import IngestHandlers
@@ -47,7 +48,6 @@ from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
 from protocols.ids import UuidV7Maker
 
 _SUBSCRIBED_S = 30.0
-_STOP_POLL_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -140,20 +140,16 @@ class Hub:
             utc_now,
         )
         answers = CredentialAnswers(database, seal, self.client.publish)
-        self.workers = make_workers(
-            foundation,
-            self.broker,
-            self.keys,
-            IngestHandlers(self.commands.answered, answers.on_ask, lambda _gateway, _state: self.live.wake()),
-            IngestCounters(self.registry),
-            range(1, config.ingest.workers + 1),
-        )
+        handlers = IngestHandlers(self.commands.answered, answers.on_ask, lambda _gateway, _state: self.live.wake())
+        make = worker_maker(foundation, self.broker, self.keys, handlers, IngestCounters(self.registry))
+        self.ingest = IngestKeeper(make, range(1, config.ingest.workers + 1))
         HubMetrics(
             self.registry,
             self.broker,
             self.client,
             {
                 "hub_messages": ("What the hub's own connection did", self.client.counts),
+                "ingest_workers": ("Ingest workers that died of a fault in the program", self.ingest.counts),
                 "credential_distribution": ("Credential sets compiled and sent", self.distribution.counts),
                 "credential_answers": ("Questions of gateways answered", answers.counts),
                 "commands": ("States that commands reached", self.commands.counts),
@@ -169,12 +165,10 @@ class Hub:
             HubError: if the broker does not let the hub subscribe.
         """
         self._start(self.broker)
-        for worker in self.workers:
-            self._start(worker)
+        self._start(self.ingest)
         self._start(self.client)
-        for worker in self.workers:
-            if not worker.wait_until_subscribed(_SUBSCRIBED_S):
-                raise HubError(f"the broker did not grant the hub's subscription within {_SUBSCRIBED_S:.0f} s")
+        if not self.ingest.wait_until_subscribed(_SUBSCRIBED_S):
+            raise HubError(f"the broker did not grant the hub's subscription within {_SUBSCRIBED_S:.0f} s")
         self._start(self.roster)
         self.client.announce()
         self._start(self.distribution)
@@ -192,7 +186,7 @@ class Hub:
         """Which parts work, for `/healthz`."""
         return {
             "broker": self.broker.status().state == "running" and self.client.is_connected,
-            "ingest": all(worker.alive and worker.subscribed for worker in self.workers),
+            "ingest": self.ingest.is_sound,
         }
 
     def app_parts(self) -> AppParts:
@@ -223,29 +217,24 @@ class Hub:
         self.live.wake()
 
 
-def make_workers(
-    foundation: Foundation,
-    broker: Broker,
-    keys: GatewayKeys,
-    handlers: IngestHandlers,
-    counters: IngestCounters,
-    numbers: Iterable[int],
-) -> list[IngestWorker]:
-    """Ingest workers with these numbers, not started; each has its own connections to broker and database."""
-    shared = foundation.config.ingest.is_shared
-    return [
-        IngestWorker(
+def worker_maker(
+    foundation: Foundation, broker: Broker, keys: GatewayKeys, handlers: IngestHandlers, counters: IngestCounters
+) -> Callable[[int], IngestWorker]:
+    """Number -> an ingest worker, not started, with connections of its own to broker and database."""
+
+    def make(number: int) -> IngestWorker:
+        return IngestWorker(
             broker.hub_access,
             MessageReader(keys),
             EventWriter(foundation.database),
             foundation.signer,
             counters,
             handlers,
-            WorkerIdentity(number, shared),
+            WorkerIdentity(number, foundation.config.ingest.is_shared),
             utc_now,
         )
-        for number in numbers
-    ]
+
+    return make
 
 
 def run(config: HubConfig, tell: Callable[[str], None]) -> None:
@@ -258,7 +247,7 @@ def run(config: HubConfig, tell: Callable[[str], None]) -> None:
         HubError, BrokerError, VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: at the start.
     """
     hub = Hub(open_foundation(config))
-    listener = _listen(config.http)
+    listener = listen(config.http)
     try:
         hub.start()
         server = _Server(server_config(create_app(hub.app_parts()), config.http.host, listener.getsockname()[1]))
@@ -268,52 +257,6 @@ def run(config: HubConfig, tell: Callable[[str], None]) -> None:
         _notify("STOPPING=1")
         listener.close()
         hub.stop()
-
-
-def run_worker(config: HubConfig, number: int, tell: Callable[[str], None]) -> None:
-    """Run one more ingest worker, beside a hub that runs, until SIGTERM or SIGINT.
-
-    Args:
-        tell: hears that it stores, once the broker has granted its subscription.
-
-    Raises:
-        HubError: if the configuration does not share the messages out, or another worker has this number.
-        BrokerError, VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: at the start.
-    """
-    if not config.ingest.shared:
-        raise HubError("[ingest] shared is false: set it to true for the hub and all its workers")
-    if number <= config.ingest.workers:
-        raise HubError(f"workers 1 to {config.ingest.workers} run in the hub itself: use a higher number")
-    foundation = open_foundation(config)
-    broker = make_broker(config)
-    client = HubClient(
-        broker.hub_access,
-        None,
-        foundation.signer.seal,
-        _nothing,
-        _nothing,
-        name=f"hub-answers-{number}",
-        protocol=config.broker.protocol,
-    )
-    commands = CommandService(
-        foundation.database, foundation.signer.seal, client.send, utc_now, new_id_maker(), os.urandom, _nothing_told
-    )
-    answers = CredentialAnswers(foundation.database, foundation.signer.seal, client.publish)
-    handlers = IngestHandlers(commands.answered, answers.on_ask)
-    keys = GatewayKeys(foundation.database, foundation.vault)
-    [worker] = make_workers(foundation, broker, keys, handlers, IngestCounters(CollectorRegistry()), [number])
-    stopping = threading.Event()
-    for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, lambda _number, _frame: stopping.set())
-    client.start()
-    worker.start()
-    while not stopping.is_set() and not worker.wait_until_subscribed(_STOP_POLL_S):
-        pass
-    tell(f"worker {number} stores events")
-    stopping.wait()
-    worker.stop()
-    client.stop()
-    foundation.database.close()
 
 
 class _Server(uvicorn.Server):
@@ -336,7 +279,12 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def _listen(section: HttpSection) -> socket.socket:
+def listen(section: HttpSection, key: str = "[http]") -> socket.socket:
+    """A bound socket; `key` is what set its address.
+
+    Raises:
+        HubError: if the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -345,7 +293,7 @@ def _listen(section: HttpSection) -> socket.socket:
     except OSError as error:
         listener.close()
         raise HubError(
-            f"[http] {section.host}:{section.port} cannot be used: {error.strerror}; is a hub running already?"
+            f"{key} {section.host}:{section.port} cannot be used: {error.strerror}; is another one running already?"
         ) from error
     return listener
 
@@ -370,11 +318,3 @@ def _next_session(path: Path) -> int:
     number = int(path.read_text()) + 1 if path.exists() else 1
     write_private(path, f"{number}\n")
     return number
-
-
-def _nothing() -> None:
-    """Nobody to tell in this process."""
-
-
-def _nothing_told(_outcome: CommandOutcome) -> None:
-    """The hub's own process sees the outcome in the database."""

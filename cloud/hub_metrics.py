@@ -10,12 +10,15 @@ from cloud.broker import Broker, HubClient
 
 
 class HubMetrics(Collector):
-    """Reads the parts' counts when it is asked. `counts`: metric's name -> (help, what happened -> how often)."""
+    """Reads the parts' counts when it is asked. `counts`: metric's name -> (help, what happened -> how often).
+
+    A process that does not keep the broker leaves it out.
+    """
 
     def __init__(
         self,
         registry: CollectorRegistry,
-        broker: Broker,
+        broker: Broker | None,
         client: HubClient,
         counts: Mapping[str, tuple[str, Mapping[str, int]]],
     ) -> None:
@@ -34,10 +37,13 @@ class HubMetrics(Collector):
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[Metric]:
-        status = self._broker.status()
-        yield GaugeMetricFamily("gatehouse_broker_up", "The broker runs", value=float(status.state == "running"))
-        yield GaugeMetricFamily("gatehouse_broker_restarts", "How often it was started again", value=status.restarts)
-        yield GaugeMetricFamily("gatehouse_gateways_admitted", "Gateways let into it", value=status.gateways)
+        if self._broker is not None:
+            status = self._broker.status()
+            yield GaugeMetricFamily("gatehouse_broker_up", "The broker runs", value=float(status.state == "running"))
+            yield GaugeMetricFamily(
+                "gatehouse_broker_restarts", "How often it was started again", value=status.restarts
+            )
+            yield GaugeMetricFamily("gatehouse_gateways_admitted", "Gateways let into it", value=status.gateways)
         yield GaugeMetricFamily(
             "gatehouse_hub_connected", "The hub's own connection to it", value=float(self._client.is_connected)
         )

@@ -84,15 +84,21 @@ def run(context: typer.Context, config: _Config = None) -> None:
 def worker(
     context: typer.Context,
     number: Annotated[int, typer.Option("--number", min=2, max=1000, help="This worker's number, unlike any other's.")],
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port", min=0, max=65535, help="Serve /healthz and /metrics on this port of loopback; 0: any."
+        ),
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Run one more ingest worker beside a running hub, until SIGTERM. Needs [ingest] shared = true and Mosquitto."""
     with _told_faults():
         settings = _settings(context, config)
         _log_to_stderr()
-        from cloud.hub import run_worker
+        from cloud.hub_worker import run_worker
 
-        run_worker(settings, number, typer.echo)
+        run_worker(settings, number, metrics_port, typer.echo)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The hub with the brokers of a larger site: TLS, an administrator's Mosquitto, several workers."""
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -8,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
@@ -140,14 +143,23 @@ def test_workers_in_one_process_and_in_another_store_each_event_once(tmp_path: P
         "GATEHOUSE_HUB_BROKER__PORT": "0",
     }
     command = [sys.executable, "-c", "from gatehouse.hub_command import app; app()", "worker", "--number", "3"]
+    command += ["--metrics-port", "0"]
     process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         identity = running.enrol("east", tmp_path / "gateway")
         probe = running.connect(identity)
+        address = process.stdout.readline().removeprefix("worker 3: ").strip()
         assert process.stdout.readline() == "worker 3 stores events\n"
+        assert urlsplit(address).hostname == "127.0.0.1"
+        assert httpx.get(urljoin(address, "/healthz")).json() == {
+            "status": "ok",
+            "parts": {"database": True, "broker": True, "ingest": True},
+        }
         send_events(probe, identity)
         eventually(lambda: stored(running) == EVENTS, 30, "the events")
+        told = httpx.get(address).text
+        assert re.search(r"^gatehouse_ingest_events_stored_total [1-9]", told, re.MULTILINE), told
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         probe.close()
@@ -172,7 +184,7 @@ def test_a_hub_whose_ports_are_taken_says_so_and_leaves_nothing_behind(tmp_path:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for key, sentence in (("BROKER__PORT", "in use"), ("HTTP__PORT", "is a hub running already?")):
+        for key, sentence in (("BROKER__PORT", "in use"), ("HTTP__PORT", "is another one running already?")):
             ports = {"GATEHOUSE_HUB_BROKER__PORT": "0", "GATEHOUSE_HUB_HTTP__PORT": "0", f"GATEHOUSE_HUB_{key}": port}
             variables = {
                 "GATEHOUSE_HUB_STATE_DIR": str(tmp_path / key),

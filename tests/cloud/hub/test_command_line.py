@@ -1,6 +1,7 @@
 """What an administrator does at the command line: accounts and the audit, in a state folder of its own."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_accounts_are_listed_disabled_and_given_another_password(line: Line) -> 
 def test_an_unknown_account_is_told_in_a_sentence(line: Line, words: list[str], text: str) -> None:
     done = line(*words, typed=f"{PASSWORD}\n")
     assert (done.exit_code, text in done.stderr) == (2, True), done.output
+
+
+def test_a_worker_whose_metrics_port_is_taken_says_so(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUSE_HUB_INGEST__SHARED", "true")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = line("worker", "--number", "2", "--metrics-port", str(taken.getsockname()[1]))
+    assert (done.exit_code, "--metrics-port 127.0.0.1:" in done.stderr) == (1, True), done.output
 
 
 def test_disabling_asks_first(line: Line) -> None:
