@@ -1,7 +1,7 @@
 """Lets the threads on a door's way run before the ones that decode video, where the system allows it.
 
-A negative nice value needs CAP_SYS_NICE (the systemd unit and the image may grant it); without it everything works,
-and only a busy machine is slower at the door. It never uses a real-time class, which could starve the machine.
+A negative nice value needs RLIMIT_NICE (`LimitNICE=` in the systemd unit) or CAP_SYS_NICE; without either everything
+works, and only a busy machine is slower at the door. It never uses a real-time class, which could starve the machine.
 """
 
 import os
