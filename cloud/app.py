@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from cloud.accounts import Accounts
 from cloud.audit import AuditLog
 from cloud.console.api import DoorReleaser, api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
+from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
@@ -45,6 +46,8 @@ class AppSettings(BaseModel):
     """The names under which browsers and gateways reach the hub, without ports."""
     https: bool = False
     """Whether they reach it by HTTPS (a proxy in front of it): cookies are then `Secure`."""
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
     retention: RetentionDays = RetentionDays()
 
 
@@ -82,6 +85,8 @@ def create_app(parts: AppParts) -> FastAPI:
         rules=BorderRules(parts.settings.allowed_hosts, parts.settings.https),
         registry=parts.registry,
     )
+    if parts.settings.trusted_proxies:
+        app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
