@@ -13,6 +13,7 @@ from edge.access.store import CredentialStore
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
+from protocols.commands import FailureCode
 
 if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
@@ -49,7 +50,8 @@ class Doors:
         """Release a door for a command."""
         controller = self._controller
         if controller is None:
-            return ReleaseOutcome(False, "the door controller of this gateway does not run")
+            why = "the door controller of this gateway does not run"
+            return ReleaseOutcome(False, why, FailureCode.DOORS_STOPPED)
         return controller.release(door, corr)
 
     def status(self) -> AccessStatus | None:

@@ -52,14 +52,36 @@ class ReplyState(StrEnum):
     EXPIRED = "expired"
 
 
+class FailureCode(StrEnum):
+    """Why a gateway did not carry a command out, for programs and for the reader's own language."""
+
+    UNKNOWN_DOOR = "unknown_door"
+    READER_OFFLINE = "reader_offline"
+    """The reader that drives the strike is not there."""
+    READER_FAILED = "reader_failed"
+    """It did not take or not carry out the strike command."""
+    NO_CONFIRMATION = "no_confirmation"
+    """It did not confirm the strike command in time: the strike may be released or not."""
+    OVERLOADED = "overloaded"
+    DOORS_STOPPED = "doors_stopped"
+    """The gateway's door controller does not run."""
+    EXPIRED = "expired"
+    FAULT = "fault"
+    """A fault in the gateway's program."""
+
+
 class Reply(Message):
-    """Sealed with the gateway's key on `up/resp/{corr}`."""
+    """Sealed with the gateway's key on `up/resp/{corr}`. `reason` is a sentence, in English.
+
+    `code` says the same; an older gateway leaves it out, and a newer one may send one that is not in `FailureCode`.
+    """
 
     v: Literal[1] = 1
     corr: UUID
     state: ReplyState
     time: Instant
     reason: Annotated[str, StringConstraints(max_length=300)] = ""
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
 
 
 class Want(StrEnum):

@@ -38,6 +38,7 @@ from edge.access.status import AccessCounters, AccessStatus, DoorStatus, ReaderS
 from edge.access.store import CredentialStore
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
+from protocols.commands import FailureCode
 from protocols.events import (
     AccessGranted,
     DenialReason,
@@ -148,16 +149,17 @@ class AccessController:
     def release(self, door: str, corr: UUID) -> ReleaseOutcome:
         """Release a door's strike once, for its time. Safe from any thread; answers within two seconds."""
         if door not in self._doors:
-            return ReleaseOutcome(False, f'there is no door "{door}" at this gateway')
+            return ReleaseOutcome(False, f'there is no door "{door}" at this gateway', FailureCode.UNKNOWN_DOOR)
         answer: queue.Queue[ReleaseOutcome] = queue.Queue(1)
         try:
             self._queue.put_nowait(_ReleaseAsked(door, corr, answer))
             return answer.get(timeout=RELEASE_TIMEOUT_S)
         except queue.Full:
             self._counts["dropped_inputs"] += 1
-            return ReleaseOutcome(False, "the door controller is overloaded")
+            return ReleaseOutcome(False, "the door controller is overloaded", FailureCode.OVERLOADED)
         except queue.Empty:
-            return ReleaseOutcome(False, "the reader did not confirm the strike command in time")
+            why = "the reader did not confirm the strike command in time"
+            return ReleaseOutcome(False, why, FailureCode.NO_CONFIRMATION)
 
     def status(self) -> AccessStatus:
         """How everything stands; safe from any thread."""
@@ -306,7 +308,8 @@ class AccessController:
         elif pending.read_ns is not None and done.submitted_ns is not None:
             self._latencies_us.append((done.submitted_ns - pending.read_ns) // 1000)
         if pending.answer is not None:
-            pending.answer.put_nowait(ReleaseOutcome(done.done, done.detail))
+            code = None if done.done else FailureCode.READER_FAILED
+            pending.answer.put_nowait(ReleaseOutcome(done.done, done.detail, code))
 
     def _say_outputs(self, reader: str) -> None:
         """Say to a reader that has just come (back) what each strike on it is to be."""
@@ -321,9 +324,8 @@ class AccessController:
         if not self._is_online(strike):
             why = self._standing[strike].detail or "it has not been heard yet"
             self._counts["strike_failures"] += 1
-            asked.answer.put_nowait(
-                ReleaseOutcome(False, f'reader "{strike}", which drives the strike, is offline: {why}')
-            )
+            reason = f'reader "{strike}", which drives the strike, is offline: {why}'
+            asked.answer.put_nowait(ReleaseOutcome(False, reason, FailureCode.READER_OFFLINE))
             return
         self._drive(door, Release(ReleaseCause.COMMAND, asked.corr), answer=asked.answer)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.access.door import DoorState
+from protocols.commands import FailureCode
 from protocols.events import DenialReason, ReaderOfflineReason
 
 
@@ -57,7 +58,8 @@ class AccessStatus:
 
 @dataclass(frozen=True)
 class ReleaseOutcome:
-    """What became of a command to release a door; `reason` is a sentence for a person when it is not done."""
+    """What became of a command to release a door; if it is not done, `reason` is a sentence and `code` its kind."""
 
     done: bool
     reason: str = ""
+    code: FailureCode | None = None

@@ -20,7 +20,7 @@ from edge.uplink.nonces import CommandLedger
 from edge.worker import Worker
 from protocols import topics
 from protocols.base import ProtocolError
-from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, Reply, ReplyState
+from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, FailureCode, Reply, ReplyState
 from protocols.sealing import BadSeal, open_with_signature
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ class Outcome(Protocol):
     def done(self) -> bool: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def code(self) -> FailureCode | None: ...
 
 
 Release = Callable[[str, UUID], Outcome]
@@ -114,7 +116,7 @@ class Commands:
         if command.issued > now + timedelta(seconds=ACCEPTED_SKEW_S):
             raise CommandRefused("commands_from_the_future", "issued later than this gateway's clock allows")
         if command.expires <= now:
-            self._reply(command.corr, ReplyState.EXPIRED, "expired by the gateway's clock")
+            self._reply(command.corr, ReplyState.EXPIRED, "expired by the gateway's clock", FailureCode.EXPIRED)
             raise CommandRefused("commands_expired", "expired by this gateway's clock")
         return command
 
@@ -138,7 +140,8 @@ class Commands:
     def _queue(self, command: Command) -> None:
         if self._waiting.full():  # only this thread puts, so it stays true or becomes false
             self._counters.add("commands_too_many")
-            self._conclude(command.corr, ReplyState.FAILED, "too many commands wait at this gateway")
+            why = "too many commands wait at this gateway"
+            self._conclude(command.corr, ReplyState.FAILED, why, FailureCode.OVERLOADED)
             return
         self._conclude(command.corr, ReplyState.ACCEPTED, "")
         self._waiting.put_nowait(command)
@@ -156,24 +159,27 @@ class Commands:
     def _execute(self, command: Command) -> None:
         if command.expires <= self._now():
             self._counters.add("commands_expired")
-            self._conclude(command.corr, ReplyState.EXPIRED, "expired while it waited at the gateway")
+            why = "expired while it waited at the gateway"
+            self._conclude(command.corr, ReplyState.EXPIRED, why, FailureCode.EXPIRED)
             return
         try:
             outcome = self._release(command.args.door, command.corr)
         except Exception as error:  # noqa: BLE001 - whatever the doors raise, the guard gets an answer
             self._counters.add("commands_crashed")
             _log.exception("a command failed", extra={"corr": str(command.corr)})
-            self._conclude(command.corr, ReplyState.FAILED, f"fault in the gateway: {type(error).__name__}")
+            why = f"fault in the gateway: {type(error).__name__}"
+            self._conclude(command.corr, ReplyState.FAILED, why, FailureCode.FAULT)
             return
         self._counters.add("commands_done" if outcome.done else "commands_failed")
-        self._conclude(command.corr, ReplyState.DONE if outcome.done else ReplyState.FAILED, outcome.reason)
+        state = ReplyState.DONE if outcome.done else ReplyState.FAILED
+        self._conclude(command.corr, state, outcome.reason, outcome.code)
 
-    def _conclude(self, corr: UUID, state: ReplyState, reason: str) -> None:
+    def _conclude(self, corr: UUID, state: ReplyState, reason: str, code: FailureCode | None = None) -> None:
         with self._ledger_lock:
-            self._ledger.note(self._reply(corr, state, reason))
+            self._ledger.note(self._reply(corr, state, reason, code))
 
-    def _reply(self, corr: UUID, state: ReplyState, reason: str) -> Reply:
-        reply = Reply(corr=corr, state=state, time=self._now(), reason=reason[:300])
+    def _reply(self, corr: UUID, state: ReplyState, reason: str, code: FailureCode | None) -> Reply:
+        reply = Reply(corr=corr, state=state, time=self._now(), reason=reason[:300], code=code)
         self._answer(reply)
         return reply
 

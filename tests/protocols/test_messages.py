@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from protocols import topics
-from protocols.commands import Action, Ask, Command, DoorRelease, Reply, ReplyState, Want
+from protocols.commands import Action, Ask, Command, DoorRelease, FailureCode, Reply, ReplyState, Want
 from protocols.events import ClockState
 from protocols.presence import CredentialsApplied, GatewayState, HubState, Presence
 
@@ -33,6 +33,7 @@ def command(**changes: Any) -> dict[str, Any]:
 MESSAGES = [
     Command(**command()),
     Reply(corr=uuid4(), state=ReplyState.FAILED, time=NOW, reason="the door is held"),
+    Reply(corr=uuid4(), state=ReplyState.FAILED, time=NOW, reason="no such door", code=FailureCode.UNKNOWN_DOOR),
     Ask(want=Want.CREDENTIALS, have=0),
     GatewayState(state=Presence.OFFLINE, session=3),
     GatewayState(
@@ -88,3 +89,11 @@ def test_a_session_counts_from_one(session: int) -> None:
 def test_a_message_is_frozen() -> None:
     with pytest.raises(ValidationError):
         MESSAGES[0].corr = uuid4()  # type: ignore[union-attr]  # that it fails is what is tested
+
+
+def test_a_reply_of_an_older_gateway_has_no_code_and_of_a_newer_one_perhaps_another() -> None:
+    old = Reply.model_validate_json(f'{{"corr":"{uuid4()}","state":"failed","time":"2026-05-01T00:00:00Z"}}')
+    new = Reply.model_validate_json(
+        f'{{"corr":"{uuid4()}","state":"failed","time":"2026-05-01T00:00:00Z","code":"strike_jammed"}}'
+    )
+    assert (old.code, new.code) == (None, "strike_jammed")

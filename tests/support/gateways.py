@@ -29,7 +29,7 @@ from edge.uplink.credentials import CredentialSync
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols import topics
-from protocols.commands import Action, Command, DoorRelease, Reply
+from protocols.commands import Action, Command, DoorRelease, FailureCode, Reply
 from protocols.enrolment import BrokerAccess
 from protocols.events import (
     ClockState,
@@ -137,6 +137,7 @@ class Released:
 
     done: bool = True
     reason: str = ""
+    code: FailureCode | None = None
 
 
 class Gateway:

@@ -27,6 +27,7 @@ from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
 from protocols.cards import encode_bytes, parse_text
+from protocols.commands import FailureCode
 from protocols.events import (
     AccessGranted,
     DoorReleased,
@@ -166,7 +167,7 @@ def test_a_command_to_an_offline_strike_fails_with_the_readers_own_reason(scene:
 
     outcome = scene.controller.release("d1", uuid.uuid4())
 
-    assert not outcome.done
+    assert (outcome.done, outcome.code) == (False, FailureCode.READER_OFFLINE)
     assert '"r1"' in outcome.reason
     assert "/dev/ttyUSB0: no such device" in outcome.reason
     assert scene.controller.status().counters.strike_failures == 1
@@ -180,7 +181,7 @@ def test_a_command_that_the_reader_never_confirms_fails_within_two_seconds(scene
 
     outcome = scene.controller.release("d1", uuid.uuid4())
 
-    assert not outcome.done
+    assert (outcome.done, outcome.code) == (False, FailureCode.NO_CONFIRMATION)
     assert "confirm" in outcome.reason
     assert time.monotonic() - asked_s < RELEASE_TIMEOUT_S + 1.0
 
@@ -191,8 +192,12 @@ def test_a_command_that_cannot_be_handed_over_fails_at_once(scene: Scene) -> Non
 
     outcome = scene.controller.release("d1", uuid.uuid4())
 
-    assert not outcome.done
+    assert (outcome.done, outcome.code) == (False, FailureCode.READER_FAILED)
     assert "takes no commands" in outcome.reason
+
+
+def test_a_command_for_a_door_of_another_gateway_fails(scene: Scene) -> None:
+    assert scene.controller.release("d9", uuid.uuid4()).code is FailureCode.UNKNOWN_DOOR
 
 
 def test_a_held_exit_button_releases_once(scene: Scene) -> None:
@@ -220,7 +225,7 @@ def test_a_full_queue_drops_the_newest_and_counts_it(scene: Scene) -> None:
 
     counters = scene.controller.status().counters
     assert counters.dropped_inputs == 10
-    assert "overloaded" in scene.controller.release("d1", uuid.uuid4()).reason
+    assert scene.controller.release("d1", uuid.uuid4()).code is FailureCode.OVERLOADED
     scene.driver.holding.set()
     scene.recording.wait(AccessGranted, "d1")
 

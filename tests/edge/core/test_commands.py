@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from protocols import topics
-from protocols.commands import Command
+from protocols.commands import Command, FailureCode
 from tests.support.brokers import RunningBroker
 from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, Released, eventually, make_keys
 
@@ -160,7 +160,7 @@ def test_a_door_that_fails_or_crashes_is_answered_failed(
     def release(door: str, corr: UUID) -> Released:
         if door == "d-broken":
             raise RuntimeError("a secret detail")
-        return Released(False, "the reader does not answer")
+        return Released(False, "the reader does not answer", FailureCode.READER_OFFLINE)
 
     other = tmp_path / "other"
     other.mkdir()
@@ -172,8 +172,11 @@ def test_a_door_that_fails_or_crashes_is_answered_failed(
     elsewhere.send(broken)
     eventually(lambda: elsewhere.states_of(silent.corr) == ["accepted", "failed"])
     eventually(lambda: elsewhere.states_of(broken.corr) == ["accepted", "failed"])
-    reasons = [reply.reason for reply in elsewhere.replies if reply.state == "failed"]
-    assert reasons == ["the reader does not answer", "fault in the gateway: RuntimeError"]
+    reasons = [(reply.code, reply.reason) for reply in elsewhere.replies if reply.state == "failed"]
+    assert reasons == [
+        ("reader_offline", "the reader does not answer"),
+        ("fault", "fault in the gateway: RuntimeError"),
+    ]
     assert timedelta(0) <= elsewhere.replies[-1].time - elsewhere.replies[0].time
     second.close()
     elsewhere.close()
