@@ -48,6 +48,7 @@ from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
 from protocols.ids import UuidV7Maker
 
 _SUBSCRIBED_S = 30.0
+_LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class Hub:
         self._foundation = foundation
         self._started = contextlib.ExitStack()
         self._started.callback(database.close)
+        self._open = threading.Event()
         self.registry = CollectorRegistry()
         self.broker = make_broker(config)
         self.keys = GatewayKeys(database, vault)
@@ -170,6 +172,7 @@ class Hub:
         if not self.ingest.wait_until_subscribed(_SUBSCRIBED_S):
             raise HubError(f"the broker did not grant the hub's subscription within {_SUBSCRIBED_S:.0f} s")
         self._start(self.roster)
+        self._open.set()
         self.client.announce()
         self._start(self.distribution)
         self._start(self.commands)
@@ -212,6 +215,14 @@ class Hub:
     def _reconnected(self) -> None:
         self.broker.reconnected()
         self.distribution.connected()
+        if self._open.is_set():
+            threading.Thread(target=self._announce_again, name="hub announcer", daemon=True).start()
+
+    def _announce_again(self) -> None:
+        """After a lost broker: what gateways send before ingest has subscribed again would wait for a resend."""
+        while self.client.is_connected and not self.ingest.wait_until_subscribed(_LOOK_S):
+            pass
+        self.client.announce()
 
     def _stored(self) -> None:
         self.live.wake()

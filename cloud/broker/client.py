@@ -83,7 +83,7 @@ class HubClient:
         self._client.loop_start()
 
     def announce(self) -> None:
-        """Tell gateways that the hub is there, now and after every reconnect: call it once ingest has subscribed."""
+        """Tell gateways that the hub is there: call it after each connection, once ingest has subscribed again."""
         self._announced = True
         if self._ready.is_set():
             self._publish_state(Presence.ONLINE)
@@ -132,8 +132,6 @@ class HubClient:
         self.counts["connects"] += 1
         client.subscribe(topics.HUB_STORED, qos=0)
         self._ready.set()
-        if self._announced:
-            self._publish_state(Presence.ONLINE)
         self._on_connected()
 
     def _heard(self, _client: mqtt.Client, _data: object, _message: mqtt.MQTTMessage) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edge.uplink.lanes import RESEND_AFTER_S
 from protocols.events import EVENT_TYPES
 from tests.faults.harness import LoadedSite
 from tests.support.disks import small_disk as mounted_disk
@@ -24,6 +26,16 @@ def test_a_broker_away_for_100_000_events_loses_none_of_them(loaded: LoadedSite)
     loaded.site.start_hub()
     loaded.drain(300)
     assert loaded.verify() >= AWAY_EVENTS
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_broker_costs_less_than_the_time_of_a_resend(loaded: LoadedSite) -> None:
+    for _ in range(3):
+        loaded.order("rate 50")
+        eventually(loaded.site.kill_broker, 20, "there is a broker to kill")
+        time.sleep(4)  # it is back, and events are on their way again
+        loaded.drain(RESEND_AFTER_S - 5)
+    assert loaded.verify() > 100
 
 
 @pytest.mark.timeout(300)
