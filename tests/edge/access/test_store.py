@@ -280,7 +280,7 @@ def test_deltas_lead_where_a_snapshot_leads(tmp_path: Path, steps: list[list[tup
 
 def test_decisions_can_be_looked_up_while_a_set_is_replaced(store: CredentialStore) -> None:
     resident = row("w26:1:1", "all")
-    others = [row(f"w26:2:{number}", "all") for number in range(3000)]
+    others = [row(f"w26:2:{number}", "all") for number in range(1200)]
     store.replace(whole_set(1, RULES, resident, *others))
     stop, missed = threading.Event(), []
 

@@ -16,7 +16,7 @@ from protocols.receipts import Receipt
 from tests.support.disks import fill
 from tests.support.gateways import eventually, forced, make_outbox, opened, seen
 
-KILLS = 12
+KILLS = 8
 
 WRITER = """
 import sys
