@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.broker.mirror import Mirror, mirror_of
-from cloud.commands.states import FINAL, CommandState, before
+from cloud.commands.states import FINAL, CommandState, HubCode, before
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Gateway
 from protocols import topics
@@ -35,6 +35,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Why:
+    """The reason of an end: a sentence in English, and a code for the reader's own language. Empty if there is none."""
+
+    reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class CommandOutcome:
     """A command as it stands."""
 
@@ -43,6 +51,7 @@ class CommandOutcome:
     door: str
     state: CommandState
     reason: str
+    code: str = ""
 
 
 Listener = Callable[[CommandOutcome], None]
@@ -104,10 +113,10 @@ class CommandService:
         with self._lock:
             corr = self._make_id()
         hindrance = self._hindrance(gateway_id)
-        if hindrance:
+        if hindrance is not None:
             self._record(corr, gateway_id, door, account_id, CommandState.FAILED, hindrance)
             return corr
-        issued = self._record(corr, gateway_id, door, account_id, CommandState.SENT, "")
+        issued = self._record(corr, gateway_id, door, account_id, CommandState.SENT, Why())
         command = Command(
             corr=corr,
             nonce=self._random_bytes(_NONCE_BYTES).hex(),
@@ -121,12 +130,14 @@ class CommandService:
         topic = topics.command(gateway_id, corr)
         sealed = self._seal(topic, command.model_dump_json().encode())
         if not self._send(topic, sealed, mirror_of(command)):
-            self._move(corr, gateway_id, CommandState.FAILED, "the hub has no connection to its broker")
+            why = Why("the hub has no connection to its broker", HubCode.BROKER_AWAY)
+            self._move(corr, gateway_id, CommandState.FAILED, why)
         return corr
 
     def answered(self, gateway: str, reply: Reply) -> None:
         """Take a gateway's answer, whose seal was checked. One to another gateway's command changes nothing."""
-        if not self._move(reply.corr, gateway, CommandState(reply.state.value), reply.reason):
+        why = Why(reply.reason, reply.code or "")
+        if not self._move(reply.corr, gateway, CommandState(reply.state.value), why):
             self.counts["stray"] += 1
             log.warning("gateway %s answered %s to a command that is not waiting for it", gateway, reply.state)
 
@@ -134,7 +145,7 @@ class CommandService:
         """How a command stands; None if there is none."""
         with self._database.read() as connection:
             row = connection.execute(_OUTCOME.where(CommandRecord.corr == corr)).first()
-        return CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason) if row else None
+        return _outcome(row) if row else None
 
     def expire(self) -> None:
         """Give up on the commands whose time for an answer is over."""
@@ -144,8 +155,9 @@ class CommandService:
         )
         with self._database.read() as connection:
             rows = connection.execute(overdue).all()
+        why = Why("the gateway did not answer in time", HubCode.NO_ANSWER)
         for corr, gateway in rows:
-            self._move(corr, gateway, CommandState.NO_ANSWER, "the gateway did not answer in time")
+            self._move(corr, gateway, CommandState.NO_ANSWER, why)
 
     def see_others(self) -> None:
         """Tell what other processes of the hub made of the commands that this one sent."""
@@ -157,22 +169,21 @@ class CommandService:
             rows = connection.execute(_OUTCOME.where(CommandRecord.corr.in_(before))).all()
         for row in rows:
             if row.state != before[row.corr].state:
-                now = CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason)
-                self._told(now, before[row.corr])
+                self._told(_outcome(row), before[row.corr])
 
-    def _hindrance(self, gateway: str) -> str:
+    def _hindrance(self, gateway: str) -> Why | None:
         query = select(Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence).where(Gateway.id == gateway)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None or row.enrolled_at is None:
-            return f"gateway {gateway} is not enrolled"
+            return Why(f"gateway {gateway} is not enrolled", HubCode.GATEWAY_UNKNOWN)
         if row.revoked_at is not None:
-            return f"gateway {gateway} was revoked"
-        return "" if row.presence == Presence.ONLINE else f"gateway {gateway} is offline"
+            return Why(f"gateway {gateway} was revoked", HubCode.GATEWAY_REVOKED)
+        if row.presence != Presence.ONLINE:
+            return Why(f"gateway {gateway} is offline", HubCode.GATEWAY_OFFLINE)
+        return None
 
-    def _record(
-        self, corr: UUID, gateway: str, door: str, account_id: UUID, state: CommandState, reason: str
-    ) -> datetime:
+    def _record(self, corr: UUID, gateway: str, door: str, account_id: UUID, state: CommandState, why: Why) -> datetime:
         now = self._now()
         with self._database.write() as connection:
             connection.execute(
@@ -184,14 +195,15 @@ class CommandService:
                     issued_at=now,
                     expires_at=now + LIFETIME,
                     state=state,
-                    reason=reason,
+                    reason=why.reason,
+                    code=why.code,
                     updated_at=now,
                 )
             )
-        self._told(CommandOutcome(corr, gateway, door, state, reason))
+        self._told(CommandOutcome(corr, gateway, door, state, why.reason, why.code))
         return now
 
-    def _move(self, corr: UUID, gateway: str, state: CommandState, reason: str) -> bool:
+    def _move(self, corr: UUID, gateway: str, state: CommandState, why: Why) -> bool:
         change = (
             update(CommandRecord)
             .where(
@@ -199,14 +211,14 @@ class CommandService:
                 CommandRecord.gateway_id == gateway,
                 CommandRecord.state.in_(before(state)),
             )
-            .values(state=state, reason=reason[:300], updated_at=self._now())
+            .values(state=state, reason=why.reason[:300], code=why.code, updated_at=self._now())
             .returning(CommandRecord.door)
         )
         with self._database.write() as connection:
             door = connection.execute(change).scalar()
         if door is None:
             return False
-        self._told(CommandOutcome(corr, gateway, door, state, reason))
+        self._told(CommandOutcome(corr, gateway, door, state, why.reason, why.code))
         return True
 
     def _told(self, outcome: CommandOutcome, seen: CommandOutcome | None = None) -> None:
@@ -232,5 +244,14 @@ class CommandService:
 
 
 _OUTCOME = select(
-    CommandRecord.corr, CommandRecord.gateway_id, CommandRecord.door, CommandRecord.state, CommandRecord.reason
+    CommandRecord.corr,
+    CommandRecord.gateway_id,
+    CommandRecord.door,
+    CommandRecord.state,
+    CommandRecord.reason,
+    CommandRecord.code,
 )
+
+
+def _outcome(row: Row[UUID, str, str, str, str, str]) -> CommandOutcome:
+    return CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason, row.code)

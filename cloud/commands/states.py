@@ -1,4 +1,4 @@
-"""The states of a command and the only ways from one to another."""
+"""The states of a command, the only ways from one to another, and the hub's own reasons for an end."""
 
 from enum import StrEnum
 
@@ -11,6 +11,16 @@ class CommandState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     EXPIRED = "expired"
+    NO_ANSWER = "no_answer"
+
+
+class HubCode(StrEnum):
+    """Why the hub did not send a command, or gave it up; a gateway's own are `protocols.commands.FailureCode`."""
+
+    GATEWAY_UNKNOWN = "gateway_unknown"
+    GATEWAY_REVOKED = "gateway_revoked"
+    GATEWAY_OFFLINE = "gateway_offline"
+    BROKER_AWAY = "broker_away"
     NO_ANSWER = "no_answer"
 
 

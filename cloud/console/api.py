@@ -54,13 +54,14 @@ class ReleaseAnswer(_Answer):
 
 
 class CommandAnswer(_Answer):
-    """`state` is sent, accepted, done, failed, expired or no_answer."""
+    """`state` is sent, accepted, done, failed, expired or no_answer; `code` says why in a word, `reason` in English."""
 
     corr: UUID
     gateway: str
     door: str
     state: str
     reason: str
+    code: str
     updated_at: datetime
 
 
@@ -114,6 +115,7 @@ def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: 
             door=row.door,
             state=row.state,
             reason=row.reason,
+            code=row.code,
             updated_at=row.updated_at,
         )
 

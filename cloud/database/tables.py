@@ -254,6 +254,9 @@ class CommandRecord(Base):
     state: Mapped[str] = mapped_column(String(16))
     """sent, accepted, done, failed, expired or no_answer."""
     reason: Mapped[str] = mapped_column(String(300), default="")
+    """A sentence, in English."""
+    code: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    """The same as a word: `cloud.commands.HubCode` or `protocols.commands.FailureCode`, empty from an older gateway."""
     updated_at: Mapped[datetime]
 
 

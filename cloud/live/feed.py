@@ -69,6 +69,7 @@ class LiveFeed:
             "door": outcome.door,
             "state": outcome.state.value,
             "reason": outcome.reason,
+            "code": outcome.code,
         }
         text = f'"kind":"command","command":{json.dumps(content)}'
         self._on_loop(lambda: self.fanout.send(text))

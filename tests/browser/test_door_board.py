@@ -64,17 +64,19 @@ def test_a_release_is_followed_to_its_end(desk: Page, console: RunningConsole) -
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "words"),
+    ("state", "reason", "code", "words"),
     [
-        (ReplyState.FAILED, "strike jammed", "开门失败:strike jammed"),
-        (ReplyState.EXPIRED, "", "指令已过期,没有执行"),
+        (ReplyState.FAILED, 'reader "r1" is offline', "reader_offline", "开门失败:控制门锁的读卡器离线"),
+        (ReplyState.FAILED, "strike jammed", "strike_jammed", "开门失败:strike jammed"),
+        (ReplyState.FAILED, "strike jammed", None, "开门失败:strike jammed"),
+        (ReplyState.EXPIRED, "", "expired", "指令已过期,没有执行"),
     ],
 )
 def test_a_release_that_does_not_happen_says_so(
-    desk: Page, console: RunningConsole, state: ReplyState, reason: str, words: str
+    desk: Page, console: RunningConsole, state: ReplyState, reason: str, code: str | None, words: str
 ) -> None:
     press_twice(desk)
-    console.answer(console.last_command(), state, reason)
+    console.answer(console.last_command(), state, reason, code)
     expect(card(desk)).to_contain_text(words, timeout=ANSWER_MS)
 
 

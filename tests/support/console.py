@@ -191,9 +191,9 @@ class RunningConsole:
         self.seed.store(*events)
         self.live.wake()
 
-    def answer(self, corr: UUID, state: ReplyState, reason: str = "") -> None:
+    def answer(self, corr: UUID, state: ReplyState, reason: str = "", code: str | None = None) -> None:
         """A gateway's answer to a command."""
-        self.commands.answered("gw-quiet", Reply(corr=corr, state=state, time=utc_now(), reason=reason))
+        self.commands.answered("gw-quiet", Reply(corr=corr, state=state, time=utc_now(), reason=reason, code=code))
 
     def last_command(self) -> UUID:
         """The command that was sent last, once there is one that was not asked for before."""

@@ -3,7 +3,7 @@
 
 import { ask } from "./link.js";
 import { glyph } from "./glyphs.js";
-import { moment, t } from "./words.js";
+import { knows, moment, t } from "./words.js";
 
 const ARMED_MS = 6000;
 const DELIBERATE_MS = 350; // a double click is one press
@@ -122,14 +122,15 @@ class Card {
   }
 
   /** A command's state, from the hub; a state that comes late never takes back an end. */
-  told({ corr, state, reason }) {
+  told({ corr, state, reason, code }) {
     if (corr !== this.command?.corr) {
       if (this.command && !ENDED.has(this.command.state)) return;
     } else if (RANK[state] <= RANK[this.command.state]) {
       return;
     }
     this.command = { corr, state };
-    const words = state === "failed" && reason ? t("release.failed_because", { reason }) : t(`release.${state}`);
+    const why = knows(`reason.${code}`) ? t(`reason.${code}`) : reason; // one of a newer gateway, as it came
+    const words = state === "failed" && why ? t("release.failed_because", { reason: why }) : t(`release.${state}`);
     this.#say(words, TONES[state] ?? "alarm", state);
   }
 

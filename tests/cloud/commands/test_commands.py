@@ -8,17 +8,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given as over
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from cloud.broker import Mirror
-from cloud.commands import CommandOutcome, CommandService, CommandState, may_become
+from cloud.commands import CommandOutcome, CommandService, CommandState, HubCode, may_become
 from cloud.commands.service import ANSWER_GRACE, LIFETIME
 from cloud.commands.states import before
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.signing import HubSigner
 from protocols import sealing, topics
-from protocols.commands import Command, Reply, ReplyState
+from protocols.commands import Command, FailureCode, Reply, ReplyState
 from tests.support import register as given
 
 
@@ -53,6 +53,12 @@ class Bench:
 
     def reply(self, corr: UUID, state: ReplyState, gateway: str = "east", reason: str = "") -> None:
         self.service.answered(gateway, Reply(corr=corr, state=state, time=self.time, reason=reason))
+
+    def code(self, corr: UUID) -> str:
+        outcome = self.service.outcome(corr)
+        assert outcome is not None
+        assert self.told[-1] == outcome
+        return outcome.code
 
     def state(self, corr: UUID) -> tuple[CommandState, str]:
         outcome = self.service.outcome(corr)
@@ -121,26 +127,46 @@ def test_no_answer_in_time_is_an_outcome_and_a_late_one_still_says_what_happened
     bench.time += timedelta(milliseconds=1)
     bench.service.expire()
     assert bench.state(corr) == (CommandState.NO_ANSWER, "the gateway did not answer in time")
+    assert bench.code(corr) == HubCode.NO_ANSWER
     bench.reply(corr, ReplyState.DONE)
     assert bench.state(corr)[0] is CommandState.DONE
+    assert bench.code(corr) == ""
     assert [outcome.state for outcome in bench.told] == ["sent", "no_answer", "done"]
 
 
 @pytest.mark.parametrize(
-    ("gateway", "reason"), [("west", "gateway west is offline"), ("revoked", "gateway revoked was revoked")]
+    ("gateway", "reason", "code"),
+    [
+        ("west", "gateway west is offline", HubCode.GATEWAY_OFFLINE),
+        ("revoked", "gateway revoked was revoked", HubCode.GATEWAY_REVOKED),
+        ("waiting", "gateway waiting is not enrolled", HubCode.GATEWAY_UNKNOWN),
+    ],
 )
-def test_a_gateway_that_cannot_obey_is_sent_nothing(bench: Bench, gateway: str, reason: str) -> None:
+def test_a_gateway_that_cannot_obey_is_sent_nothing(bench: Bench, gateway: str, reason: str, code: HubCode) -> None:
     with bench.database.write() as connection:
+        connection.execute(insert(tables.Gateway).values(id="waiting", created_at=bench.time, session=0))
         given.add_gateway(connection, "revoked")
         connection.execute(update(tables.Gateway).where(tables.Gateway.id == "revoked").values(revoked_at=bench.time))
     corr = bench.release(gateway)
     assert bench.state(corr) == (CommandState.FAILED, reason)
+    assert bench.code(corr) == code
     assert bench.sent == []
 
 
 def test_without_a_broker_the_command_fails_at_once(bench: Bench) -> None:
     bench.connected = False
-    assert bench.state(bench.release()) == (CommandState.FAILED, "the hub has no connection to its broker")
+    corr = bench.release()
+    assert bench.state(corr) == (CommandState.FAILED, "the hub has no connection to its broker")
+    assert bench.code(corr) == HubCode.BROKER_AWAY
+
+
+@pytest.mark.parametrize("code", [None, FailureCode.READER_OFFLINE, "of_a_newer_gateway"])
+def test_a_gateway_s_code_is_kept_as_it_came_and_an_older_one_has_none(bench: Bench, code: str | None) -> None:
+    corr = bench.release()
+    reply = Reply(corr=corr, state=ReplyState.FAILED, time=bench.time, reason="a sentence", code=code)
+    bench.service.answered("east", reply)
+    assert bench.state(corr) == (CommandState.FAILED, "a sentence")
+    assert bench.code(corr) == (code or "")
 
 
 def test_a_name_that_no_door_can_have_is_refused_before_anything_is_written(bench: Bench) -> None:

@@ -12,10 +12,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from cloud.app import AppSettings
+from cloud.commands import HubCode
 from cloud.console.border import MAX_BODY_BYTES, BorderRules, host_name
 from cloud.console.language import STATIC
 from cloud.database.engine import Database
 from protocols import events
+from protocols.commands import FailureCode
 from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, utc_now
 from tests.support.events import granted, opened
 
@@ -188,7 +190,7 @@ def test_events_are_read_newest_first_after_a_moment(console: RunningConsole) ->
     assert [row["id"] for row in after] == [str(second.id)]
 
 
-def test_both_dictionaries_have_the_same_keys_and_a_word_for_every_event() -> None:
+def test_both_dictionaries_have_the_same_keys_and_words_for_every_event_and_failure() -> None:
     chinese, english = (json.loads((STATIC / name).read_text("utf-8")) for name in ("zh-CN.json", "en.json"))
     assert chinese.keys() == english.keys()
     for key, text in chinese.items():
@@ -198,4 +200,5 @@ def test_both_dictionaries_have_the_same_keys_and_a_word_for_every_event() -> No
         codes += [f"cause.{value}" for value in values]
     codes += [f"cause.{value}" for value in events.ReaderOfflineReason]
     codes += [f"vehicle.{kind}" for kind in events.VehicleKind]
+    codes += [f"reason.{code}" for code in (*FailureCode, *HubCode)]
     assert set(codes) <= chinese.keys()
