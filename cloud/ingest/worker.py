@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.broker.access import HubAccess
 from cloud.ingest.batch import Batch, Intake, StoredBatch
-from cloud.ingest.client import BatchingClient
+from cloud.ingest.client import BatchingClient, Published
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.handlers import HandlerThread, IngestHandlers
 from cloud.ingest.inbox import Delivery, Inbox
@@ -128,9 +128,7 @@ class IngestWorker:
     def _make_client(self) -> BatchingClient:
         name = f"hub-worker-{self._identity.number}"
         suffix = f"-{self._access.client_suffix}" if self._access.client_suffix else ""
-        client = BatchingClient(
-            CallbackAPIVersion.VERSION2, client_id=name + suffix, clean_session=False, manual_ack=True
-        )
+        client = BatchingClient(name + suffix, self._on_published)
         client.username_pw_set(self._access.username, self._access.password)
         if self._access.ca_file is not None:
             client.tls_set(str(self._access.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
@@ -140,7 +138,6 @@ class IngestWorker:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         return client
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
@@ -164,8 +161,9 @@ class IngestWorker:
             return
         self._subscribed.set()
 
-    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._inbox.put(Delivery(self._generation, message.mid, message.qos, message.topic, bytes(message.payload)))
+    def _on_published(self, message: Published) -> None:
+        topic, payload, packet_id, qos = message
+        self._inbox.put(Delivery(self._generation, packet_id, qos, topic, payload))
 
     # --- The storing thread
 
