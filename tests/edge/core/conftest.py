@@ -55,9 +55,9 @@ def enrol(state: Path, keys: Keys, broker: RunningBroker) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Callable[..., Running]]:
+def start(tmp_path: Path, broker: RunningBroker, keys: Keys) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
-    enrol(tmp_path / "state", keys, mosquitto)
+    enrol(tmp_path / "state", keys, broker)
 
     def run(extra: str = "", environment: dict[str, str] | None = None, state: Path | None = None) -> Running:
         started.append(Running(tmp_path, extra, environment, state))
@@ -71,8 +71,8 @@ def start(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Call
 
 
 @pytest.fixture
-def hub(mosquitto: RunningBroker, keys: Keys) -> Iterator[HubHalf]:
-    half = HubHalf(mosquitto, keys)
+def hub(broker: RunningBroker, keys: Keys) -> Iterator[HubHalf]:
+    half = HubHalf(broker, keys)
     half.say()
     yield half
     half.close()

@@ -14,15 +14,15 @@ from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, Released, ev
 
 
 @pytest.fixture
-def hub(mosquitto: RunningBroker, keys: Keys) -> HubHalf:
-    half = HubHalf(mosquitto, keys)
+def hub(broker: RunningBroker, keys: Keys) -> HubHalf:
+    half = HubHalf(broker, keys)
     half.say()
     return half
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, mosquitto: RunningBroker, keys: Keys, hub: HubHalf) -> Gateway:
-    made = Gateway(tmp_path, keys.identity(mosquitto.access(GATEWAY)))
+def gateway(tmp_path: Path, broker: RunningBroker, keys: Keys, hub: HubHalf) -> Gateway:
+    made = Gateway(tmp_path, keys.identity(broker.access(GATEWAY)))
     eventually(lambda: made.uplink.status().state == "open")
     return made
 
@@ -118,7 +118,7 @@ def test_malformed_commands_are_refused_and_the_next_one_works(gateway: Gateway,
 
 
 def test_a_retained_command_is_never_executed(
-    tmp_path: Path, gateway: Gateway, hub: HubHalf, mosquitto: RunningBroker, keys: Keys
+    tmp_path: Path, gateway: Gateway, hub: HubHalf, broker: RunningBroker, keys: Keys
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -126,18 +126,18 @@ def test_a_retained_command_is_never_executed(
     late = late.model_copy(update={"reply_to": topics.response("gw-other", late.corr)})
     topic = topics.command("gw-other", late.corr)
     hub.publish(topic, keys.sign(topic, late), retain=True)
-    comes_later = Gateway(other, keys.identity(mosquitto.access("gw-other"), gateway="gw-other"))
+    comes_later = Gateway(other, keys.identity(broker.access("gw-other"), gateway="gw-other"))
     refused(comes_later, "commands_retained")
     comes_later.close()
 
 
 def test_nothing_is_executed_twice_over_a_restart(
-    tmp_path: Path, gateway: Gateway, hub: HubHalf, mosquitto: RunningBroker, keys: Keys
+    tmp_path: Path, gateway: Gateway, hub: HubHalf, broker: RunningBroker, keys: Keys
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    identity = keys.identity(mosquitto.access("gw-other"), gateway="gw-other")
-    elsewhere = HubHalf(mosquitto, keys, "gw-other", session=7)
+    identity = keys.identity(broker.access("gw-other"), gateway="gw-other")
+    elsewhere = HubHalf(broker, keys, "gw-other", session=7)
     first = Gateway(other, identity)
     eventually(lambda: first.uplink.status().state == "open")
     command = elsewhere.command()
@@ -155,7 +155,7 @@ def test_nothing_is_executed_twice_over_a_restart(
 
 
 def test_a_door_that_fails_or_crashes_is_answered_failed(
-    tmp_path: Path, gateway: Gateway, hub: HubHalf, mosquitto: RunningBroker, keys: Keys
+    tmp_path: Path, gateway: Gateway, hub: HubHalf, broker: RunningBroker, keys: Keys
 ) -> None:
     def release(door: str, corr: UUID) -> Released:
         if door == "d-broken":
@@ -164,8 +164,8 @@ def test_a_door_that_fails_or_crashes_is_answered_failed(
 
     other = tmp_path / "other"
     other.mkdir()
-    elsewhere = HubHalf(mosquitto, keys, "gw-other", session=7)
-    second = Gateway(other, keys.identity(mosquitto.access("gw-other"), gateway="gw-other"), release=release)
+    elsewhere = HubHalf(broker, keys, "gw-other", session=7)
+    second = Gateway(other, keys.identity(broker.access("gw-other"), gateway="gw-other"), release=release)
     eventually(lambda: second.uplink.status().state == "open")
     silent, broken = elsewhere.command("d-silent"), elsewhere.command("d-broken")
     elsewhere.send(silent)

@@ -52,7 +52,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Scene]:
+def scene(tmp_path: Path, broker: RunningBroker, keys: Keys) -> Iterator[Scene]:
     holder: list[Scene] = []
 
     def answer(asked: Asked) -> Answer:
@@ -63,9 +63,9 @@ def scene(tmp_path: Path, mosquitto: RunningBroker, keys: Keys) -> Iterator[Scen
         return 200, keys.sign(topics.credential_snapshot(GATEWAY), holder[0].current)
 
     server = SmallHub(answer)
-    hub = HubHalf(mosquitto, keys)
+    hub = HubHalf(broker, keys)
     hub.say()
-    gateway = Gateway(tmp_path, keys.identity(mosquitto.access(GATEWAY), server.url))
+    gateway = Gateway(tmp_path, keys.identity(broker.access(GATEWAY), server.url))
     holder.append(Scene(keys, hub, gateway, server))
     eventually(lambda: gateway.uplink.status().state == "open")
     yield holder[0]

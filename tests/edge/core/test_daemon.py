@@ -124,11 +124,11 @@ def test_without_an_identity_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert "gatehouse edge enroll" in running.log.read_text()
 
 
-def test_logs_hold_no_secret(start: Callable[..., Running], keys: Keys, mosquitto: RunningBroker) -> None:
+def test_logs_hold_no_secret(start: Callable[..., Running], keys: Keys, broker: RunningBroker) -> None:
     running = start()
     running.wait_up()
     assert running.end() == 0
     log = running.log.read_text()
     assert 'message="gateway started"' in log
-    for secret in (encode_key(keys.message), encode_key(keys.card), mosquitto.access(GATEWAY).password):
+    for secret in (encode_key(keys.message), encode_key(keys.card), broker.access(GATEWAY).password):
         assert secret not in log

@@ -67,9 +67,9 @@ def cards_stored(hub: HubHalf) -> int:
 
 
 @pytest.fixture
-def full_disk(small_disk: Path, keys: Keys, mosquitto: RunningBroker) -> Path:
+def full_disk(small_disk: Path, keys: Keys, broker: RunningBroker) -> Path:
     """A full disk with an identity and credentials, and neither outbox nor ballast nor ledger."""
-    enrol(small_disk / "state", keys, mosquitto)
+    enrol(small_disk / "state", keys, broker)
     permit(small_disk / "state", keys)
     fill(small_disk)
     return small_disk

@@ -45,17 +45,17 @@ def subjects(hub: HubHalf, name: str) -> list[str]:
 
 
 def test_fewer_events_than_the_hub_has_go_on_in_a_new_stream(
-    tmp_path: Path, mosquitto: RunningBroker, keys: Keys
+    tmp_path: Path, broker: RunningBroker, keys: Keys
 ) -> None:
-    hub = HubHalf(mosquitto, keys)
+    hub = HubHalf(broker, keys)
     hub.say()
     folder, copy = tmp_path / "state", tmp_path / "copy"
     folder.mkdir()
     record_offline(folder, 10, "kept")
     shutil.copytree(folder, copy)
-    deliver(folder, keys, mosquitto)
+    deliver(folder, keys, broker)
     record_offline(folder, 40, "rolled-back")
-    deliver(folder, keys, mosquitto)
+    deliver(folder, keys, broker)
     former = make_outbox(folder)
     stream, last_session = former.stream, max(state.session for state in hub.states)
     former.close()
@@ -63,7 +63,7 @@ def test_fewer_events_than_the_hub_has_go_on_in_a_new_stream(
     shutil.rmtree(folder)
     copy.rename(folder)
     record_offline(folder, 5, "after")
-    deliver(folder, keys, mosquitto)
+    deliver(folder, keys, broker)
 
     for name, count in (("kept", 10), ("rolled-back", 40), ("after", 5)):
         assert subjects(hub, name) == [f"{name}-{number}" for number in range(count)]
@@ -81,21 +81,21 @@ def test_fewer_events_than_the_hub_has_go_on_in_a_new_stream(
 
 
 def test_more_events_than_the_hub_has_are_all_sent_whatever_its_old_mark_covers(
-    tmp_path: Path, mosquitto: RunningBroker, keys: Keys
+    tmp_path: Path, broker: RunningBroker, keys: Keys
 ) -> None:
-    hub = HubHalf(mosquitto, keys)
+    hub = HubHalf(broker, keys)
     hub.say()
     folder, copy = tmp_path / "state", tmp_path / "copy"
     folder.mkdir()
     record_offline(folder, 10, "kept")
     shutil.copytree(folder, copy)
     record_offline(folder, 600, "rolled-back")
-    deliver(folder, keys, mosquitto)
+    deliver(folder, keys, broker)
 
     shutil.rmtree(folder)
     copy.rename(folder)
     record_offline(folder, 900, "after")  # numbers 11 to 910, of which the hub's mark covers up to 610
-    deliver(folder, keys, mosquitto)
+    deliver(folder, keys, broker)
 
     for name, count in (("kept", 10), ("rolled-back", 600), ("after", 900)):
         assert subjects(hub, name) == [f"{name}-{number}" for number in range(count)]
