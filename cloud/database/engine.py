@@ -5,6 +5,8 @@ cut. A SQLite transaction that reads first and writes later fails when another w
 timeout says; so every transaction of `engine` takes the write lock when it begins, and those that only read say so.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from cloud.database import migrations
 BUSY_TIMEOUT_MS = 30_000
 """How long a SQLite writer waits for another; far above any transaction of ours, so that it means a stuck process."""
 
+_WAL_PAUSE_S = 0.01
 _CONNECT_TIMEOUT_S = 10
 _POOL_SIZE = 10
 _POOL_OVERFLOW = 20
@@ -100,13 +103,9 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin in `_begin`, not where the driver guesses
-        for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "cache_size = -32000",
-        ):
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        _use_wal(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "cache_size = -32000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -115,6 +114,21 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Two connections that do so at once on a new file would wait for each other, so SQLite refuses one
+    of them at once, whatever its busy timeout: that one tries again."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(_WAL_PAUSE_S)
+        else:
+            return
 
 
 def _postgresql(url: URL) -> Engine:

@@ -1,13 +1,22 @@
 """The migrations lead to the tables that the code expects, on both databases, and a newer database is refused."""
 
 import threading
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DatabaseError
 
+from cloud.audit import AuditLog
+from cloud.credentials.marks import take_marks
 from cloud.database.engine import Database, DatabaseUrlError, open_database
 from cloud.database.migrations import DatabaseIsNewer, current_revisions
 from cloud.database.tables import Base
@@ -26,6 +35,49 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     database.migrate()
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM schedule")).scalar() == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_of_an_older_version_keeps_what_it_holds(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if kind == "sqlite":
+        old = open_database(f"sqlite:///{tmp_path / 'old.db'}")
+    else:
+        cluster: PostgresqlCluster = request.getfixturevalue("postgresql_cluster")
+        old = cluster.new_empty_database()
+    with old.write() as connection:
+        migrate_to(connection, "0002")
+        for statement in (
+            "INSERT INTO gateway (id, created_at, session) VALUES ('east', 0, 0)",
+            "INSERT INTO account VALUES ('00000000000000000000000000000001', 'wang', '-', 'guard', 0, NULL)",
+            "INSERT INTO command VALUES ('00000000000000000000000000000002', 'east', 'd1', "
+            "'00000000000000000000000000000001', 0, 0, 'failed', 'why', 0)",
+            "INSERT INTO register_change (number) VALUES (1)",
+        ):
+            connection.execute(text(statement))
+    old.migrate()
+    with old.read() as connection:
+        assert connection.execute(text("SELECT reason, code FROM command")).one() == ("why", "")
+    assert take_marks(old).everything
+    AuditLog(old, lambda: datetime(2026, 5, 1, tzinfo=UTC)).append("login", None, {})
+    with pytest.raises(DatabaseError), old.write() as connection:
+        connection.execute(text("DELETE FROM audit_entry"))
+    old.close()
+
+
+def migrate_to(connection: Connection, revision: str) -> None:
+    """What an older version's `migrate` did."""
+    with as_file(files("cloud.database")) as folder:
+        script = ScriptDirectory(str(folder), version_locations=[str(folder / "versions")])
+
+        def steps(current: Any, _context: MigrationContext) -> Any:
+            return script._upgrade_revs(revision, current)
+
+        with EnvironmentContext(Config(), script, fn=steps, destination_rev=revision) as environment:
+            environment.configure(connection=connection)
+            with environment.begin_transaction():
+                environment.run_migrations()
 
 
 def test_a_newer_database_is_refused_with_a_remedy(database: Database) -> None:
@@ -57,6 +109,29 @@ def test_processes_that_migrate_at_once_do_it_once(kind: str, tmp_path: Path, re
         thread.join(60)
     assert failures == []
     assert {"event", "person", "alembic_version"} <= set(inspect(empty.engine).get_table_names())
+
+
+def test_connections_that_make_a_sqlite_file_at_once_all_get_in(tmp_path: Path) -> None:
+    failures: list[Exception] = []
+
+    def write(database: Database, together: threading.Barrier) -> None:
+        together.wait(60)
+        try:
+            with database.write() as connection:
+                connection.execute(text("CREATE TABLE IF NOT EXISTS made (x)"))
+        except Exception as error:  # noqa: BLE001 (any failure of a thread is the test's)
+            failures.append(error)
+        database.close()
+
+    for number in range(10):
+        together = threading.Barrier(6)
+        databases = [open_database(f"sqlite:///{tmp_path / f'{number}.db'}") for _ in range(6)]
+        threads = [threading.Thread(target=write, args=(database, together)) for database in databases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert failures == []
 
 
 def test_sqlite_is_durable_and_checks_references(tmp_path: Path) -> None:
