@@ -93,8 +93,9 @@ def run_worker(config: HubConfig, number: int, metrics_port: int | None, tell: C
         started.callback(client.stop)
         ingest.start()
         started.callback(ingest.stop)
-        while not stopping.is_set() and not ingest.wait_until_subscribed(_POLL_S):
-            pass
+        while not ingest.wait_until_subscribed(_POLL_S):
+            if stopping.is_set():
+                return
         tell(f"worker {number} stores events")
         stopping.wait()
 
