@@ -173,11 +173,11 @@ class TimedWriter(EventWriter):
     def store(self, batch: Batch) -> StoredBatch:
         stored = super().store(batch)
         self.count += len(stored.inserted)
-        if self._awaited is not None and self.count >= self._awaited[0]:
-            self._awaited[1].set()
         if self.notes_moments:
             now = time.monotonic()
             self.committed |= {arrival.seq: now for arrival in batch.arrivals}
+        if self._awaited is not None and self.count >= self._awaited[0]:
+            self._awaited[1].set()
         return stored
 
 
