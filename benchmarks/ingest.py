@@ -187,7 +187,7 @@ class Bench:
 
     database: Database
     gateway: FakeGateway
-    credentials: Sequence[UUID]
+    register: "Filled"
     broker: EmbeddedBroker
     pipe: Pipe
 
@@ -195,7 +195,7 @@ class Bench:
         """Half of them cards that are linked to a person and a dwelling, half of them doors that open."""
         now = datetime.now(UTC)
         return [
-            self.gateway.event(granted(self.credentials[i % HOLDERS]) if i % 2 else opened(), at=now)
+            self.gateway.event(granted(self.register.holders[i % HOLDERS][0]) if i % 2 else opened(), at=now)
             for i in range(count)
         ]
 
@@ -228,7 +228,7 @@ class Bench:
 
     def raw_rate(self, events: Sequence[Event]) -> tuple[float, float]:
         """Rows a second, and CPU seconds a row, of the baseline; the rows are taken away again."""
-        rows = raw_rows(events)
+        rows = raw_rows(events, self.register)
         connection = self.database.engine.raw_connection()
         cursor = connection.cursor()
         sqlite = self.database.dialect == "sqlite"
@@ -280,6 +280,14 @@ class Bench:
         return cuts[49], cuts[98]
 
 
+@dataclass(frozen=True)
+class Filled:
+    """What the register holds: the gate of the door, and card, person and dwelling of each holder."""
+
+    gate: UUID
+    holders: Sequence[tuple[UUID, UUID, UUID]]
+
+
 @contextmanager
 def out_of_the_collectors_way() -> Iterator[None]:
     """The benchmark's own events, which no hub would hold, are not looked through at each garbage collection."""
@@ -289,9 +297,10 @@ def out_of_the_collectors_way() -> Iterator[None]:
     gc.unfreeze()
 
 
-def raw_rows(events: Sequence[Event]) -> list[EventRow]:
-    """The rows that ingest would store, ready in memory."""
-    received_us = to_us(datetime.now(UTC))
+def raw_rows(events: Sequence[Event], register: Filled) -> list[EventRow]:
+    """The rows that ingest stores of these events, links included, ready in memory."""
+    received_us, gate = to_us(datetime.now(UTC)), register.gate.hex
+    holders = [tuple(id_.hex for id_ in holder) for holder in register.holders]
     return [
         (
             event.id.hex,
@@ -302,16 +311,16 @@ def raw_rows(events: Sequence[Event]) -> list[EventRow]:
             event.subject,
             to_us(event.time),
             received_us,
-            new_id().hex,
-            *((new_id().hex, new_id().hex, new_id().hex) if i % 2 else (None, None, None)),
+            gate,
+            *(holders[i % HOLDERS] if i % 2 else (None, None, None)),
             event.model_dump_json(),
         )
         for i, event in enumerate(events)
     ]
 
 
-def fill_register(database: Database) -> list[UUID]:
-    """A gate and `HOLDERS` persons with a residency and a card each; the cards' ids."""
+def fill_register(database: Database) -> Filled:
+    """A gate and `HOLDERS` persons with a residency and a card each."""
     gate, dwellings = new_id(), [new_id() for _ in range(HOLDERS)]
     persons, cards = [new_id() for _ in range(HOLDERS)], [new_id() for _ in range(HOLDERS)]
     now = datetime.now(UTC)
@@ -343,7 +352,7 @@ def fill_register(database: Database) -> list[UUID]:
                 for card, person in zip(cards, persons, strict=True)
             ],
         )
-    return cards
+    return Filled(gate, list(zip(cards, persons, dwellings, strict=True)))
 
 
 @contextmanager
