@@ -44,9 +44,7 @@ def subjects(hub: HubHalf, name: str) -> list[str]:
     return sorted(stored, key=lambda subject: int(subject.rpartition("-")[2]))
 
 
-def test_fewer_events_than_the_hub_has_go_on_in_a_new_stream(
-    tmp_path: Path, broker: RunningBroker, keys: Keys
-) -> None:
+def test_fewer_events_than_the_hub_has_go_on_in_a_new_stream(tmp_path: Path, broker: RunningBroker, keys: Keys) -> None:
     hub = HubHalf(broker, keys)
     hub.say()
     folder, copy = tmp_path / "state", tmp_path / "copy"
