@@ -84,6 +84,6 @@ class HandlerThread:
                     self._handlers.on_ask(gateway, ask)
                 case Presence(gateway, state):
                     self._handlers.on_state(gateway, state)
-        except Exception:
+        except Exception:  # a fault of one answer must not end those of every gateway
             self._counters.handler_errors.labels(name).inc()
             _logger.exception("the handler of a gateway's %s failed (gateway %s)", name, item.gateway)

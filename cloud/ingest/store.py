@@ -5,6 +5,7 @@ inserts. UUIDs go in as 32 hex digits, which both databases take. Statements are
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
@@ -66,7 +67,7 @@ _TRIM_DEAD_LETTERS = """
 """
 
 
-class Store:
+class Store(ABC):
     """One connection to the database, for one thread; `begin`, statements, then `commit` or `rollback`.
 
     Raises (every method):
@@ -82,13 +83,13 @@ class Store:
         self._pooled = database.engine.raw_connection()
         self._cursor: Any = self._pooled.cursor()
 
+    @abstractmethod
     def begin(self) -> None:
         """Begin a transaction that will write."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_events(self, rows: Sequence[EventRow]) -> set[str]:
         """Insert the rows whose id is not there yet; the ids that were inserted. No id stands twice in `rows`."""
-        raise NotImplementedError
 
     def commit(self) -> None:
         self._pooled.commit()
