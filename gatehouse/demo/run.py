@@ -5,6 +5,7 @@ import io
 import json
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +50,7 @@ def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log file shows each step as it happens
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave no process behind
     console = Console()
     folder = _fresh_folder(root)
     children = Children(folder.logs)
