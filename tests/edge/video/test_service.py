@@ -209,6 +209,7 @@ def test_a_reader_that_crashes_is_restarted_and_told(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Stream, "frames", frames)
     with site(tmp_path, camera(url=moving_clip(tmp_path))) as here:
         wait_until(lambda: here.status().restarts == 1, 10.0, "a restart")
+        wait_until(lambda: bool(here.recording.of(SourceRestarted, "c-east")), 10.0, "the event of the restart")
         here.await_state(CameraState.ONLINE)
         (restarted,) = here.recording.of(SourceRestarted, "c-east")
         assert (restarted.reason, restarted.attempt) == ("RuntimeError: unforeseen", 1)
