@@ -95,7 +95,7 @@ class Distribution:
                 self._compile_whole(self._whole[0])
                 self._whole.popleft()
             self._send_heads()
-        except BaseException:
+        except BaseException:  # the marks are taken: whatever happened, everything is due again; raised on
             self._all_due = self._heads_due = True
             raise
         return bool(self._whole)

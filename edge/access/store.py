@@ -252,7 +252,7 @@ class CredentialStore:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             self._path.chmod(0o600)
-        except BaseException:
+        except BaseException:  # raised on; only no file is left open
             database.close()
             raise
         return database
@@ -262,7 +262,7 @@ class CredentialStore:
         try:
             self._create(database)
             self._load(database)
-        except BaseException:
+        except BaseException:  # raised on; only no file is left open
             database.close()
             raise
         return database
@@ -335,7 +335,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         database.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised on; only no half transaction is left
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
