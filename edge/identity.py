@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from edge.durable import write_durably
 from edge.errors import IdentityError
-from protocols.base import GatewayId
+from protocols.base import GatewayId, explain
 from protocols.enrolment import Base64Key, BrokerAccess, decode_key
-from protocols.events import explain
 from protocols.sealing import MacKey, fingerprint
 
 FILE_NAME = "identity.json"

@@ -6,7 +6,7 @@ change is a new `type` suffix or a new `v`.
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """The largest MQTT payload that either side sends or reads."""
@@ -38,3 +38,10 @@ class Message(BaseModel):
 
 class ProtocolError(ValueError):
     """Bytes that are not what the contract says; the text names what was expected and what came."""
+
+
+def explain(error: ValidationError) -> str:
+    """The first fault of a validation, in one line, without the offending value (it may be a secret)."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"]) or "message"
+    return f"{where}: {first['msg']}"

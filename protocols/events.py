@@ -4,12 +4,8 @@ An event is an `Event` whose `data` is one of the `EventData` models, found by `
 know keeps its data as a plain dictionary, so that nothing is lost. `data` never holds a name, a category or a face.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -18,12 +14,8 @@ from pydantic import (
     PlainValidator,
     SerializeAsAny,
     StringConstraints,
-    TypeAdapter,
-    ValidationError,
     ValidationInfo,
-    create_model,
 )
-from pydantic_core import from_json, to_json
 
 from protocols.base import (
     MAX_EVENTS_PER_MESSAGE,
@@ -34,7 +26,6 @@ from protocols.base import (
     Instant,
     Message,
     PlaceCode,
-    ProtocolError,
 )
 from protocols.topics import EventClass
 
@@ -398,29 +389,6 @@ class Event(Message):
     clock: Clock
     data: Annotated[SerializeAsAny[EventData] | dict[str, Any], PlainValidator(_by_type)]
 
-    def __eq__(self, other: object) -> bool:
-        """By content: an event that was read is of a class of its type's own (`_known_types`)."""
-        return self.__dict__ == other.__dict__ if isinstance(other, Event) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-
-@cache
-def _known_types() -> TypeAdapter[Event]:
-    """Reads an event of a known type. `type` chooses the model of `data` within pydantic's core.
-
-    It takes half the time of `Event`, where Python chooses. Made when first needed: a gateway reads no events.
-    """
-    models = [_model_of(name, kind) for name, kind in EVENT_TYPES.items()]
-    union: Any = Annotated[Union[tuple(models)], Field(discriminator="type")]  # noqa: UP007 (there is no other way)
-    return TypeAdapter(union)
-
-
-def _model_of(name: str, kind: type[EventData]) -> type[Event]:
-    literal: Any = Literal[name]
-    return create_model(f"{kind.__name__}Event", __base__=Event, type=(literal, ...), data=(kind, ...))
-
 
 def source_uri(gateway: str, device: str) -> str:
     """CloudEvents `source` of a gateway's device."""
@@ -432,111 +400,3 @@ class EventMessage(Message):
 
     v: Literal[1]
     events: Annotated[tuple[Event, ...], Field(min_length=1, max_length=MAX_EVENTS_PER_MESSAGE)]
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """An event that could not be read. Its place in the stream is known if at least that could be read."""
-
-    raw: str
-    reason: str
-    stream: UUID | None
-    seq: int | None
-
-
-@dataclass(frozen=True)
-class ReadEvents:
-    """What a message held: the events that are sound, and the ones that are not.
-
-    `raw` is the JSON of each event of `events` with every field that came, also those this version does not know.
-    """
-
-    events: Sequence[Event]
-    raw: Sequence[str]
-    rejected: Sequence[Rejected]
-
-
-_HEAD, _TAIL = b'{"v":1,"events":[', b"]}"
-_SEAM = '},{"specversion":'
-_CUT = '}\n{"specversion":'
-
-
-def read_events(body: bytes) -> ReadEvents:
-    """Read the body of an event message; one bad event does not spoil the others.
-
-    Raises:
-        ProtocolError: if the message itself is malformed, of an unknown version, empty or too long.
-    """
-    if (read := _read_pieces(body)) is not None:
-        return read
-    try:
-        events = EventMessage.model_validate_json(body).events
-        return ReadEvents(events, [to_json(item).decode() for item in from_json(body)["events"]], ())
-    except ValidationError as error:
-        whole = explain(error)
-    try:
-        outer = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"event message is not JSON: {error}") from error
-    items = outer.get("events") if isinstance(outer, dict) else None
-    version_is_known = isinstance(outer, dict) and outer.get("v") == 1
-    if not version_is_known or not isinstance(items, list) or not 0 < len(items) <= MAX_EVENTS_PER_MESSAGE:
-        raise ProtocolError(f"event message: {whole}")
-    return _read_each(items)
-
-
-def _read_pieces(body: bytes) -> ReadEvents | None:
-    """The events of a message as gateways write it, each with its own piece of the text; None if it is not like that.
-
-    Where it is cut needs no trust: JSON values with commas between them are exactly the elements of an array, so if
-    each piece by itself is a sound event, the message has these events and no others.
-    """
-    if not (body.startswith(_HEAD) and body.endswith(_TAIL)):
-        return None
-    try:
-        inner = body[len(_HEAD) : -len(_TAIL)].decode()
-        pieces = inner.replace(_SEAM, _CUT).split("\n") if _SEAM in inner else [inner]
-        if len(pieces) > MAX_EVENTS_PER_MESSAGE:
-            return None
-        return ReadEvents(tuple(_read_piece(piece) for piece in pieces), pieces, ())
-    except ValueError:
-        return None
-
-
-def _read_piece(piece: str) -> Event:
-    try:
-        return _known_types().validate_json(piece)
-    except ValidationError:
-        return Event.model_validate_json(piece)  # of an unknown type, or wrong
-
-
-def _read_each(items: list[Any]) -> ReadEvents:
-    events: list[Event] = []
-    raw: list[str] = []
-    rejected: list[Rejected] = []
-    for item in items:
-        try:
-            text = json.dumps(item)
-            events.append(Event.model_validate_json(text))
-            raw.append(text)
-        except ValidationError as error:
-            rejected.append(_rejected(item, explain(error)))
-    return ReadEvents(events, raw, rejected)
-
-
-def _rejected(item: Any, reason: str) -> Rejected:
-    fields = item if isinstance(item, dict) else {}
-    try:
-        stream = UUID(fields["stream"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        stream = None
-    seq = fields.get("seq")
-    sound = stream is not None and type(seq) is int and 1 <= seq <= 2**53
-    return Rejected(json.dumps(item), reason, stream if sound else None, seq if sound else None)
-
-
-def explain(error: ValidationError) -> str:
-    """The first fault of a validation, in one line, without the offending value (it may be a secret)."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(step) for step in first["loc"]) or "message"
-    return f"{where}: {first['msg']}"

@@ -7,7 +7,8 @@ from cloud.database.types import to_us
 from cloud.ingest.coverage import Range
 from cloud.ingest.projection import DeviceMove, move_of
 from cloud.linking.links import LinkKey, link_key
-from protocols.events import Event, OutboxGap
+from protocols.event_reading import EventFields
+from protocols.events import OutboxGap
 
 
 class Arrival(NamedTuple):
@@ -32,23 +33,23 @@ class Arrival(NamedTuple):
     """Its JSON as it came."""
 
 
-def arrival_of(event: Event, body: str) -> Arrival:
+def arrival_of(event: EventFields, body: str) -> Arrival:
     """What is stored of an event; `body` is its JSON as it came."""
-    data = event.data
-    at_us = to_us(event.time)
+    kind = event["type"]
+    at_us = to_us(event["time"])
     return _arrival(
         Arrival,
         (
-            event.id.hex,
-            event.gateway,
-            event.stream.hex,
-            event.seq,
-            event.type,
-            event.subject,
+            event["id"].replace("-", ""),
+            event["gateway"],
+            event["stream"].replace("-", ""),
+            event["seq"],
+            kind,
+            event["subject"],
             at_us,
             link_key(event, at_us),
-            move_of(data),
-            data.ranges if isinstance(data, OutboxGap) else (),
+            move_of(event),
+            tuple(map(tuple, event["data"]["ranges"])) if kind == OutboxGap.TYPE else (),
             body,
         ),
     )

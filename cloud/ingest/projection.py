@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from protocols.event_reading import EventFields
 from protocols.events import (
     CameraOffline,
     CameraOnline,
@@ -22,20 +23,22 @@ class DeviceMove(NamedTuple):
     state: str
 
 
-_STATES: dict[type[object], DeviceMove] = {
-    DoorOpened: DeviceMove("door", "open"),
-    DoorClosed: DeviceMove("door", "closed"),
-    DoorHeld: DeviceMove("door", "held"),
-    DoorForced: DeviceMove("door", "forced"),
-    ReaderOnline: DeviceMove("reader", "online"),
-    ReaderOffline: DeviceMove("reader", "offline"),
-    CameraOnline: DeviceMove("camera", "online"),
-    CameraOffline: DeviceMove("camera", "offline"),
+_TAMPER = DeviceMove("reader", "tamper")
+_STATES = {
+    DoorOpened.TYPE: DeviceMove("door", "open"),
+    DoorClosed.TYPE: DeviceMove("door", "closed"),
+    DoorHeld.TYPE: DeviceMove("door", "held"),
+    DoorForced.TYPE: DeviceMove("door", "forced"),
+    ReaderOnline.TYPE: DeviceMove("reader", "online"),
+    ReaderOffline.TYPE: DeviceMove("reader", "offline"),
+    ReaderTamper.TYPE: DeviceMove("reader", "online"),
+    CameraOnline.TYPE: DeviceMove("camera", "online"),
+    CameraOffline.TYPE: DeviceMove("camera", "offline"),
 }
 
 
-def move_of(data: object) -> DeviceMove | None:
-    """The state that an event's data tells of, if any. A closed tamper switch means the reader is online again."""
-    if isinstance(data, ReaderTamper):
-        return DeviceMove("reader", "tamper" if data.active else "online")
-    return _STATES.get(type(data))
+def move_of(event: EventFields) -> DeviceMove | None:
+    """The state that an event tells of, if any. A closed tamper switch means the reader is online again."""
+    if event["type"] == ReaderTamper.TYPE and event["data"]["active"]:
+        return _TAMPER
+    return _STATES.get(event["type"])

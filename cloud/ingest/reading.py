@@ -8,15 +8,16 @@ import json
 import logging
 from functools import lru_cache
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from cloud.ingest.arrival import arrival_of
 from cloud.ingest.batch import Answer, Intake, Presence, Question, Refusal, Refused
 from protocols import sealing
-from protocols.base import MAX_MESSAGE_BYTES, Message, ProtocolError
+from protocols.base import MAX_MESSAGE_BYTES, Message, ProtocolError, explain
 from protocols.commands import Ask, Reply
-from protocols.events import Event, explain, read_events
+from protocols.event_reading import EventFields, read_events
 from protocols.presence import GatewayState
 from protocols.sealing import MacKey
 from protocols.topics import Channel, UpTopic, parse_up
@@ -84,7 +85,7 @@ class MessageReader:
     def _read_events(self, gateway: str, topic: str, body: bytes, intake: Intake) -> None:
         read = read_events(body)
         for event, raw in zip(read.events, read.raw, strict=True):
-            if event.gateway == gateway:
+            if event["gateway"] == gateway:
                 intake.arrivals.append(arrival_of(event, raw))
             else:
                 self._refuse_event(intake, gateway, topic, event, raw)
@@ -95,11 +96,11 @@ class MessageReader:
                 Refusal(gateway, topic, Refused.BAD_EVENT, bad.reason, raw_bytes, bad.stream, bad.seq)
             )
 
-    def _refuse_event(self, intake: Intake, gateway: str, topic: str, event: Event, raw: str) -> None:
-        detail = f"the event names gateway {event.gateway}"
+    def _refuse_event(self, intake: Intake, gateway: str, topic: str, event: EventFields, raw: str) -> None:
+        detail = f"the event names gateway {event['gateway']}"
         _log(gateway, Refused.OTHER_GATEWAY, detail)
         intake.refusals.append(
-            Refusal(gateway, topic, Refused.OTHER_GATEWAY, detail, raw.encode(), event.stream, event.seq)
+            Refusal(gateway, topic, Refused.OTHER_GATEWAY, detail, raw.encode(), UUID(event["stream"]), event["seq"])
         )
 
     def _refuse(

@@ -88,8 +88,11 @@ class Store(ABC):
         """Begin a transaction that will write."""
 
     @abstractmethod
-    def insert_events(self, rows: Sequence[EventRow]) -> set[str]:
-        """Insert the rows whose id is not there yet; the ids that were inserted. No id stands twice in `rows`."""
+    def insert_events(self, rows: Sequence[EventRow]) -> set[str] | None:
+        """Insert the rows whose id is not there yet; the ids that were inserted, None for all.
+
+        No id stands twice in `rows`.
+        """
 
     def commit(self) -> None:
         self._pooled.commit()

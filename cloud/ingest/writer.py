@@ -126,7 +126,7 @@ def _insert(store: Store, batch: Batch) -> tuple[list[Arrival], int]:
         (*arrival[:7], received_us, *link, arrival.body) for arrival, link in zip(arrivals, links, strict=True)
     ]
     inserted = store.insert_events(rows)
-    if len(inserted) < len(rows):
+    if inserted is not None:
         arrivals = [arrival for arrival in arrivals if arrival.id in inserted]
         rows = [row for row in rows if row[0] in inserted]
     return arrivals, sum(row[_PERSON] is not None for row in rows)

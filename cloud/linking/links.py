@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 from pydantic_core import to_json
 
 from cloud.database.engine import DialectName
-from protocols.events import AccessDenied, AccessGranted, Event
+from protocols.event_reading import EventFields
+from protocols.events import AccessDenied, AccessGranted
 
 PlaceKey = tuple[str, str, str]
 """The place's code, the gateway and the device that an event names."""
@@ -39,7 +40,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-_PRESENTED = (AccessGranted, AccessDenied)
+_PRESENTED = (AccessGranted.TYPE, AccessDenied.TYPE)
 
 _PLACES = {
     "sqlite": """
@@ -89,12 +90,11 @@ _FIND_HOLDERS = """
 """
 
 
-def link_key(event: Event, at_us: int) -> LinkKey:
+def link_key(event: EventFields, at_us: int) -> LinkKey:
     """What an event asks the register for; `at_us` is its time."""
-    where = (event.place, event.gateway, event.subject)
-    data = event.data
-    if isinstance(data, _PRESENTED) and data.credential is not None:
-        return where, f"{data.credential.int:032x}{at_us}"
+    where = (event["place"], event["gateway"], event["subject"])
+    if event["type"] in _PRESENTED and (credential := event["data"].get("credential")):
+        return where, f"{credential.replace('-', '')}{at_us}"
     return where, None
 
 

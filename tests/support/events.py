@@ -9,6 +9,7 @@ from uuid import UUID
 
 from cloud.ingest.arrival import Arrival, arrival_of
 from protocols import topics
+from protocols.event_reading import fields_of
 from protocols.events import (
     AccessGranted,
     AccessMethod,
@@ -96,4 +97,4 @@ class KnownKeys:
 
 def arrivals(events: Sequence[Event]) -> list[Arrival]:
     """Events as they are read from a message."""
-    return [arrival_of(event, event.model_dump_json()) for event in events]
+    return [arrival_of(fields_of(event), event.model_dump_json()) for event in events]

@@ -14,6 +14,7 @@ from cloud.database.tables import Credential, Door, Gateway, Person, Place, Resi
 from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.sqlite_store import SqliteStore
 from cloud.linking.links import LinkKey, Links, link_key
+from protocols.event_reading import fields_of
 from protocols.events import AccessDenied, AccessMethod, DenialReason
 from tests.support.events import FakeGateway, granted, opened
 
@@ -156,7 +157,7 @@ def test_a_residency_includes_its_first_instant_and_not_its_last(
 def test_an_event_asks_for_the_credential_that_was_presented() -> None:
     gateway = FakeGateway("g1")
     where = ("gate-east", "g1", "d-east")
-    assert link_key(gateway.event(granted(CREDENTIALS[0])), 12) == (where, f"{CREDENTIALS[0].hex}12")
+    assert link_key(fields_of(gateway.event(granted(CREDENTIALS[0]))), 12) == (where, f"{CREDENTIALS[0].hex}12")
     refused = AccessDenied(
         reader="r",
         method=AccessMethod.CARD,
@@ -165,8 +166,8 @@ def test_an_event_asks_for_the_credential_that_was_presented() -> None:
         policy_version=1,
         decision_us=1,
     )
-    assert link_key(gateway.event(refused), 0) == (where, f"{CREDENTIALS[1].hex}0")
-    assert link_key(gateway.event(opened()), 12) == (where, None)
+    assert link_key(fields_of(gateway.event(refused)), 0) == (where, f"{CREDENTIALS[1].hex}0")
+    assert link_key(fields_of(gateway.event(opened())), 12) == (where, None)
 
 
 def test_an_empty_batch_asks_nothing(database: Database) -> None:
