@@ -42,17 +42,10 @@ from edge.clock import SystemClock
 from edge.daemon import SWITCH_INTERVAL_S
 from edge.observations import Observation
 from gatehouse.demo.played_plan import Plan, PlayedReader
+from protocols.access_events import AccessGranted
 from protocols.cards import CardFormat, CardNumber, encode_bytes, keyed_hash, parse_text
-from protocols.credentials import (
-    CredentialRow,
-    CredentialSet,
-    DoorGroup,
-    Interval,
-    Rules,
-    Schedule,
-    total_digest,
-)
-from protocols.events import AccessGranted
+from protocols.credentials import CredentialRow, CredentialSet, total_digest
+from protocols.rules import DoorGroup, Interval, Rules, Schedule
 
 CARD_KEY = b"benchmark" * 4
 ZONE = ZoneInfo("Asia/Shanghai")

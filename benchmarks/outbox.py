@@ -22,7 +22,8 @@ from edge.clock import SystemClock, now
 from edge.counters import Counters
 from edge.observations import Observation
 from edge.outbox import Outbox, OutboxLimits
-from protocols.events import ClockState, DoorOpened, ReleaseCause
+from protocols.access_events import DoorOpened, ReleaseCause
+from protocols.events import ClockState
 from protocols.receipts import Receipt
 
 EVENTS = 6000

@@ -37,7 +37,8 @@ from edge.uplink.commands import Commands
 from edge.uplink.credentials import CredentialSync
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
-from protocols.events import EventData, GatewayStarted
+from protocols.event_data import EventData
+from protocols.events import GatewayStarted
 
 _log = logging.getLogger(__name__)
 

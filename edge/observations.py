@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.clock import Moment
-from protocols.events import EventData, Snapshot
+from protocols.event_data import EventData
+from protocols.events import Snapshot
 
 
 @dataclass(frozen=True)

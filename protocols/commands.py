@@ -5,12 +5,14 @@ nonce that it has seen, so an old or repeated command never opens a door later.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
+from protocols.access_events import DoorMode
 from protocols.base import DeviceId, Hex128, Instant, Message
+from protocols.rules import RuleId
 
 MAX_LIFETIME_S = 60.0
 """A gateway refuses a command whose `expires` is further than this after `issued`."""
@@ -19,14 +21,53 @@ ACCEPTED_SKEW_S = 30.0
 """How far in the gateway's future `issued` may lie before the command is refused."""
 
 
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+
+
 class Action(StrEnum):
     DOOR_RELEASE = "door.release"
+    DOOR_MODE = "door.mode"
+    LOCKDOWN = "lockdown"
+    FORGIVE = "antipassback.forgive"
 
 
 class DoorRelease(Message):
     """Release a door's strike once, for the time set for that door."""
 
     door: DeviceId
+
+
+class DoorModeSet(Message):
+    """Put a door into a mode until `until`, or until the next such command. `normal` gives it back to its rules."""
+
+    door: DeviceId
+    mode: DoorMode
+    until: Instant | None = None
+
+
+class Lockdown(Message):
+    """Begin or end the lockdown of every door. A way out stays open.
+
+    To begin takes two people: `confirmed_by` is the account that agreed, another than `issued_by`. A gateway refuses a
+    beginning without.
+    """
+
+    active: bool
+    confirmed_by: AccountId | None = None
+
+
+class Forgive(Message):
+    """Forget who is in an area (None: in every area)."""
+
+    area: RuleId | None = None
+
+
+_ARGUMENTS: dict[str, type[Message]] = {
+    Action.DOOR_RELEASE: DoorRelease,
+    Action.DOOR_MODE: DoorModeSet,
+    Action.LOCKDOWN: Lockdown,
+    Action.FORGIVE: Forgive,
+}
 
 
 class Command(Message):
@@ -37,10 +78,26 @@ class Command(Message):
     nonce: Hex128
     issued: Instant
     expires: Instant
-    issued_by: Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+    issued_by: AccountId
     reply_to: Annotated[str, StringConstraints(max_length=200)]
-    action: Literal[Action.DOOR_RELEASE]
-    args: DoorRelease
+    action: Action
+    args: DoorRelease | DoorModeSet | Lockdown | Forgive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _args_of_the_action(cls, given: Any) -> Any:
+        """The action chooses what `args` is; an unknown one is refused below."""
+        if isinstance(given, dict) and isinstance(given.get("args"), dict):
+            model = _ARGUMENTS.get(given.get("action", ""))
+            if model is not None:
+                return given | {"args": model.model_validate(given["args"])}
+        return given
+
+    @model_validator(mode="after")
+    def _args_fit(self) -> Self:
+        if not isinstance(self.args, _ARGUMENTS[self.action]):
+            raise ValueError(f"the arguments are not those of {self.action}")
+        return self
 
 
 class ReplyState(StrEnum):
@@ -63,6 +120,9 @@ class FailureCode(StrEnum):
     NO_CONFIRMATION = "no_confirmation"
     """It did not confirm the strike command in time: the strike may be released or not."""
     OVERLOADED = "overloaded"
+    UNKNOWN_AREA = "unknown_area"
+    NOT_CONFIRMED = "not_confirmed"
+    """A lockdown that no second person confirmed."""
     DOORS_STOPPED = "doors_stopped"
     """The gateway's door controller does not run."""
     EXPIRED = "expired"

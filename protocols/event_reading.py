@@ -25,7 +25,10 @@ from protocols.events import EVENT_TYPES, Event, EventMessage
 
 
 class EventFields(TypedDict):
-    """A sound event: the fields of `Event`; UUIDs in their usual spelling (36 lower-case characters)."""
+    """A sound event: the fields of `Event`; UUIDs in their usual spelling (36 lower-case characters).
+
+    What has a default may be missing in `data`.
+    """
 
     id: str
     source: str
@@ -94,6 +97,8 @@ def read_events(body: bytes) -> ReadEvents:
 
 def fields_of(event: Event) -> EventFields:
     """An event as plain fields."""
+    if event.type in EVENT_TYPES:
+        return _known_types().validate_json(event.model_dump_json())
     fields: Any = event.model_dump(mode="json")
     fields["time"] = event.time
     return fields  # type: ignore[no-any-return]

@@ -17,21 +17,19 @@ from pydantic import (
     ValidationInfo,
 )
 
+from protocols.access_events import ACCESS_EVENTS
 from protocols.base import (
     MAX_EVENTS_PER_MESSAGE,
     DeviceId,
     GatewayId,
-    Hex128,
     Hex256,
     Instant,
     Message,
     PlaceCode,
 )
+from protocols.event_data import EventData, Fraction, Seconds, Text
 from protocols.topics import EventClass
 
-Text = Annotated[str, StringConstraints(max_length=300)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Seconds = Annotated[float, Field(ge=0.0)]
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)+\.v[1-9][0-9]*$", max_length=80)]
 
 
@@ -47,142 +45,6 @@ class Clock(Message):
 
     state: ClockState
     monotonic_ms: Annotated[int, Field(ge=0)]
-
-
-class EventData(Message):
-    """What one type of event says. `TYPE` and `EVENT_CLASS` are the type's name on the wire and its topic."""
-
-    TYPE: ClassVar[str]
-    EVENT_CLASS: ClassVar[EventClass]
-
-
-class AccessMethod(StrEnum):
-    """What was presented at the reader."""
-
-    CARD = "card"
-
-
-class DenialReason(StrEnum):
-    """Why a door stayed shut; the first that applies, in this order."""
-
-    UNREADABLE = "unreadable"
-    UNKNOWN_CREDENTIAL = "unknown_credential"
-    NOT_YET_VALID = "not_yet_valid"
-    EXPIRED = "expired"
-    NO_RIGHT_AT_DOOR = "no_right_at_door"
-    OUTSIDE_SCHEDULE = "outside_schedule"
-
-
-class ReleaseCause(StrEnum):
-    """Why the strike let a door go."""
-
-    CREDENTIAL = "credential"
-    REQUEST_TO_EXIT = "request_to_exit"
-    COMMAND = "command"
-    UNKNOWN = "unknown"
-    """Found open by a gateway that had just started, so that nobody knows."""
-
-
-class AccessGranted(EventData):
-    """A credential was presented and the strike was released. `subject` is the door."""
-
-    TYPE: ClassVar[str] = "access.granted.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ACCESS
-    reader: DeviceId
-    method: AccessMethod
-    credential: UUID
-    policy_version: Annotated[int, Field(ge=0)]
-    decision_us: Annotated[int, Field(ge=0)]
-
-
-class AccessDenied(EventData):
-    """A credential was presented and the door stayed shut. An unknown one is told by its keyed hash alone."""
-
-    TYPE: ClassVar[str] = "access.denied.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ACCESS
-    reader: DeviceId
-    method: AccessMethod
-    reason: DenialReason
-    credential: UUID | None = None
-    credential_hash: Hex128 | None = None
-    policy_version: Annotated[int, Field(ge=0)]
-    decision_us: Annotated[int, Field(ge=0)]
-
-
-class DoorReleased(EventData):
-    """The strike let the door go for another cause than a credential. `corr` is the command's, if it was one."""
-
-    TYPE: ClassVar[str] = "door.released.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ACCESS
-    cause: ReleaseCause
-    corr: UUID | None = None
-
-
-class DoorOpened(EventData):
-    """The door contact opened while the door was released."""
-
-    TYPE: ClassVar[str] = "door.opened.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ACCESS
-    cause: ReleaseCause
-
-
-class DoorClosed(EventData):
-    """The door contact closed and the door is locked."""
-
-    TYPE: ClassVar[str] = "door.closed.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ACCESS
-    open_s: Seconds
-
-
-class DoorHeld(EventData):
-    """The door stood open for longer than it may."""
-
-    TYPE: ClassVar[str] = "door.held.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ALARM
-    open_s: Seconds
-
-
-class DoorForced(EventData):
-    """The door contact opened though nothing had released the door."""
-
-    TYPE: ClassVar[str] = "door.forced.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ALARM
-
-
-class ReaderOfflineReason(StrEnum):
-    """Why a reader cannot be used."""
-
-    NO_ANSWER = "no_answer"
-    KEY = "key"
-    """It answers, but no secure channel comes about: it holds another key."""
-    PORT = "port"
-    WORKER = "worker"
-    STOPPED = "stopped"
-
-
-class ReaderOnline(EventData):
-    """A reader answers, and whether its line is encrypted (OSDP secure channel). `subject` is the reader."""
-
-    TYPE: ClassVar[str] = "reader.online.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.DEVICE
-    secure_channel: bool
-
-
-class ReaderOffline(EventData):
-    """A reader stopped answering."""
-
-    TYPE: ClassVar[str] = "reader.offline.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.DEVICE
-    reason: ReaderOfflineReason
-    detail: Text = ""
-
-
-class ReaderTamper(EventData):
-    """A reader's tamper switch opened (`active`) or closed."""
-
-    TYPE: ClassVar[str] = "reader.tamper.v1"
-    EVENT_CLASS: ClassVar[EventClass] = EventClass.ALARM
-    active: bool
 
 
 class Snapshot(Message):
@@ -333,16 +195,7 @@ class OutboxGap(EventData):
 
 
 _TYPES: tuple[type[EventData], ...] = (
-    AccessGranted,
-    AccessDenied,
-    DoorReleased,
-    DoorOpened,
-    DoorClosed,
-    DoorHeld,
-    DoorForced,
-    ReaderOnline,
-    ReaderOffline,
-    ReaderTamper,
+    *ACCESS_EVENTS,
     PersonEnteredZone,
     PersonLeftZone,
     VehicleEnteredZone,

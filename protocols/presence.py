@@ -37,6 +37,8 @@ class GatewayState(Message):
     outbox_rows: Annotated[int, Field(ge=0)] | None = None
     clock: ClockState | None = None
     credentials: CredentialsApplied | None = None
+    policy_format: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The newest format of rows and rules that it reads; None: 1."""
 
 
 class HubState(Message):

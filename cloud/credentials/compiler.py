@@ -19,8 +19,9 @@ from cloud.gateways.purposes import CARD_KEY
 from cloud.register.credentials import NUMBER
 from cloud.vault import Vault
 from protocols import cards
-from protocols.credentials import CredentialRow, Interval, Rules, Schedule, Weekday
-from protocols.credentials import DoorGroup as GroupRule
+from protocols.credentials import CredentialRow
+from protocols.rules import DoorGroup as GroupRule
+from protocols.rules import Interval, Rules, Schedule, Weekday
 
 MAX_GROUPS = 64
 _FETCH_ROWS = 1000

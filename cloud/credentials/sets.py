@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from cloud.database.tables import CredentialChange, GatewayCredentialRow, GatewayCredentials
-from protocols.credentials import CredentialRow, Delta, Head, Rules, moved_digest, total_digest
+from protocols.credentials import CredentialRow, Delta, Head, moved_digest, total_digest
+from protocols.rules import Rules
 
 KEPT_CHANGES = 200
 """Deltas kept for each gateway; one that was away for longer fetches the whole set."""

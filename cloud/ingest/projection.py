@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-from protocols.event_reading import EventFields
-from protocols.events import (
-    CameraOffline,
-    CameraOnline,
+from protocols.access_events import (
     DoorClosed,
     DoorForced,
     DoorHeld,
@@ -14,6 +11,8 @@ from protocols.events import (
     ReaderOnline,
     ReaderTamper,
 )
+from protocols.event_reading import EventFields
+from protocols.events import CameraOffline, CameraOnline
 
 
 class DeviceMove(NamedTuple):

@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 from pydantic_core import to_json
 
 from cloud.database.engine import DialectName
+from protocols.access_events import AccessDenied, AccessGranted
 from protocols.event_reading import EventFields
-from protocols.events import AccessDenied, AccessGranted
 
 PlaceKey = tuple[str, str, str]
 """The place's code, the gateway and the device that an event names."""

@@ -12,7 +12,8 @@ from sqlalchemy.orm import aliased
 
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.masking import dwelling_text, masked_name
-from protocols import events
+from protocols import access_events, events
+from protocols.event_data import EventData
 from protocols.topics import EventClass
 
 LATE_AFTER = timedelta(seconds=60)
@@ -77,7 +78,7 @@ _KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKin
 _ALARM_TYPES = tuple(
     name
     for name, kind in events.EVENT_TYPES.items()
-    if kind.EVENT_CLASS is EventClass.ALARM or kind is events.AccessDenied
+    if kind.EVENT_CLASS is EventClass.ALARM or kind is access_events.AccessDenied
 )
 _Parent, _Grandparent, _Dwelling = aliased(Place), aliased(Place), aliased(Place)
 
@@ -162,25 +163,25 @@ def _dwelling(found: Row[*tuple[Any, ...]]) -> str | None:
     return dwelling_text([*names, found.dwelling_name]) if found.dwelling_name else None
 
 
-def _content(body: str) -> tuple[str | None, events.EventData | None]:
+def _content(body: str) -> tuple[str | None, EventData | None]:
     """Place code and data of a stored event; an unknown type has no data that is shown."""
     try:
         event = events.Event.model_validate_json(body)
     except ValidationError:  # stored by another version of the hub: its columns still make a row
         return None, None
-    return event.place, event.data if isinstance(event.data, events.EventData) else None
+    return event.place, event.data if isinstance(event.data, EventData) else None
 
 
-def _details(data: events.EventData | None) -> dict[str, Any]:
+def _details(data: EventData | None) -> dict[str, Any]:
     """What is shown of an event's data, field by field: nothing passes that is not named here."""
     match data:
-        case events.AccessGranted():
+        case access_events.AccessGranted() | access_events.AccessDuress():
             return {"credential": CredentialCheck.VALID}
-        case events.AccessDenied():
+        case access_events.AccessDenied():
             return {"credential": CredentialCheck.REFUSED, "cause": data.reason.value}
-        case events.DoorReleased() | events.DoorOpened():
+        case access_events.DoorReleased() | access_events.DoorOpened():
             return {"cause": data.cause.value}
-        case events.DoorClosed() | events.DoorHeld():
+        case access_events.DoorClosed() | access_events.DoorHeld():
             return {"seconds": data.open_s}
         case events.PersonEnteredZone() | events.VehicleEnteredZone():
             return {"picture": _picture(data.snapshot), "vehicle": _vehicle(data)}
@@ -192,14 +193,24 @@ def _details(data: events.EventData | None) -> dict[str, Any]:
             return _device_details(data)
 
 
-def _device_details(data: events.EventData | None) -> dict[str, Any]:
+def _device_details(data: EventData | None) -> dict[str, Any]:
     match data:
-        case events.ReaderOffline() | events.OutboxGap():
+        case access_events.ReaderOffline() | events.OutboxGap():
             return {"cause": data.reason.value}
         case events.CameraOffline():
             return {"cause": data.fault.value}
-        case events.ReaderTamper():
+        case access_events.ReaderTamper():
             return {"cause": "opened" if data.active else "closed"}
+        case access_events.DoorModeChanged():
+            return {"cause": data.mode.value}
+        case access_events.LockdownChanged() | access_events.FireInput():
+            return {"cause": "began" if data.active else "ended"}
+        case access_events.ReaderPower():
+            return {"cause": "failed" if data.failed else "returned"}
+        case access_events.PolicyStale():
+            return {"cause": "began" if data.stale else "ended"}
+        case access_events.ReaderLockedOut():
+            return {"seconds": data.for_s}
         case _:
             return {}
 
@@ -208,7 +219,7 @@ def _picture(snapshot: events.Snapshot | None) -> str | None:
     return snapshot.sha256 if snapshot else None
 
 
-def _vehicle(data: events.EventData) -> str | None:
+def _vehicle(data: EventData) -> str | None:
     return data.kind.value if isinstance(data, events.VehicleEnteredZone | events.VehicleLeftZone) else None
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cloud.database.tables import PlaceKind, ResidencyRole
 from cloud.register.errors import RegisterError
-from protocols.credentials import Weekday
+from protocols.rules import Weekday
 
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -14,7 +14,7 @@ from cloud.register.ids import IdMaker
 from cloud.register.places import place_id
 from cloud.register.upsert import put
 from protocols.base import DeviceId
-from protocols.credentials import Interval, RuleId, Weekday
+from protocols.rules import Interval, RuleId, Weekday
 
 _DEVICE = TypeAdapter(DeviceId)
 _RULE = TypeAdapter(RuleId)

@@ -25,7 +25,7 @@ from cloud.register.people import PersonEntry, ResidencyEntry, put_person, put_r
 from cloud.register.places import place_id, put_place
 from cloud.register.report import ImportReport, RowError
 from cloud.vault import Vault
-from protocols.credentials import Interval
+from protocols.rules import Interval
 
 CHINA = ZoneInfo("Asia/Shanghai")
 _PROGRESS_EVERY = 100

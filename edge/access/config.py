@@ -1,9 +1,9 @@
-"""Configuration of buses, readers and doors: the `[[reader_bus]]`, `[[reader]]` and `[[door]]` tables of the site file.
+"""Configuration of buses, devices, readers and doors: the `[[reader_bus]]`, `[[device]]`, `[[reader]]` and `[[door]]`
+tables of the site file.
 
 Reading the key files is a step of its own (`read_keys`), so that validating a text never touches the disk.
 """
 
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +14,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from edge.access.drivers.hikvision.config import HikvisionTerminal
+from edge.access.drivers.modbus.config import ModbusDevice
+from edge.access.drivers.onvif.config import OnvifDevice
+from edge.access.drivers.uhppote.config import UhppoteBoard
+from edge.access.drivers.virtual.config import VirtualDevice
+from edge.access.drivers.zkteco.config import ZktecoDevice
+from edge.access.secret_files import read_secret
 from protocols.base import DeviceId, PlaceCode
 from protocols.cards import CardFormat
 
@@ -43,13 +50,37 @@ class ReaderBus(_Named):
 
 
 class Reader(_Named):
-    """One OSDP reader; its line is always encrypted under the key in `scbk_file`."""
+    """One reader: on an OSDP bus (`bus`, `address`, `scbk_file`), or one door of a device (`device`, `channel`)."""
 
-    bus: DeviceId
-    address: Annotated[int, Field(ge=0, le=126)]
-    scbk_file: Path
-    """A file of mode 600 that holds the reader's secure channel base key: 32 hex digits."""
+    bus: DeviceId | None = None
+    address: Annotated[int, Field(ge=0, le=126)] | None = None
+    scbk_file: Path | None = None
+    """OSDP: a file of mode 600 that holds the reader's secure channel base key, 32 hex digits. Its line is always
+    encrypted under it."""
+    device: DeviceId | None = None
+    channel: Annotated[int, Field(ge=1, le=64)] = 1
+    """The door's number on its device."""
     card_format: CardFormat = CardFormat.W26
+
+    @property
+    def line(self) -> str:
+        """The bus or device that it is on, which is the name of its driver."""
+        return self.bus or self.device or ""
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        osdp = (self.bus, self.address, self.scbk_file)
+        if self.device is not None and any(each is not None for each in osdp):
+            raise ValueError("a reader is on a bus (bus, address, scbk_file) or on a device (device, channel)")
+        if self.device is None and any(each is None for each in osdp):
+            raise ValueError("a reader needs bus, address and scbk_file, or device and channel")
+        return self
+
+
+AnyDevice = Annotated[
+    UhppoteBoard | HikvisionTerminal | ZktecoDevice | OnvifDevice | ModbusDevice | VirtualDevice,
+    Field(discriminator="kind"),
+]
 
 
 class Output(_Section):
@@ -81,8 +112,12 @@ class Door(_Named):
     strike: Output
     contact: Input | None = None
     request_to_exit: Input | None = None
+    fire: Input | None = None
+    """The fire panel's contact; it is reported only, doors are freed in hardware."""
     release_s: Annotated[float, Field(ge=0.5, le=300.0)] = 5.0
     held_after_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 30.0
+    warn_before_held_s: Annotated[float, Field(ge=0.0, le=600.0)] = 10.0
+    """So long before it counts as held the reader warns; 0: never."""
     relock: Relock = Relock.OPEN
 
 
@@ -101,6 +136,7 @@ class AccessConfig(_Section):
     """Every bus, reader and door of a gateway. A cross-reference fault's `ctx["faults"]` lists (path, message)."""
 
     reader_bus: Annotated[tuple[ReaderBus, ...], Field(max_length=32)] = ()
+    device: Annotated[tuple[AnyDevice, ...], Field(max_length=128)] = ()
     reader: Annotated[tuple[Reader, ...], Field(max_length=512)] = ()
     door: Annotated[tuple[Door, ...], Field(max_length=256)] = ()
 
@@ -118,19 +154,28 @@ class AccessConfig(_Section):
         """The readers on one bus."""
         return tuple(reader for reader in self.reader if reader.bus == bus)
 
+    def readers_of_device(self, device: str) -> tuple[Reader, ...]:
+        """The readers of one device."""
+        return tuple(reader for reader in self.reader if reader.device == device)
+
     def place_of(self, reader: str) -> str:
         """The place of the door that a reader serves; every reader serves one."""
         return next(door.place for door in self.door if reader in _readers_named(door))
 
 
 def _faults(config: AccessConfig) -> Iterator[ConfigFault]:
-    yield from _repeated(("reader_bus", config.reader_bus), ("reader", config.reader), ("door", config.door))
+    yield from _repeated(
+        ("reader_bus", config.reader_bus),
+        ("device", config.device),
+        ("reader", config.reader),
+        ("door", config.door),
+    )
     yield from _bus_faults(config)
     yield from _door_faults(config)
 
 
 def _repeated(
-    *tables: tuple[str, tuple[ReaderBus, ...] | tuple[Reader, ...] | tuple[Door, ...]],
+    *tables: tuple[str, tuple[ReaderBus | AnyDevice | Reader | Door, ...]],
 ) -> Iterator[ConfigFault]:
     for name, rows in tables:
         seen: set[str] = set()
@@ -141,16 +186,21 @@ def _repeated(
 
 
 def _bus_faults(config: AccessConfig) -> Iterator[ConfigFault]:
-    buses = {bus.id for bus in config.reader_bus}
-    addresses: dict[tuple[str, int], str] = {}
+    buses, devices = {bus.id for bus in config.reader_bus}, {device.id for device in config.device}
+    addresses: dict[tuple[str | None, int | None], str] = {}
     for place, reader in enumerate(config.reader):
-        if reader.bus not in buses:
+        if reader.bus is not None and reader.bus not in buses:
             yield ConfigFault(f"reader.{place}.bus", _unknown("bus", reader.bus, buses))
-        other = addresses.setdefault((reader.bus, reader.address), reader.id)
+        if reader.device is not None and reader.device not in devices:
+            yield ConfigFault(f"reader.{place}.device", _unknown("device", reader.device, devices))
+        name, number = ("address", reader.address) if reader.device is None else ("channel", reader.channel)
+        other = addresses.setdefault((reader.bus or f"device {reader.device}", number), reader.id)
         if other != reader.id:
-            yield ConfigFault(
-                f"reader.{place}.address", f'{reader.address} is that of reader "{other}" on the same bus'
-            )
+            where = "bus" if reader.device is None else "device"
+            yield ConfigFault(f"reader.{place}.{name}", f'{number} is that of reader "{other}" on the same {where}')
+    for place, device in enumerate(config.device):
+        if all(reader.device != device.id for reader in config.reader):
+            yield ConfigFault(f"device.{place}.id", f'no reader is on device "{device.id}"')
     used = Counter(reader.bus for reader in config.reader)
     for place, bus in enumerate(config.reader_bus):
         if used[bus.id] > MAX_READERS_PER_BUS:
@@ -182,7 +232,11 @@ def _uses(door: Door) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for index, reader in enumerate(door.readers):
         yield f"readers.{index}", reader, ("reader", reader)
     yield "strike.reader", door.strike.reader, ("output", str(door.strike.output), "of", door.strike.reader)
-    for name, contact in (("contact", door.contact), ("request_to_exit", door.request_to_exit)):
+    for name, contact in (
+        ("contact", door.contact),
+        ("request_to_exit", door.request_to_exit),
+        ("fire", door.fire),
+    ):
         if contact is not None:
             yield f"{name}.reader", contact.reader, ("input", str(contact.input), "of", contact.reader)
 
@@ -212,6 +266,8 @@ def read_keys(config: AccessConfig) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     faults: list[ConfigFault] = []
     for place, reader in enumerate(config.reader):
+        if reader.scbk_file is None:
+            continue
         try:
             keys[reader.id] = _read_key(reader.scbk_file)
         except (OSError, ValueError) as error:
@@ -223,10 +279,7 @@ def read_keys(config: AccessConfig) -> dict[str, bytes]:
 
 
 def _read_key(path: Path) -> bytes:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ValueError(f"others may read it (mode {mode:o}); run: chmod 600 {path}")
-    text = path.read_text("ascii", errors="replace").strip()
+    text = read_secret(path)
     try:
         key = bytes.fromhex(text)
     except ValueError:

@@ -38,18 +38,18 @@ from edge.access.status import AccessCounters, AccessStatus, DoorStatus, ReaderS
 from edge.access.store import CredentialStore
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
-from protocols.commands import FailureCode
-from protocols.events import (
+from protocols.access_events import (
     AccessGranted,
     DenialReason,
-    EventData,
     ReaderOffline,
     ReaderOfflineReason,
     ReaderOnline,
     ReaderTamper,
     ReleaseCause,
-    SourceRestarted,
 )
+from protocols.commands import FailureCode
+from protocols.event_data import EventData
+from protocols.events import SourceRestarted
 
 QUEUE_SIZE = 4096
 RELEASE_TIMEOUT_S = 1.8
@@ -371,7 +371,7 @@ class AccessController:
         self._record(Observation(device, place, data, now(self._clock)))
 
     def _driver_of(self, reader: str) -> Driver:
-        return self._drivers[self._readers[reader].bus]
+        return self._drivers[self._readers[reader].line]
 
     def _is_online(self, reader: str) -> bool:
         return self._standing[reader].online is True
@@ -382,7 +382,7 @@ def _machine(door: Door) -> DoorMachine:
 
 
 def _unheard(reader: Reader) -> ReaderStatus:
-    return ReaderStatus(reader.id, reader.bus, None, False, None, "")
+    return ReaderStatus(reader.id, reader.line, None, False, None, "")
 
 
 def _door_status(door: _DoorAtWork) -> DoorStatus:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from protocols.credentials import Interval, Rules
+from protocols.rules import Interval, Rules
 
 NEVER_US = 2**63 - 1
 ALWAYS_US = -(2**63)

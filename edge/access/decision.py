@@ -12,8 +12,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from edge.access.store import CompiledRules, CredentialStore, StoredCredential
+from protocols.access_events import AccessDenied, AccessGranted, AccessMethod, DenialReason
 from protocols.cards import CardFormat, UnreadableCard, decode_bytes
-from protocols.events import AccessDenied, AccessGranted, AccessMethod, DenialReason
 
 _ORDER = {reason: place for place, reason in enumerate(DenialReason)}
 

@@ -9,7 +9,8 @@ from enum import Enum, StrEnum, auto
 from uuid import UUID
 
 from edge.access.config import Relock
-from protocols.events import DoorClosed, DoorForced, DoorHeld, DoorOpened, DoorReleased, EventData, ReleaseCause
+from protocols.access_events import DoorClosed, DoorForced, DoorHeld, DoorOpened, DoorReleased, ReleaseCause
+from protocols.event_data import EventData
 
 OPENING_GRACE_S = 1.0
 """An opening that is reported this soon after the strike's time ended was the released one: the report travels too."""

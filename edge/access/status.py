@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.access.door import DoorState
+from protocols.access_events import DenialReason, ReaderOfflineReason
 from protocols.commands import FailureCode
-from protocols.events import DenialReason, ReaderOfflineReason
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from edge.access.credential_index import CompiledRules, CredentialIndex, StoredC
 from edge.access.stored_rows import STATE, TABLE, StoredRow
 from edge.standing_in import memory_copy
 from protocols.cards import CardNumber, keyed_hash
-from protocols.credentials import CredentialSet, Delta, Rules, moved_digest, total_digest
+from protocols.credentials import CredentialSet, Delta, moved_digest, total_digest
+from protocols.rules import Rules
 
 __all__ = ["CompiledRules", "CredentialStore", "NeedSnapshot", "SetRefused", "StoreHead", "StoredCredential"]
 

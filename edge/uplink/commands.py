@@ -20,7 +20,7 @@ from edge.uplink.nonces import CommandLedger
 from edge.worker import Worker
 from protocols import topics
 from protocols.base import ProtocolError
-from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, FailureCode, Reply, ReplyState
+from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, DoorRelease, FailureCode, Reply, ReplyState
 from protocols.sealing import BadSeal, open_with_signature
 
 _log = logging.getLogger(__name__)
@@ -163,6 +163,10 @@ class Commands:
             self._conclude(command.corr, ReplyState.EXPIRED, why, FailureCode.EXPIRED)
             return
         try:
+            if not isinstance(command.args, DoorRelease):
+                why = f"{command.action} is not known to this gateway"
+                self._conclude(command.corr, ReplyState.FAILED, why, FailureCode.FAULT)
+                return
             outcome = self._release(command.args.door, command.corr)
         except Exception as error:  # noqa: BLE001 - whatever the doors raise, the guard gets an answer
             self._counters.add("commands_crashed")

@@ -16,15 +16,8 @@ from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
 from edge.video.tracker import Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
-from protocols.events import (
-    Box,
-    EventData,
-    PersonEnteredZone,
-    PersonLeftZone,
-    VehicleEnteredZone,
-    VehicleKind,
-    VehicleLeftZone,
-)
+from protocols.event_data import EventData
+from protocols.events import Box, PersonEnteredZone, PersonLeftZone, VehicleEnteredZone, VehicleKind, VehicleLeftZone
 
 WEAK_SCORE = 0.25
 """The detector is asked for boxes from this score on: weak ones keep tracks alive."""

@@ -6,7 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from protocols.events import AccessDenied, AccessMethod, CameraOnline, DenialReason, DoorForced, DoorHeld
+from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced, DoorHeld
+from protocols.events import CameraOnline
 from tests.support.browser import Theme, log_in, new_context
 from tests.support.console import GUARD, PASSWORD, RunningConsole, utc_now
 from tests.support.events import granted, opened

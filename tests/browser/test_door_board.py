@@ -6,8 +6,8 @@ from sqlalchemy import update
 
 from cloud.audit import verify_chain
 from cloud.database.tables import CommandRecord, Gateway
+from protocols.access_events import DoorForced, DoorHeld
 from protocols.commands import ReplyState
-from protocols.events import DoorForced, DoorHeld
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import opened
 

@@ -9,15 +9,8 @@ import httpx
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from protocols.events import (
-    AccessDenied,
-    AccessMethod,
-    CameraOnline,
-    DenialReason,
-    DoorForced,
-    PersonLeftZone,
-    Snapshot,
-)
+from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced
+from protocols.events import CameraOnline, PersonLeftZone, Snapshot
 from protocols.http_auth import authorise
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
 from tests.support.events import granted, opened

@@ -21,7 +21,8 @@ from edge.daemon import Daemon
 from edge.identity import Identity, load_identity
 from edge.logs import log_to_stderr
 from edge.observations import Observation
-from protocols.events import DoorClosed, DoorForced, DoorHeld, DoorOpened, EventData, ReleaseCause
+from protocols.access_events import DoorClosed, DoorForced, DoorHeld, DoorOpened, ReleaseCause
+from protocols.event_data import EventData
 
 DOORS = ("d-1", "d-2", "d-3")
 CYCLE: tuple[tuple[str, EventData], ...] = (

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from protocols.credentials import (
-    CredentialRow,
-    Delta,
-    DoorGroup,
-    Interval,
-    Rules,
-    Schedule,
-    moved_digest,
-    total_digest,
-)
+from protocols.credentials import CredentialRow, Delta, moved_digest, total_digest
+from protocols.rules import DoorGroup, Interval, Rules, Schedule
 
 shares = st.lists(st.integers(0, 2**256 - 1), max_size=6)
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - naive bounds

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.access_events import DoorForced
 from protocols.base import MAX_EVENTS_PER_MESSAGE, ProtocolError
 from protocols.event_reading import fields_of, read_events
-from protocols.events import EVENT_TYPES, Clock, ClockState, DoorForced, Event, EventMessage, source_uri
+from protocols.events import EVENT_TYPES, Clock, ClockState, Event, EventMessage, source_uri
 
 ID = UUID("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
 STREAM = UUID("017f22e2-79b0-7cc3-98c4-dc0c0c073990")

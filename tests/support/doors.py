@@ -16,8 +16,9 @@ from edge.clock import SystemClock
 from edge.observations import Observation
 from gatehouse.demo.played_plan import Plan, PlayedReader
 from protocols.cards import keyed_hash, parse_text
-from protocols.credentials import CredentialRow, CredentialSet, DoorGroup, Interval, Rules, Schedule, total_digest
-from protocols.events import EventData
+from protocols.credentials import CredentialRow, CredentialSet, total_digest
+from protocols.event_data import EventData
+from protocols.rules import DoorGroup, Interval, Rules, Schedule
 
 CARD_KEY = b"k" * 32
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -9,19 +9,10 @@ from uuid import UUID
 
 from cloud.ingest.arrival import Arrival, arrival_of
 from protocols import topics
+from protocols.access_events import AccessGranted, AccessMethod, DoorOpened, ReleaseCause
+from protocols.event_data import EventData
 from protocols.event_reading import fields_of
-from protocols.events import (
-    AccessGranted,
-    AccessMethod,
-    Clock,
-    ClockState,
-    DoorOpened,
-    Event,
-    EventData,
-    EventMessage,
-    ReleaseCause,
-    source_uri,
-)
+from protocols.events import Clock, ClockState, Event, EventMessage, source_uri
 from protocols.ids import UuidV7Maker
 from protocols.sealing import MacKey, seal_with_mac
 from protocols.topics import EventClass

@@ -29,18 +29,11 @@ from edge.uplink.credentials import CredentialSync
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols import topics
+from protocols.access_events import DoorForced, DoorOpened, ReaderTamper, ReleaseCause
 from protocols.commands import Action, Command, DoorRelease, FailureCode, Reply
 from protocols.enrolment import BrokerAccess
-from protocols.events import (
-    ClockState,
-    DoorForced,
-    DoorOpened,
-    Event,
-    EventData,
-    EventMessage,
-    ReaderTamper,
-    ReleaseCause,
-)
+from protocols.event_data import EventData
+from protocols.events import ClockState, Event, EventMessage
 from protocols.presence import GatewayState, HubState, Presence
 from protocols.receipts import Receipt
 from protocols.sealing import MacKey, fingerprint, open_with_mac, seal_with_signature

@@ -1,15 +1,23 @@
 """What a driver of readers offers to the access controller, and what it delivers.
 
 A driver owns its devices, recovers by itself, and never blocks its caller. What it delivers are frozen values; the
-controller's `deliver` takes them from any thread.
+controller's `deliver` takes them from any thread. "Reader" is everything with an id in a `[[reader]]` table: an OSDP
+reader, one door of a board, a terminal, the relays of an intercom camera, a barrier's coils. Inputs and outputs belong
+to a reader and are numbered from 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from protocols.events import ReaderOfflineReason
+from edge.clock import Clock
+from protocols.access_events import AccessMethod, DecidedBy, ReaderOfflineReason
+from protocols.cards import CardNumber
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,63 @@ class CardPresented:
 
 
 @dataclass(frozen=True)
+class NumberPresented:
+    """A card whose number the device has already read from its bits; the gateway decides."""
+
+    reader: str
+    card: CardNumber
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class KeysPressed:
+    """Keys of a keypad, one or more: digits, `*` (clear) and `#` (enter)."""
+
+    reader: str
+    keys: str
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class CodePresented:
+    """The text of a QR code."""
+
+    reader: str
+    text: str
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class PlatePresented:
+    """A number plate as a camera read it; `confidence` from 0 to 1."""
+
+    reader: str
+    plate: str
+    confidence: float
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class DeviceDecided:
+    """What a device decided by itself: a face terminal, or a board from its own list.
+
+    `at` is the device's time in the site's zone, possibly long ago (a device catches up after an outage); None is now.
+    The driver delivers each of the device's events once, also after a restart.
+    """
+
+    reader: str
+    granted: bool
+    method: AccessMethod
+    by: DecidedBy
+    card: CardNumber | None = None
+    credential: UUID | None = None
+    """Where the device names a credential by the id that the roster gave it."""
+    at: datetime | None = None
+    reason: str = ""
+    """The device's own reason for a refusal, as a word."""
+
+
+@dataclass(frozen=True)
 class InputsReported:
     """The state of a reader's input contacts, by input number: true is active."""
 
@@ -32,11 +97,26 @@ class InputsReported:
 
 
 @dataclass(frozen=True)
+class DoorOpenedByDevice:
+    """The device let its door go by itself (its button, its intercom, its own verdict): an opening is no force then."""
+
+    reader: str
+
+
+@dataclass(frozen=True)
 class TamperReported:
     """The state of a reader's tamper switch."""
 
     reader: str
     active: bool
+
+
+@dataclass(frozen=True)
+class PowerReported:
+    """Whether a reader's power failed."""
+
+    reader: str
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -84,8 +164,15 @@ class DriverRestarted:
 
 DriverEvent = (
     CardPresented
+    | NumberPresented
+    | KeysPressed
+    | CodePresented
+    | PlatePresented
+    | DeviceDecided
+    | DoorOpenedByDevice
     | InputsReported
     | TamperReported
+    | PowerReported
     | ReaderUp
     | ReaderDown
     | OutputsForgotten
@@ -101,10 +188,24 @@ class Feedback(StrEnum):
 
     GRANTED = "granted"
     DENIED = "denied"
+    WAIT = "wait"
+    """Something is still missing: a PIN, or the second person."""
+    HELD_SOON = "held_soon"
+    """The door has stood open for nearly too long."""
+
+
+@dataclass(frozen=True)
+class DriverContext:
+    """What every driver is given."""
+
+    state_dir: Path
+    """Its own folder (mode 700, made by whoever starts the driver) for what must outlive a restart."""
+    zone: ZoneInfo
+    clock: Clock
 
 
 class Driver(Protocol):
-    """The readers of one line."""
+    """The readers of one line or device."""
 
     @property
     def name(self) -> str: ...
@@ -118,7 +219,8 @@ class Driver(Protocol):
         ...
 
     def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
-        """Switch an output on for `for_s` seconds (None: off) and answer later with `OutputDone`.
+        """Switch an output on for `for_s` seconds (None: off; infinity: until further notice) and answer later with
+        `OutputDone`.
 
         Returns:
             False when the command could not even be handed over; no `OutputDone` follows then.
@@ -127,4 +229,37 @@ class Driver(Protocol):
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """Show and sound the outcome, as far as the reader can."""
+        ...
+
+
+@dataclass(frozen=True)
+class RosterEntry:
+    """A credential that a device keeps in its own list: when it is valid, and where."""
+
+    credential: UUID
+    card: CardNumber
+    since: datetime | None
+    """In the site's zone, as `until`; None: without bound."""
+    until: datetime | None
+    schedules: tuple[tuple[str, str], ...]
+    """(reader, schedule id) for each reader of the device where it opens; one reader may stand there several times."""
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Everybody whom a device may let in by itself, and the weekly hours meant: for each schedule id, (weekday with
+    Monday 0, first minute, end minute)."""
+
+    entries: Sequence[RosterEntry]
+    schedules: dict[str, tuple[tuple[int, int, int], ...]]
+
+
+class RosterDriver(Driver, Protocol):
+    """A driver whose devices keep a list of their own, for when the gateway is away or always."""
+
+    def set_roster(self, roster: Roster) -> None:
+        """Make the devices' lists this one, in the background, sending what differs. Never blocks; the newest counts.
+
+        A device that is away gets it when it is back.
+        """
         ...

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from cloud.ingest.arrival import latest_moves
 from cloud.ingest.coverage import Coverage, runs
 from cloud.ingest.receipts import MIN_INTERVAL_S, ReceiptPacer
-from protocols.events import DoorClosed, DoorForced, DoorHeld, EventData
+from protocols.access_events import DoorClosed, DoorForced, DoorHeld
+from protocols.event_data import EventData
 from protocols.receipts import MAX_RANGES, Receipt
 from tests.support.events import FakeGateway, arrivals, new_id, opened
 

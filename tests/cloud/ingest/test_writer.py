@@ -11,7 +11,8 @@ from cloud.database.engine import Database
 from cloud.database.tables import DeadLetter, DeviceState, EventRecord, Gateway, StreamCursor
 from cloud.ingest.batch import Batch, Presence, Refusal, Refused
 from cloud.ingest.writer import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, DatabaseOutage, EventWriter
-from protocols.events import DoorClosed, DoorForced, GapReason, OutboxGap
+from protocols.access_events import DoorClosed, DoorForced
+from protocols.events import GapReason, OutboxGap
 from protocols.presence import GatewayState
 from protocols.presence import Presence as State
 from tests.support.databases import PostgresqlCluster

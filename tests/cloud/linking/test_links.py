@@ -14,8 +14,8 @@ from cloud.database.tables import Credential, Door, Gateway, Person, Place, Resi
 from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.sqlite_store import SqliteStore
 from cloud.linking.links import LinkKey, Links, link_key
+from protocols.access_events import AccessDenied, AccessMethod, DenialReason
 from protocols.event_reading import fields_of
-from protocols.events import AccessDenied, AccessMethod, DenialReason
 from tests.support.events import FakeGateway, granted, opened
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

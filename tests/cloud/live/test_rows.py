@@ -9,7 +9,8 @@ from cloud.database.engine import Database
 from cloud.database.tables import EventRecord, Person, Place
 from cloud.live.board import DoorState, GatewayPresence, changed, read_board
 from cloud.live.rows import EventRow, RowFilter, RowKind, kind_of, newest, read_rows
-from protocols.events import EVENT_TYPES, AccessDenied, AccessMethod, CameraOnline, DenialReason, DoorForced, DoorHeld
+from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced, DoorHeld
+from protocols.events import EVENT_TYPES, CameraOnline
 from tests.support.console import FULL_NAME, Seed, utc_now
 from tests.support.events import granted, opened
 

@@ -26,17 +26,17 @@ from edge.access.drivers.interface import (
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
-from protocols.cards import encode_bytes, parse_text
-from protocols.commands import FailureCode
-from protocols.events import (
+from protocols.access_events import (
     AccessGranted,
     DoorReleased,
     ReaderOffline,
     ReaderOfflineReason,
     ReaderOnline,
     ReleaseCause,
-    SourceRestarted,
 )
+from protocols.cards import encode_bytes, parse_text
+from protocols.commands import FailureCode
+from protocols.events import SourceRestarted
 from tests.support.doors import CARD_KEY, Recording, row, rules_for, whole_set
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from edge.access.decision import Decision, decide
 from edge.access.store import CredentialStore
+from protocols.access_events import DenialReason
 from protocols.cards import CardFormat, encode_bytes, parse_text
-from protocols.credentials import CredentialRow, DoorGroup, Interval, Rules, Schedule
-from protocols.events import DenialReason
+from protocols.credentials import CredentialRow
+from protocols.rules import DoorGroup, Interval, Rules, Schedule
 from tests.support.doors import CARD_KEY, ZONE, row, rules_for, whole_set
 
 MONDAY_0930 = datetime(2026, 3, 2, 9, 30, tzinfo=ZONE)

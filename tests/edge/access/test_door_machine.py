@@ -21,7 +21,7 @@ from edge.access.door import (
     Tick,
     Told,
 )
-from protocols.events import DoorClosed, DoorForced, DoorHeld, DoorOpened, DoorReleased, ReleaseCause
+from protocols.access_events import DoorClosed, DoorForced, DoorHeld, DoorOpened, DoorReleased, ReleaseCause
 
 RELEASE_S, HELD_S = 5.0, 30.0
 CREDENTIAL = Release(ReleaseCause.CREDENTIAL)

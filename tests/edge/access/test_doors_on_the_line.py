@@ -16,8 +16,7 @@ import pytest
 
 from edge.access.door import DoorState
 from gatehouse.demo.played_plan import Pacing, Plan
-from protocols.cards import parse_text
-from protocols.events import (
+from protocols.access_events import (
     AccessDenied,
     AccessGranted,
     DenialReason,
@@ -31,8 +30,9 @@ from protocols.events import (
     ReaderOnline,
     ReaderTamper,
     ReleaseCause,
-    SourceRestarted,
 )
+from protocols.cards import parse_text
+from protocols.events import SourceRestarted
 from tests.support.doors import DoorSite, row
 from tests.support.osdp import OsdpPeer
 

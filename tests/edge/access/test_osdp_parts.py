@@ -21,7 +21,7 @@ from edge.access.drivers.osdp.watchdog import (
     Standing,
     Watchdog,
 )
-from protocols.events import ReaderOfflineReason
+from protocols.access_events import ReaderOfflineReason
 
 messages = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=4), max_size=8)
 

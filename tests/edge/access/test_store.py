@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.access.store import CredentialStore, NeedSnapshot, SetRefused
-from protocols.credentials import CredentialRow, Delta, Rules, moved_digest
+from protocols.credentials import CredentialRow, Delta, moved_digest
+from protocols.rules import Rules
 from tests.support.doors import CARD_KEY, row, rules_for, whole_set
 
 RULES = rules_for("d1")

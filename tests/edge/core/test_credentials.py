@@ -10,7 +10,8 @@ import pytest
 
 from protocols import http_auth, topics
 from protocols.base import ProtocolError
-from protocols.credentials import CredentialRow, CredentialSet, Delta, Head, Rules, moved_digest, total_digest
+from protocols.credentials import CredentialRow, CredentialSet, Delta, Head, moved_digest, total_digest
+from protocols.rules import Rules
 from tests.support.brokers import RunningBroker
 from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, eventually, make_keys
 from tests.support.hub_http import Answer, Asked, SmallHub

@@ -10,9 +10,10 @@ from edge.counters import Counters
 from edge.outbox import OutboxLimits
 from edge.uplink.nonces import CommandLedger
 from gatehouse.demo.played_plan import Plan, PlayedReader
+from protocols.access_events import AccessGranted
 from protocols.cards import keyed_hash, parse_text
 from protocols.credentials import CredentialRow
-from protocols.events import AccessGranted, Event
+from protocols.events import Event
 from tests.edge.core.conftest import enrol
 from tests.support.brokers import RunningBroker
 from tests.support.daemons import Running

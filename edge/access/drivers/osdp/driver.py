@@ -30,7 +30,7 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.osdp.framing import BrokenFrame, Unpacker, pack
 from edge.access.priority import prefer_this_thread
-from protocols.events import ReaderOfflineReason
+from protocols.access_events import ReaderOfflineReason
 
 SILENT_WORKER_S = 5.0
 """A worker reports every second; one that is silent for this long is ended."""

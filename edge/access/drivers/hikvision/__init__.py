@@ -1,0 +1,1 @@
+"""A Hikvision door terminal or intercom, over ISAPI; a reader's channel is the door's number."""

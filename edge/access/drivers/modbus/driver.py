@@ -1,0 +1,10 @@
+"""The driver."""
+
+from edge.access.config import Reader
+from edge.access.drivers.interface import Driver, DriverContext
+from edge.access.drivers.modbus.config import ModbusDevice
+
+
+def make(device: ModbusDevice, readers: tuple[Reader, ...], context: DriverContext) -> Driver:
+    """The driver of one device."""
+    raise NotImplementedError(f"{device} {readers} {context}")
