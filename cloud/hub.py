@@ -291,7 +291,7 @@ class _Server(uvicorn.Server):
 
 
 def listen(section: HttpSection, key: str = "[http]") -> socket.socket:
-    """A bound socket; `key` is what set its address.
+    """A socket that takes connections, which wait until somebody serves them; `key` is what set its address.
 
     Raises:
         HubError: if the address cannot be had.
@@ -301,6 +301,7 @@ def listen(section: HttpSection, key: str = "[http]") -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((section.host, section.port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise HubError(

@@ -93,7 +93,7 @@ class UplinkSection(_Section):
         default="3.1.1", title="MQTT version", description="5 adds properties that repeat what the payload says."
     )
     backlog_events_per_s: Annotated[float, Field(ge=100, le=100_000)] = Field(
-        default=4000.0, title="Backlog rate", description="Events a second sent beside new ones after an outage."
+        default=8000.0, title="Backlog rate", description="Events a second sent beside new ones after an outage."
     )
 
 

@@ -53,7 +53,7 @@ class UplinkSettings:
     """`protocol` is "3.1.1" or "5"; `backlog_events_per_s` bounds the backlog beside the live events."""
 
     protocol: str = "3.1.1"
-    backlog_events_per_s: float = 4000.0
+    backlog_events_per_s: float = 8000.0
 
 
 @dataclass(frozen=True)

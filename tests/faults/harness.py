@@ -17,10 +17,15 @@ _STATES = {
 
 
 class LoadedSite:
-    """A site whose gateway makes door events on demand."""
+    """A site whose gateway makes door events on demand.
 
-    def __init__(self, site: Site) -> None:
+    Args:
+        paced: the backlog goes at the default rate; else faster than any machine sends.
+    """
+
+    def __init__(self, site: Site, *, paced: bool = False) -> None:
         self.site = site
+        self._uplink = "" if paced else "[uplink]\nbacklog_events_per_s = 50000\n"
         self.state_dir = site.folder / "gateway"
         self.journal = site.folder / "journal"
         self._configuration = site.folder / "site.toml"
@@ -36,7 +41,7 @@ class LoadedSite:
     def write_configuration(self, extra: str = "") -> None:
         self._configuration.write_text(
             f'[gateway]\nstate_dir = "{self.state_dir}"\nplace = "site"\n[http]\nport = {free_port()}\n'
-            f"[uplink]\nbacklog_events_per_s = 50000\n{extra}"
+            f"{self._uplink}{extra}"
         )
 
     def start_gateway(self, rate: float = 0.0) -> None:
