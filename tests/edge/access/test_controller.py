@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge.access.config import AccessConfig
-from edge.access.controller import QUEUE_SIZE, RELEASE_TIMEOUT_S, AccessController
+from edge.access.controller import ANSWER_TIMEOUT_S, QUEUE_SIZE, AccessController
 from edge.access.door import DoorState
 from edge.access.drivers.interface import (
     CardPresented,
@@ -23,6 +23,7 @@ from edge.access.drivers.interface import (
     ReaderDown,
     ReaderUp,
 )
+from edge.access.drivers.running import DriverSource
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
@@ -95,9 +96,8 @@ class Scene:
         self.store = CredentialStore(folder / "credentials.db", CARD_KEY)
         self.store.replace(whole_set(1, rules_for("d1"), row("w26:12:345", "all")))
         zone = ZoneInfo("Asia/Shanghai")
-        self.controller = AccessController(
-            config, self.store, self._record, SystemClock(), zone, drivers=lambda _: [self.driver]
-        )
+        played = DriverSource("bus1", ("r1",), lambda: self.driver)
+        self.controller = AccessController(config, self.store, self._record, SystemClock(), zone, sources=[played])
 
     def _record(self, observation: Observation) -> None:
         self.log.append(observation.data)
@@ -183,7 +183,7 @@ def test_a_command_that_the_reader_never_confirms_fails_within_two_seconds(scene
 
     assert (outcome.done, outcome.code) == (False, FailureCode.NO_CONFIRMATION)
     assert "confirm" in outcome.reason
-    assert time.monotonic() - asked_s < RELEASE_TIMEOUT_S + 1.0
+    assert time.monotonic() - asked_s < ANSWER_TIMEOUT_S + 1.0
 
 
 def test_a_command_that_cannot_be_handed_over_fails_at_once(scene: Scene) -> None:

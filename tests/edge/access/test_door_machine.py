@@ -16,6 +16,7 @@ from edge.access.door import (
     DoorMachine,
     DoorState,
     Release,
+    Rest,
     Stimulus,
     StrikeSet,
     Tick,
@@ -153,7 +154,7 @@ def test_a_held_or_forced_door_still_takes_a_release_and_stays_what_it_is() -> N
 def test_every_state_takes_a_release_and_every_open_state_a_closing() -> None:
     assert all((state, Stimulus.RELEASE) in TRANSITIONS for state in DoorState)
     for state in (DoorState.OPEN, DoorState.HELD, DoorState.FORCED):
-        assert TRANSITIONS[state, Stimulus.CLOSED][0] is DoorState.LOCKED
+        assert TRANSITIONS[state, Stimulus.CLOSED][0] is Rest.REST
 
 
 @dataclass(frozen=True)
