@@ -16,7 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from edge.access.config import AccessConfig, Door, Reader, read_keys
-from edge.access.decision import Decision, decide, outcome_of
+from edge.access.decision import Decider, Decision, outcome_of
 from edge.access.door import ContactReport, DoorInput, DoorMachine, Release, StrikeSet, Tick, Told
 from edge.access.drivers.interface import (
     CardPresented,
@@ -32,14 +32,15 @@ from edge.access.drivers.interface import (
     TamperReported,
 )
 from edge.access.drivers.osdp.driver import OsdpBus
+from edge.access.ledgers import Ledgers
 from edge.access.outputs import Pending, PendingOutputs
+from edge.access.presentations import Card, DoorStanding
 from edge.access.priority import prefer_this_thread
 from edge.access.status import AccessCounters, AccessStatus, DoorStatus, ReaderStatus, ReleaseOutcome
 from edge.access.store import CredentialStore
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
 from protocols.access_events import (
-    AccessGranted,
     DenialReason,
     ReaderOffline,
     ReaderOfflineReason,
@@ -116,6 +117,8 @@ class AccessController:
     ) -> None:
         self._config, self._store, self._record, self._clock, self._zone = config, store, record, clock, zone
         self._readers = {reader.id: reader for reader in config.reader}
+        formats = {reader.id: reader.card_format for reader in config.reader}
+        self._decider = Decider(store, Ledgers(None), "", lambda *_: False, clock, zone, formats)
         self._doors = {door.id: _DoorAtWork(door, _machine(door)) for door in config.door}
         self._door_of_reader = {reader: self._doors[door.id] for door in config.door for reader in door.readers}
         self._standing = {reader.id: _unheard(reader) for reader in config.reader}
@@ -249,27 +252,24 @@ class AccessController:
         door = self._door_of_reader.get(card.reader)
         if door is None:
             return  # a reader that only drives a strike or watches a contact
-        reader = self._readers[card.reader]
-        presented = card.data, card.bit_count
-        wall_s = self._clock.wall_s()
-        decision = decide(self._store, door.config.id, presented, reader.card_format, wall_s, self._zone)
+        presented = Card(card.data, card.bit_count)
+        decision = self._decider.decide(door.config.id, card.reader, presented, DoorStanding())
         told: list[EventData] = []
         if decision.granted and self._is_online(door.config.strike.reader):
             told = self._drive(door, Release(ReleaseCause.CREDENTIAL), read_ns=card.read_ns, tell=False)
         elif decision.granted:
             self._counts["strike_failures"] += 1
         self._driver_of(card.reader).feedback(card.reader, Feedback.GRANTED if decision.granted else Feedback.DENIED)
-        self._tell(door.config.id, door.config.place, self._counted(card.reader, decision))
-        for data in told:
+        for data in (*self._counted(card.reader, decision), *told):
             self._tell(door.config.id, door.config.place, data)
 
-    def _counted(self, reader: str, decision: Decision) -> EventData:
+    def _counted(self, reader: str, decision: Decision) -> list[EventData]:
         outcome = outcome_of(reader, decision)
-        if isinstance(outcome, AccessGranted):
+        if decision.reason is None:
             self._counts["granted"] += 1
         else:
-            self._denied[outcome.reason] += 1
-        return outcome
+            self._denied[decision.reason] += 1
+        return [] if outcome is None else [outcome]
 
     def _drive(
         self,
