@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from edge.access.decision import Decider
 from edge.access.status import AccessStatus, Outcome
 from edge.access.store import CredentialStore
+from edge.access.telling import Own
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
@@ -25,9 +27,9 @@ class Doors:
     """Readers and doors. Commands and news reach them from any thread, also while they do not run."""
 
     def __init__(
-        self, config: SiteConfig, gateway: str, store: CredentialStore, record: Recorder, clock: Clock
+        self, config: SiteConfig, own: Own, store: CredentialStore, decider: Decider, record: Recorder, clock: Clock
     ) -> None:
-        self._make: Callable[[], AccessController] = lambda: _controller(config, gateway, store, record, clock)
+        self._make: Callable[[], AccessController] = lambda: _controller(config, own, store, decider, record, clock)
         self._controller: AccessController | None = None
 
     def start(self) -> None:
@@ -65,23 +67,11 @@ class Doors:
         """Forget who is in an area."""
         return self._told_to(lambda controller: controller.forgive(area))
 
-    def heard_from_hub(self) -> None:
-        """A message that the hub signed has come."""
+    def look_again(self) -> None:
+        """The wall clock jumped: look at what goes by it."""
         controller = self._controller
         if controller is not None:
-            controller.heard_from_hub()
-
-    def clock_jumped(self, delta_s: float) -> None:
-        """The wall clock jumped by so much."""
-        controller = self._controller
-        if controller is not None:
-            controller.clock_jumped(delta_s)
-
-    def clock_settled(self) -> None:
-        """The wall clock is trusted again."""
-        controller = self._controller
-        if controller is not None:
-            controller.clock_settled()
+            controller.look_again()
 
     def status(self) -> AccessStatus | None:
         controller = self._controller
@@ -127,14 +117,14 @@ class Cameras:
 
 
 def _controller(
-    config: SiteConfig, gateway: str, store: CredentialStore, record: Recorder, clock: Clock
+    config: SiteConfig, own: Own, store: CredentialStore, decider: Decider, record: Recorder, clock: Clock
 ) -> "AccessController":
     from edge.access.controller import AccessController
-    from edge.access.telling import Own
 
-    own = Own(gateway, config.gateway.place)
     folder = config.gateway.state_dir
-    return AccessController(config.access, store, record, clock, config.zone, state_dir=folder, own=own)
+    return AccessController(
+        config.access, store, record, clock, config.zone, decider=decider, state_dir=folder, own=own
+    )
 
 
 def _video(config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> "VideoService":

@@ -154,6 +154,7 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
         {
             "decided_by_device": counted.decided_by_devices,
             "duress": counted.duress,
+            "lock_out": counted.lock_outs,
             "unsure_plate": counted.unsure_plates,
             **status.drivers,
         },

@@ -255,6 +255,11 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f'there is no {kind} "{name}" (there are: {", ".join(sorted(known)) or "none"})'
 
 
+def card_formats(config: AccessConfig) -> dict[str, CardFormat]:
+    """How the bits of each reader's cards are laid out, by the reader's id."""
+    return {reader.id: reader.card_format for reader in config.reader}
+
+
 class KeyFileFault(ValueError):
     """Reader key files that cannot be used; the text names each key, the cause and the remedy."""
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from edge.access.config import AccessConfig
 from edge.access.counts import Counts
+from edge.access.decision import Decider, Decision, Need, outcome_of
 from edge.access.door import (
     OPENING_GRACE_S,
     ContactReport,
@@ -43,12 +44,11 @@ from edge.access.drivers.interface import (
     ReaderUp,
     TamperReported,
 )
-from edge.access.interim import Decider, Decision, Need
 from edge.access.kept_modes import ModeFile
 from edge.access.keypad import Keypad
 from edge.access.mode_keeper import ModeKeeper
 from edge.access.modes import Commanded
-from edge.access.orders import ClockMoved, ForgiveOrder, HubHeard, LockdownOrder, ModeOrder, Order, ReleaseOrder
+from edge.access.orders import ForgiveOrder, LockdownOrder, LookAgain, ModeOrder, Order, ReleaseOrder
 from edge.access.outputs import Answer
 from edge.access.passages import Passage
 from edge.access.presentations import Card, Code, DoorStanding, Number, Plate, Presentation
@@ -56,9 +56,17 @@ from edge.access.reader_book import DETAIL_MAX, ReaderBook
 from edge.access.status import DoorStatus, Outcome, ReaderStatus
 from edge.access.store import CredentialStore
 from edge.access.strikes import Outputs, Strikes
-from edge.access.telling import Teller, duress_of, outcome_of
+from edge.access.telling import Teller, duress_of
 from edge.clock import Clock
-from protocols.access_events import DoorOpened, FireInput, LockdownChanged, PolicyStale, ReleaseCause
+from protocols.access_events import (
+    DecidedBy,
+    DoorOpened,
+    FireInput,
+    LockdownChanged,
+    PolicyStale,
+    ReaderLockedOut,
+    ReleaseCause,
+)
 from protocols.commands import FailureCode
 from protocols.event_data import EventData
 from protocols.events import SourceRestarted
@@ -101,9 +109,7 @@ class DoorControl:
         self._policy_seen = -1
         self._look_at_s = -math.inf
         self._stale_since: datetime | None = None
-        self._modes = ModeKeeper(
-            self._doors, decider.free_by_schedule, lambda: self._interlocks, self._go_over, modes, clock
-        )
+        self._modes = ModeKeeper(self._doors, decider, lambda: self._interlocks, self._go_over, modes, clock)
         self._takers: dict[type[DriverEvent | Order], Callable[..., None]] = {
             CardPresented: self._card,
             NumberPresented: self._number,
@@ -124,8 +130,7 @@ class DoorControl:
             ModeOrder: self._mode_ordered,
             LockdownOrder: self._lockdown_ordered,
             ForgiveOrder: self._forgive_ordered,
-            HubHeard: self._hub_heard,
-            ClockMoved: self._clock_moved,
+            LookAgain: self._look_again,
         }
 
     # --- what its thread calls -----------------------------------------------------------------------------------
@@ -221,11 +226,9 @@ class DoorControl:
             return
         told = self._let_in(door, reader, decision, read_ns) if decision.granted else []
         self._strikes.show(reader, _feedback(decision))
-        self._counts.decided(decision)
-        self._tell(door, outcome_of(reader, decision))
+        self._tell_decision(door, reader, decision)
         for data in told:
             self._tell(door, data)
-        self._after(door, reader, decision)
 
     def _standing(self, door: DoorAtWork) -> DoorStanding:
         others = in_interlock(door, self._interlocks, self._doors)
@@ -235,7 +238,7 @@ class DoorControl:
         """Release the strike; returns what is to be told of it, after the decision."""
         if not self._readers.is_online(door.strike_reader):
             self._counts.add("strike_failures")
-            self._decider.not_used(door.id, reader, decision)
+            self._decider.refused_pass(door.id, reader, decision)
             return []
         shows_passing = door.shows_passing
         told = self._drive(door, Release(ReleaseCause.CREDENTIAL), read_ns=read_ns, tell=False)
@@ -249,14 +252,29 @@ class DoorControl:
         until_s = self._clock.monotonic_s() + door.config.release_s + OPENING_GRACE_S
         door.passages.expect(Passage(reader, decision, until_s))
 
-    def _after(self, door: DoorAtWork, reader: str, decision: Decision) -> None:
-        """What a decision brings about beside the passage itself."""
+    def _tell_decision(
+        self,
+        door: DoorAtWork,
+        reader: str,
+        decision: Decision,
+        by: DecidedBy = DecidedBy.GATEWAY,
+        detail: str = "",
+        at_s: float | None = None,
+    ) -> None:
+        """Tell what was decided, and do what it brings about beside the passage itself."""
+        self._counts.decided(decision)
+        outcome = outcome_of(reader, decision, by, detail)
+        if outcome is not None:
+            self._tell(door, outcome, at_s)
         alarm = duress_of(reader, decision)
         if alarm is not None:
             self._counts.add("duress")
-            self._tell(door, alarm)
+            self._tell(door, alarm, at_s)
+        if decision.locks_out_s is not None:
+            self._counts.add("lock_outs")
+            self._teller.tell(reader, door.config.place, ReaderLockedOut(for_s=decision.locks_out_s))
         if decision.granted and decision.frees_door_until is not None:
-            self._modes.free_after_first_card(door, decision.frees_door_until)
+            self._modes.first_card_came(door)
 
     # --- what devices did by themselves --------------------------------------------------------------------------
 
@@ -266,16 +284,14 @@ class DoorControl:
         if door is None:
             return
         decision = self._decider.device_verdict(door.id, verdict.reader, verdict)
-        is_fresh = verdict.at is None or self._clock.wall_s() - verdict.at.timestamp() <= FRESH_VERDICT_S
+        is_fresh = self._clock.wall_s() - decision.at_s <= FRESH_VERDICT_S
         if decision.granted:
             shows_passing = door.shows_passing and is_fresh
             if is_fresh:
                 self._drive(door, Excuse(ReleaseCause.CREDENTIAL))
             self._expect(door, verdict.reader, decision, shows_passing=shows_passing)
-        self._counts.decided(decision)
-        told = outcome_of(verdict.reader, decision, verdict.by, "" if verdict.granted else verdict.reason[:DETAIL_MAX])
-        self._tell(door, told, verdict.at)
-        self._after(door, verdict.reader, decision)
+        detail = "" if verdict.granted else verdict.reason[:DETAIL_MAX]
+        self._tell_decision(door, verdict.reader, decision, verdict.by, detail, decision.at_s)
 
     def _opened_by_device(self, opened: DoorOpenedByDevice) -> None:
         door = self._door_of.get(opened.reader)
@@ -341,7 +357,7 @@ class DoorControl:
             for passage in door.passages.opened():
                 self._decider.passed(door.id, passage.reader, passage.decision)
         for passage in door.passages.given_up(self._clock.monotonic_s()):
-            self._decider.not_used(door.id, passage.reader, passage.decision)
+            self._decider.refused_pass(door.id, passage.reader, passage.decision)
 
     def _say_outputs(self, forgotten: OutputsForgotten) -> None:
         """Say to a reader that has just come (back) what each strike on it is to be."""
@@ -403,18 +419,11 @@ class DoorControl:
         self._decider.forgive(order.area)
         order.answer(Outcome(True))
 
-    # --- the hub, the clock, the policy --------------------------------------------------------------------------
+    # --- the clock and the policy --------------------------------------------------------------------------------
 
-    def _hub_heard(self, heard: HubHeard) -> None:
-        self._decider.heard_from_hub(heard.wall_s)
-        self._look_at_staleness()
-
-    def _clock_moved(self, moved: ClockMoved) -> None:
-        if moved.delta_s is None:
-            self._decider.clock_settled()
-            return
-        self._decider.clock_jumped(moved.delta_s)
+    def _look_again(self, _order: LookAgain) -> None:
         self._modes.look()
+        self._look_at_staleness()
 
     def _look_at_policy(self) -> None:
         version = self._store.policy[0]
@@ -425,16 +434,18 @@ class DoorControl:
         self._look_at_staleness()
 
     def _look_at_staleness(self) -> None:
-        wall_s = self._clock.wall_s()
-        stale = self._decider.stale(wall_s)
-        if stale == self.stale:
+        stale_since_s = self._decider.stale(self._clock.wall_s())
+        before = self._stale_since
+        if (stale_since_s is None) == (before is None):
             return
-        since = self._stale_since or datetime.fromtimestamp(wall_s, UTC)
-        self._stale_since = since if stale else None
-        self._teller.tell_own(PolicyStale(stale=stale, since=since))
+        since = None if stale_since_s is None else datetime.fromtimestamp(stale_since_s, UTC)
+        self._stale_since = since
+        told = since or before
+        if told is not None:
+            self._teller.tell_own(PolicyStale(stale=since is not None, since=told))
 
-    def _tell(self, door: DoorAtWork, data: EventData, at: datetime | None = None) -> None:
-        self._teller.tell(door.id, door.config.place, data, at)
+    def _tell(self, door: DoorAtWork, data: EventData, at_s: float | None = None) -> None:
+        self._teller.tell(door.id, door.config.place, data, at_s)
 
 
 def _feedback(decision: Decision) -> Feedback:

@@ -5,28 +5,26 @@ must not make the cards before it wait longer still.
 """
 
 import logging
-import math
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from edge.access.config import AccessConfig
+from edge.access.config import AccessConfig, card_formats
 from edge.access.control import DoorControl
 from edge.access.counts import Counts
+from edge.access.decision import Decider
 from edge.access.drivers.interface import DriverContext, DriverEvent
 from edge.access.drivers.registry import driver_sources
 from edge.access.drivers.running import DriverSource, RunningDrivers
-from edge.access.interim import CardsAlone, Decider
 from edge.access.kept_modes import ModeFile
+from edge.access.ledgers import Ledgers
 from edge.access.orders import (
-    ClockMoved,
     ForgiveOrder,
-    HubHeard,
     LockdownOrder,
+    LookAgain,
     MakeOrder,
     ModeOrder,
     Order,
@@ -46,8 +44,6 @@ from protocols.commands import FailureCode
 QUEUE_SIZE = 4096
 ANSWER_TIMEOUT_S = 1.8
 """The command handler promises an outcome within two seconds."""
-HUB_HEARD_EVERY_S = 1.0
-"""News of the hub is handed on this often at most."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,7 +54,7 @@ class AccessController:
     Args:
         record: takes events; never blocks.
         zone: the site's time zone, in which schedules are meant.
-        decider: decides; None: cards alone.
+        decider: decides; None: one that forgets when it ends and takes no QR code, for tests of doors.
         sources: makes the drivers; None: those of `config`.
         state_dir: where modes and devices keep what outlives a restart; None: nothing does.
     """
@@ -85,7 +81,7 @@ class AccessController:
         self._mode_file = ModeFile(state_dir)
         self._control = DoorControl(
             config,
-            decider or CardsAlone(store, config, zone, clock),
+            decider or _forgetful(config, store, clock, zone),
             store,
             self._drivers,
             Teller(record, clock, own or Own()),
@@ -94,7 +90,6 @@ class AccessController:
             self._counts,
         )
         self._thread = threading.Thread(target=self._run, name="doors")
-        self._hub_heard_s = -math.inf
 
     def start(self) -> None:
         """Start the doors' thread and every driver."""
@@ -128,22 +123,9 @@ class AccessController:
         """Forget who is in an area; None: in every area."""
         return self._ordered(lambda answer: ForgiveOrder(area, answer))
 
-    # --- news; safe from any thread, never block ------------------------------------------------------------------
-
-    def heard_from_hub(self) -> None:
-        """A message that the hub signed has come."""
-        now_s = time.monotonic()
-        if now_s - self._hub_heard_s >= HUB_HEARD_EVERY_S:
-            self._hub_heard_s = now_s
-            self._put(HubHeard(self._clock.wall_s()))
-
-    def clock_jumped(self, delta_s: float) -> None:
-        """The wall clock jumped by so much."""
-        self._put(ClockMoved(delta_s))
-
-    def clock_settled(self) -> None:
-        """The wall clock is trusted again."""
-        self._put(ClockMoved(None))
+    def look_again(self) -> None:
+        """The wall clock jumped: look at what goes by it. Safe from any thread, never blocks."""
+        self._put(LookAgain())
 
     def status(self) -> AccessStatus:
         """How everything stands; safe from any thread."""
@@ -204,3 +186,7 @@ class AccessController:
 
     def _wait_s(self) -> float:
         return max(0.0, self._control.deadline_s - self._clock.monotonic_s())
+
+
+def _forgetful(config: AccessConfig, store: CredentialStore, clock: Clock, zone: ZoneInfo) -> Decider:
+    return Decider(store, Ledgers(None), "", lambda *_: False, clock, zone, card_formats(config))

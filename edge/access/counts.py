@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from types import MappingProxyType
 
-from edge.access.interim import Decision
+from edge.access.decision import Decision
 from edge.access.presentations import Card, CardAndPin, Code, Number, Pin, Plate, Presentation
 from edge.access.status import AccessCounters
 from protocols.access_events import DenialReason
@@ -56,6 +56,7 @@ class Counts:
             denied=MappingProxyType({reason: self._denied[reason] for reason in DenialReason}),
             decided_by_devices=counts["decided_by_devices"],
             duress=counts["duress"],
+            lock_outs=counts["lock_outs"],
             unsure_plates=counts["unsure_plates"],
             strike_failures=counts["strike_failures"],
             worker_restarts=counts["worker_restarts"],

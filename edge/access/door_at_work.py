@@ -25,7 +25,6 @@ class DoorAtWork:
         self.passages = Passages()
         self.mode = StandingMode()
         self.commanded: Commanded | None = None
-        self.first_card_until_s: float | None = None
         self.fire = False
 
     @property

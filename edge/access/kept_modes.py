@@ -31,7 +31,6 @@ class KeptDoor(_Kept):
     """What is to outlive a restart, of one door; `told` is what the hub was told last."""
 
     commanded: Commanded | None = None
-    first_card_until_s: float | None = None
     told: DoorMode = DoorMode.NORMAL
     told_cause: ModeCause | None = None
 

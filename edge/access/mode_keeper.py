@@ -21,10 +21,16 @@ LOOK_EVERY_S = 30.0
 """At the latest, whatever the clocks did."""
 
 
-class FreeBySchedule(Protocol):
-    """(door, seconds since the epoch) -> whether its rule has it stand free, and when that changes next."""
+class FreeByRule(Protocol):
+    """What the rules free (`edge.access.decision.Decider`); times are wall-clock seconds."""
 
-    def __call__(self, door: str, wall_s: float) -> tuple[bool, float | None]: ...
+    def free_by_schedule(self, door: str, wall_s: float) -> tuple[bool, float | None]:
+        """Whether a door stands free by its schedule, and when that changes next; None: not foreseen."""
+        ...
+
+    def freed_by_first_card(self, door: str, wall_s: float) -> float | None:
+        """Until when a first card has freed a door; None: it has not."""
+        ...
 
 
 class ModeKeeper:
@@ -38,13 +44,13 @@ class ModeKeeper:
     def __init__(
         self,
         doors: Mapping[str, DoorAtWork],
-        free_by_schedule: FreeBySchedule,
+        rules: FreeByRule,
         interlocks: Callable[[], Mapping[str, str]],
         go_over: Callable[[DoorAtWork, ModeSet], None],
         file: ModeFile,
         clock: Clock,
     ) -> None:
-        self._doors, self._free_by_schedule, self._interlocks = doors, free_by_schedule, interlocks
+        self._doors, self._rules, self._interlocks = doors, rules, interlocks
         self._go_over, self._file, self._clock = go_over, file, clock
         self.due_s = -math.inf
         """When `look` is due at the latest, by the monotonic clock."""
@@ -55,10 +61,7 @@ class ModeKeeper:
 
     def command(self, door: DoorAtWork, commanded: Commanded) -> None:
         """An operator's order; `normal` gives the door back to its rules."""
-        normal = commanded.mode is DoorMode.NORMAL
-        door.commanded = None if normal else commanded
-        if normal:
-            door.first_card_until_s = None
+        door.commanded = None if commanded.mode is DoorMode.NORMAL else commanded
         self._look_at(door, StandingMode(DoorMode.NORMAL, ModeCause.COMMAND, None, commanded.corr))
         self._keep()
 
@@ -73,9 +76,8 @@ class ModeKeeper:
         self._keep()
         return True
 
-    def free_after_first_card(self, door: DoorAtWork, until_s: float) -> None:
-        """Its first card came: the rest of the interval it stands free."""
-        door.first_card_until_s = until_s
+    def first_card_came(self, door: DoorAtWork) -> None:
+        """It may stand free for the rest of the interval."""
         self._look_at(door)
         self._keep()
 
@@ -89,12 +91,12 @@ class ModeKeeper:
     def _look_at(self, door: DoorAtWork, normal: StandingMode | None = None) -> bool:
         """Whether it went over to another mode; `normal` is what to tell if it becomes normal."""
         wall_s = self._clock.wall_s()
-        free, until_s = self._free_by_schedule(door.id, wall_s)
+        free, until_s = self._rules.free_by_schedule(door.id, wall_s)
         wishes = Wishes(
             self.lockdown,
             self._lockdown_corr,
             door.commanded,
-            door.first_card_until_s,
+            self._rules.freed_by_first_card(door.id, wall_s),
             free,
             until_s if free else None,
             door.id in self._interlocks(),
@@ -113,7 +115,6 @@ class ModeKeeper:
         doors = {
             door.id: KeptDoor(
                 commanded=door.commanded,
-                first_card_until_s=door.first_card_until_s,
                 told=door.mode.mode,
                 told_cause=door.mode.cause,
             )
@@ -123,7 +124,7 @@ class ModeKeeper:
 
 
 def _take_up(door: DoorAtWork, kept: KeptDoor) -> None:
-    door.commanded, door.first_card_until_s = kept.commanded, kept.first_card_until_s
+    door.commanded = kept.commanded
     if kept.told is not DoorMode.NORMAL:
         door.mode = StandingMode(DoorMode.NORMAL, kept.told_cause)
 

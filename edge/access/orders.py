@@ -1,4 +1,4 @@
-"""What the doors' thread is asked for by others: commands of operators, news of the clock and of the hub."""
+"""What the doors' thread is asked for by others: commands of operators, news of the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,17 +46,8 @@ class ForgiveOrder:
 
 
 @dataclass(frozen=True)
-class HubHeard:
-    """The hub was heard of at this moment (seconds since the epoch)."""
-
-    wall_s: float
-
-
-@dataclass(frozen=True)
-class ClockMoved:
-    """The wall clock jumped by so many seconds; None: it is trusted again."""
-
-    delta_s: float | None
+class LookAgain:
+    """The wall clock jumped: what goes by it is to be looked at again."""
 
 
 @dataclass(frozen=True)
@@ -64,5 +55,5 @@ class Stop:
     """End."""
 
 
-Order = ReleaseOrder | ModeOrder | LockdownOrder | ForgiveOrder | HubHeard | ClockMoved | Stop
+Order = ReleaseOrder | ModeOrder | LockdownOrder | ForgiveOrder | LookAgain | Stop
 MakeOrder = Callable[[Answer], Order]

@@ -8,7 +8,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from edge.access.interim import Decision
+from edge.access.decision import Decision
 
 MAX_WAITING = 8
 """Of one door. Policy when full: the oldest is given up, as one who did not pass."""

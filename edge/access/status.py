@@ -43,6 +43,8 @@ class AccessCounters:
     denied: Mapping[DenialReason, int]
     decided_by_devices: int
     duress: int
+    lock_outs: int
+    """How often a reader was locked out for wrong tries."""
     unsure_plates: int
     """Number plates that were read with too little confidence."""
     strike_failures: int
