@@ -7,7 +7,7 @@ walk. A card's own spelling, which few rows have, is kept beside.
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from uuid import UUID
@@ -64,6 +64,10 @@ class StoredCredential:
         return self.not_after_us != NEVER_US
 
 
+IndexedRow = tuple[bytes, StoredCredential, str | None]
+"""Its hash, the row, and its card's own spelling if a device keeps it."""
+
+
 class CredentialIndex:
     """Look-up by hash. One thread changes it; any may look up meanwhile, and sees each row whole."""
 
@@ -78,26 +82,29 @@ class CredentialIndex:
         return sum(len(packed) for packed in self._rows.values()) // _ROW.size
 
     def add(self, row_hash: bytes, row: StoredCredential, number: str | None = None) -> None:
-        key = row.ref.bytes if row.kind is Kind.PASS else row_hash
+        """Add a row whose id is not in yet."""
+        key = _key(row_hash, row)
         self._rows[key] = self._rows.get(key, b"") + self._pack(row)
-        if number is not None:
-            self._numbered[row.ref.bytes] = row_hash, number
-        if row.offline_s is not None:
-            self._offline[row.offline_s] += 1
+        self._note(row_hash, row, number)
 
-    def discard(self, row_hash: bytes, ref: UUID) -> None:
-        for key in (row_hash, ref.bytes):
-            rows = _split(self._rows.get(key, b""))
-            kept = [row for row in rows if not row.startswith(ref.bytes)]
-            if len(kept) == len(rows):
-                continue
-            for gone in (self._unpack(row) for row in rows if row.startswith(ref.bytes)):
-                self._forget_offline(gone.offline_s)
-            if kept:
-                self._rows[key] = b"".join(kept)
+    def change(self, gone: Iterable[IndexedRow], come: Iterable[IndexedRow]) -> None:
+        """Take rows out and put others in; who looks up meanwhile sees the rows of a hash as before or as after."""
+        out, into = list(gone), list(come)
+        after: dict[bytes, bytes] = {}
+        for row_hash, row, _ in out:
+            key = _key(row_hash, row)
+            rows = _split(after.get(key, self._rows.get(key, b"")))
+            after[key] = b"".join(each for each in rows if not each.startswith(row.ref.bytes))
+            self._forget(row)
+        for row_hash, row, number in into:
+            key = _key(row_hash, row)
+            after[key] = after.get(key, self._rows.get(key, b"")) + self._pack(row)
+            self._note(row_hash, row, number)
+        for key, packed in after.items():
+            if packed:
+                self._rows[key] = packed
             else:
-                del self._rows[key]
-        self._numbered.pop(ref.bytes, None)
+                self._rows.pop(key, None)
 
     def find(self, row_hash: bytes) -> list[StoredCredential]:
         """Every credential that carries this hash, of any kind but passes; mostly one."""
@@ -124,7 +131,7 @@ class CredentialIndex:
     @property
     def shortest_offline_s(self) -> int | None:
         """The shortest time for which a row is taken without news of the hub; None: all are for ever."""
-        return min(tuple(self._offline), default=None)
+        return min(self._offline.copy(), default=None)
 
     def _found(self, key: bytes) -> Iterator[StoredCredential]:
         return map(self._read, _ROW.iter_unpack(self._rows.get(key, b"")))
@@ -143,9 +150,6 @@ class CredentialIndex:
             row.pin or _NONE,
             row.duress_pin or _NONE,
         )
-
-    def _unpack(self, packed: bytes) -> StoredCredential:
-        return self._read(_ROW.unpack(packed))
 
     def _read(self, fields: tuple[bytes, int, int, int, int, int, int, bytes, bytes, bytes]) -> StoredCredential:
         ref, not_before_us, not_after_us, number, flags, uses, offline_s, holder, pin, duress_pin = fields
@@ -172,11 +176,22 @@ class CredentialIndex:
             self._group_numbers[groups] = number
         return number
 
-    def _forget_offline(self, offline_s: int | None) -> None:
-        if offline_s is not None:
-            self._offline[offline_s] -= 1
-            if not self._offline[offline_s]:
-                del self._offline[offline_s]
+    def _note(self, row_hash: bytes, row: StoredCredential, number: str | None) -> None:
+        if number is not None:
+            self._numbered[row.ref.bytes] = row_hash, number
+        if row.offline_s is not None:
+            self._offline[row.offline_s] += 1
+
+    def _forget(self, row: StoredCredential) -> None:
+        self._numbered.pop(row.ref.bytes, None)
+        if row.offline_s is not None:
+            self._offline[row.offline_s] -= 1
+            if not self._offline[row.offline_s]:
+                del self._offline[row.offline_s]
+
+
+def _key(row_hash: bytes, row: StoredCredential) -> bytes:
+    return row.ref.bytes if row.kind is Kind.PASS else row_hash
 
 
 def _split(packed: bytes) -> list[bytes]:

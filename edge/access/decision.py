@@ -95,7 +95,7 @@ class _First:
 class Decider:
     """Decides for the doors of one gateway.
 
-    `decide`, `device_verdict`, `passed` and `refused_pass` are called by one thread; the others by any.
+    `decide`, `device_verdict`, `passed` and `not_used` are called by one thread; the others by any.
 
     Args:
         gateway: its name, which a QR code has to carry as its site.
@@ -129,7 +129,7 @@ class Decider:
     def decide(self, door: str, reader: str, presented: Presentation, standing: DoorStanding) -> Decision:
         """Decide, and count what the decision itself changes: a use, a wrong try, the first of two persons.
 
-        A grant is to be followed by `passed` or `refused_pass`.
+        A grant is to be followed by `passed` or `not_used`.
         """
         began_ns = self._counter_ns()
         version, rules = self._store.policy
@@ -154,7 +154,7 @@ class Decider:
         for who in decision.passing:
             self._ledgers.presence.moved(who, leads[reader], decision.at_s)
 
-    def refused_pass(self, door: str, reader: str, decision: Decision) -> None:  # noqa: ARG002 - as `passed`
+    def not_used(self, door: str, reader: str, decision: Decision) -> None:  # noqa: ARG002 - as `passed`
         """The door was never opened after this grant: its uses are given back."""
         for ref in decision.spent:
             self._ledgers.uses.give_back(ref)
@@ -218,8 +218,12 @@ class Decider:
         terms = self._store.policy[1].terms(door)
         return until_s if terms.first_card_frees and 0 < until_s - wall_s <= _DAY_S else None
 
-    def stale(self, wall_s: float) -> float | None:
-        """Since when (wall seconds) some credentials are not taken, the hub being silent; None: all are taken."""
+    def stale(self, wall_s: float) -> bool:
+        """Whether some credentials are not taken any more, the hub having been silent for too long."""
+        return self.stale_since(wall_s) is not None
+
+    def stale_since(self, wall_s: float) -> float | None:
+        """Since when (wall seconds) that is so; None: all are taken."""
         shortest_s, silent_s = self._store.shortest_offline_s, self._news.silent_s(wall_s)
         if shortest_s is None or silent_s <= shortest_s:
             return None
@@ -236,10 +240,10 @@ class Decider:
         moments = [wall_s_of(tomorrow, 0, self._zone)]
         for _, schedule in self._store.policy[1].free_doors:
             moments.append(next_change(schedule, wall_s, self._zone) or moments[0])
-        shortest_s = self._store.shortest_offline_s
-        if shortest_s is not None:
-            moments.append(wall_s + shortest_s - self._news.silent_s(wall_s))
-        return min(moment for moment in moments if moment > wall_s)
+        shortest_s, silent_s = self._store.shortest_offline_s, self._news.silent_s(wall_s)
+        if shortest_s is not None and silent_s <= shortest_s:
+            moments.append(wall_s + shortest_s - silent_s + 1.0)  # it is still taken in that very moment
+        return min(moments)
 
     # --- one decision --------------------------------------------------------------------------------------------
 

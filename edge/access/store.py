@@ -161,7 +161,7 @@ class CredentialStore:
             self._write(lambda: self._write_whole(whole, rows.values()))
             index = CredentialIndex()
             for row in _with_breath(rows.values()):
-                index.add(row.hash, row.credential, row.number)
+                index.add(*row.indexed)
             self._index = index
             self._put_in_force(whole.version, whole.digest, whole.rules, len(rows))
 
@@ -189,10 +189,7 @@ class CredentialStore:
             if digest != delta.digest:
                 raise NeedSnapshot(have, f"the delta to version {delta.version} leads to another digest")
             self._write(lambda: self._write_change(delta.version, digest, rules, gone, come.values()))
-            for row in gone:
-                self._index.discard(row.hash, row.credential.ref)
-            for row in come.values():
-                self._index.add(row.hash, row.credential, row.number)
+            self._index.change((row.indexed for row in gone), (row.indexed for row in come.values()))
             self._put_in_force(delta.version, digest, rules, self._count - len(gone) + len(come))
 
     def settle(self) -> bool:
@@ -317,7 +314,7 @@ class CredentialStore:
         index, shares = CredentialIndex(), rules.digest()
         for columns in database.execute("SELECT * FROM credentials"):
             row = _read_row(columns)
-            index.add(row.hash, row.credential, row.number)
+            index.add(*row.indexed)
             shares += int.from_bytes(row.share, "big")
         if total_digest([shares]) != digest:
             raise _Untrustworthy("its content does not have the digest that it was stored with")

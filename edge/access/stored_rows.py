@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from edge.access.credential_index import ALWAYS_US, NEVER_US, Kind, StoredCredential
+from edge.access.credential_index import ALWAYS_US, NEVER_US, IndexedRow, Kind, StoredCredential
 from protocols.credentials import CredentialRow
 
 SCHEMA = 2
@@ -56,6 +56,10 @@ class StoredRow:
     @property
     def ref(self) -> bytes:
         return self.credential.ref.bytes
+
+    @property
+    def indexed(self) -> IndexedRow:
+        return self.hash, self.credential, self.number
 
     @staticmethod
     def of(row: CredentialRow) -> "StoredRow":
