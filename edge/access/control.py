@@ -238,7 +238,7 @@ class DoorControl:
         """Release the strike; returns what is to be told of it, after the decision."""
         if not self._readers.is_online(door.strike_reader):
             self._counts.add("strike_failures")
-            self._decider.refused_pass(door.id, reader, decision)
+            self._decider.not_used(door.id, reader, decision)
             return []
         shows_passing = door.shows_passing
         told = self._drive(door, Release(ReleaseCause.CREDENTIAL), read_ns=read_ns, tell=False)
@@ -357,7 +357,7 @@ class DoorControl:
             for passage in door.passages.opened():
                 self._decider.passed(door.id, passage.reader, passage.decision)
         for passage in door.passages.given_up(self._clock.monotonic_s()):
-            self._decider.refused_pass(door.id, passage.reader, passage.decision)
+            self._decider.not_used(door.id, passage.reader, passage.decision)
 
     def _say_outputs(self, forgotten: OutputsForgotten) -> None:
         """Say to a reader that has just come (back) what each strike on it is to be."""
@@ -434,7 +434,7 @@ class DoorControl:
         self._look_at_staleness()
 
     def _look_at_staleness(self) -> None:
-        stale_since_s = self._decider.stale(self._clock.wall_s())
+        stale_since_s = self._decider.stale_since(self._clock.wall_s())
         before = self._stale_since
         if (stale_since_s is None) == (before is None):
             return

@@ -32,6 +32,7 @@ from edge.access.orders import (
     Stop,
 )
 from edge.access.priority import prefer_this_thread
+from edge.access.rosters import RosterKeeper
 from edge.access.status import AccessStatus, Outcome
 from edge.access.store import CredentialStore
 from edge.access.telling import Own, Teller
@@ -79,15 +80,19 @@ class AccessController:
             sources = driver_sources(config, DriverContext((state_dir or Path()) / "devices", zone, clock))
         self._drivers = RunningDrivers(sources, self._driver_counts)
         self._mode_file = ModeFile(state_dir)
+        decider = decider or _forgetful(config, store, clock, zone)
         self._control = DoorControl(
             config,
-            decider or _forgetful(config, store, clock, zone),
+            decider,
             store,
             self._drivers,
             Teller(record, clock, own or Own()),
             self._mode_file,
             clock,
             self._counts,
+        )
+        self._rosters = RosterKeeper(
+            config, store, decider, self._drivers, self._control.doors, clock, zone, self._driver_counts
         )
         self._thread = threading.Thread(target=self._run, name="doors")
 
@@ -96,9 +101,11 @@ class AccessController:
         self._mode_file.start()
         self._thread.start()
         self._drivers.start(self._deliver)
+        self._rosters.start()
 
     def stop(self) -> None:
         """Lock every door, stop the drivers, and end; takes a few seconds at most."""
+        self._rosters.stop()
         self._drivers.stop()
         if self._thread.is_alive():
             self._queue.put(Stop())

@@ -7,12 +7,11 @@ nobody ended are thrown away. `*` clears it. Digits are never logged and never k
 import math
 
 from edge.access.presentations import Card, CardAndPin, Number, Pin
+from protocols.pins import MAX_DIGITS, MIN_DIGITS
 
 IDLE_S = 5.0
 PIN_AFTER_CARD_S = 10.0
 """How long a card waits for its PIN; somebody who still types is waited for."""
-MIN_DIGITS = 4
-MAX_DIGITS = 8
 _MAX_KEYS = 32
 """Of one report: more than anybody types between two polls, so that a reader that babbles costs little."""
 
