@@ -20,7 +20,7 @@ from protocols.access_events import ReaderOfflineReason
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
-STOP_S = 8.0
+STOP_S = 5.0
 """A driver that has not ended by then is left behind: its threads die with the process."""
 _LOOK_EVERY_S = 0.2
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class RunningDrivers:
 
     def stop(self) -> None:
         """Stop all of them side by side; at most some seconds."""
-        self._retrying.stop(STOP_S)
+        self._retrying.stop(1.0)
         threads = [
             threading.Thread(target=self._stop, args=(place.driver,), daemon=True, name=f"stop-{name}")
             for name, place in self._places.items()
@@ -82,7 +82,7 @@ class RunningDrivers:
             thread.join(max(0.0, deadline_s - time.monotonic()))
             if thread.is_alive():
                 self._counters.add("drivers_not_stopped")
-                _log.error("a driver did not stop in time", extra={"thread": thread.name})
+                _log.error("a driver did not stop in time", extra={"driver": thread.name.removeprefix("stop-")})
 
     def set_output(self, line: str, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
         """As in `interface.Driver`; False as well while the driver does not run, or if it raises."""

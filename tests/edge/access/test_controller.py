@@ -29,7 +29,9 @@ from edge.clock import SystemClock
 from edge.observations import Observation
 from protocols.access_events import (
     AccessGranted,
+    DoorMode,
     DoorReleased,
+    ModeCause,
     ReaderOffline,
     ReaderOfflineReason,
     ReaderOnline,
@@ -198,6 +200,19 @@ def test_a_command_that_cannot_be_handed_over_fails_at_once(scene: Scene) -> Non
 
 def test_a_command_for_a_door_of_another_gateway_fails(scene: Scene) -> None:
     assert scene.controller.release("d9", uuid.uuid4()).code is FailureCode.UNKNOWN_DOOR
+
+
+def test_a_mode_a_lockdown_and_forgiveness_are_answered(scene: Scene) -> None:
+    scene.come_online()
+
+    assert scene.controller.set_mode("d1", DoorMode.LOCKED, None, uuid.uuid4()).done
+    assert scene.controller.lock_down(uuid.uuid4(), active=True).done
+    assert scene.controller.forgive(None).done
+    assert scene.controller.forgive("cellar").code is FailureCode.UNKNOWN_AREA
+
+    status = scene.controller.status()
+    assert (status.lockdown, status.doors[0].mode_cause) == (True, ModeCause.LOCKDOWN)
+    assert status.doors[0].mode is DoorMode.LOCKED
 
 
 def test_a_held_exit_button_releases_once(scene: Scene) -> None:
