@@ -16,24 +16,27 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from edge.access.credential_index import CredentialIndex, StoredCredential
 from edge.access.rights import CompiledRules
+from edge.access.snapshot import WholeSet
 from edge.access.stored_rows import INSERT, SCHEMA, STATE, TABLE, StoredRow, upgrade
 from edge.standing_in import memory_copy
 from protocols.cards import CardNumber, keyed_hash
-from protocols.credentials import CredentialSet, Delta, moved_digest, total_digest
+from protocols.credentials import Delta, moved_digest, total_digest
 from protocols.pins import keyed_hash_of
 from protocols.rules import Rules
 
 __all__ = ["CompiledRules", "CredentialStore", "NeedSnapshot", "SetRefused", "StoreHead", "StoredCredential"]
 
 _EMPTY_DIGEST = total_digest([Rules().digest()])
-_ROWS_PER_BREATH = 200
+_ROWS_PER_BREATH = 20
 _BREATH_S = 0.0002
-"""Between this many rows of a long change the thread stands back, so that a decision never waits for it."""
+"""Between this many rows of a long change the thread stands back, so that a decision never waits long for it. With 200
+instead of 20 a snapshot took a fifth less time, and the longest wait was 47 ms instead of 9."""
+_Written = TypeVar("_Written")
 
 
 class NeedSnapshot(Exception):
@@ -145,25 +148,20 @@ class CredentialStore:
         """The shortest time for which a credential is taken without news of the hub; None: all are for ever."""
         return self._index.shortest_offline_s
 
-    def replace(self, whole: CredentialSet) -> None:
+    def replace(self, whole: WholeSet) -> None:
         """Put a whole set in the place of what is here, in one transaction.
 
         Raises:
-            SetRefused: if it is older than what is here or does not have its digest; nothing changed.
+            SetRefused: if it is older than what is here, does not have its digest, or has an id twice; nothing changed.
+            ProtocolError: if a row cannot be read; nothing changed.
             sqlite3.Error: if neither the disk nor memory takes it; nothing changed.
         """
         with self._writing:
             if whole.version < self._policy[0]:
                 raise SetRefused(f"version {whole.version} is older than {self._policy[0]}, which is in force")
-            rows = {row.ref: row for row in _with_breath(map(StoredRow.of, whole.rows))}
-            if total_digest([*_shares(rows.values()), whole.rules.digest()]) != whole.digest:
-                raise SetRefused(f"the set of version {whole.version} does not have the digest that it names")
-            self._write(lambda: self._write_whole(whole, rows.values()))
-            index = CredentialIndex()
-            for row in _with_breath(rows.values()):
-                index.add(*row.indexed)
+            index = self._write(lambda: self._write_whole(whole))
             self._index = index
-            self._put_in_force(whole.version, whole.digest, whole.rules, len(rows))
+            self._put_in_force(whole.version, whole.digest, whole.rules, len(index))
 
     def apply(self, delta: Delta) -> None:
         """Go from one version to a later one, in one transaction. A delta that is already applied changes nothing.
@@ -256,10 +254,10 @@ class CredentialStore:
         self.fault = f"{self._path}: {error}; moved to {moved_to.name}, starting empty: a snapshot is needed"
         return True
 
-    def _write(self, write: Callable[[], None]) -> None:
+    def _write(self, write: Callable[[], _Written]) -> _Written:
         """Write to the disk; where it refuses, to a copy in memory from now on."""
         try:
-            write()
+            return write()
         except sqlite3.OperationalError as error:
             if self.off_disk is not None:
                 raise
@@ -267,7 +265,7 @@ class CredentialStore:
             self._database.backup(memory)
             self._database.close()
             self._database, self.off_disk = memory, f"{self._path}: cannot be written: {error}"
-            write()
+            return write()
 
     def _connected(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -332,14 +330,28 @@ class CredentialStore:
             found.extend(map(_read_row, rows))
         return found
 
-    def _write_whole(self, whole: CredentialSet, rows: Iterable[StoredRow]) -> None:
+    def _write_whole(self, whole: WholeSet) -> CredentialIndex:
+        """Write a whole set row by row, and index it on the way; what it sums up to is seen at the end."""
+        index, total = CredentialIndex(), whole.rules.digest()
         with _transaction(self._database):
             self._database.execute(TABLE.format(name="incoming"))
-            columns = (row.columns for row in _with_breath(rows))
-            self._database.executemany(INSERT.format(name="incoming"), columns)
+            insert = INSERT.format(name="incoming")
+            for row in _with_breath(map(StoredRow.of, whole.rows)):
+                self._insert(insert, row)
+                index.add(*row.indexed)
+                total += int.from_bytes(row.share, "big")
+            if total_digest([total]) != whole.digest:
+                raise SetRefused(f"the set of version {whole.version} does not have the digest that it names")
             self._database.execute("DROP TABLE credentials")
             self._database.execute("ALTER TABLE incoming RENAME TO credentials")
             _write_state(self._database, whole.version, whole.digest, whole.rules)
+        return index
+
+    def _insert(self, insert: str, row: StoredRow) -> None:
+        try:
+            self._database.execute(insert, row.columns)
+        except sqlite3.IntegrityError as error:
+            raise SetRefused(f"the set has credential {row.credential.ref} twice") from error
 
     def _write_change(
         self, version: int, digest: str, rules: Rules, gone: Iterable[StoredRow], come: Iterable[StoredRow]
