@@ -35,7 +35,9 @@ from zoneinfo import ZoneInfo
 
 from edge.access.config import AccessConfig
 from edge.access.controller import AccessController
-from edge.access.decision import decide
+from edge.access.decision import Decider
+from edge.access.ledgers import Ledgers
+from edge.access.presentations import Card, DoorStanding
 from edge.access.priority import prefer_this_thread
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
@@ -110,14 +112,15 @@ def measure_decisions(store: CredentialStore, count: int, chance: random.Random)
     numbers = [chance.randrange(count) for _ in range(20_000)]
     bare = {keyed_hash(CARD_KEY, card(number)): number for number in range(count)}
     keys = [keyed_hash(CARD_KEY, card(number)) for number in numbers]
-    presented = [(encode_bytes(card(number)), 34) for number in numbers]
-    now_s = time.time()
+    presented = [Card(encode_bytes(card(number)), 34) for number in numbers]
+    formats = {"r1": CardFormat.W34}
+    decider = Decider(store, Ledgers(None), "g1", lambda *_: False, SystemClock(), ZONE, formats)
     look_ups, decisions = [], []
     for key, bits in zip(keys, presented, strict=True):
         began_ns = time.perf_counter_ns()
         found = bare[key]
         middle_ns = time.perf_counter_ns()
-        decision = decide(store, "d1", bits, CardFormat.W34, now_s, ZONE)
+        decision = decider.decide("d1", "r1", bits, DoorStanding())
         end_ns = time.perf_counter_ns()
         if decision.credential is None or decision.credential.int != found + 1:
             raise SystemExit("a wrong credential was found")

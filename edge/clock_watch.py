@@ -10,6 +10,10 @@ from protocols.events import ClockJumped, ClockState
 
 JUMP_S = 2.0
 """A difference beyond this is a jump; a disciplined clock is slewed by at most 500 ppm."""
+SETTLED_AFTER_S = 10.0
+"""A clock that jumped, or whose gateway has just started, is trusted when the kernel holds it for synchronised so long
+after. Setting a clock by hand takes that word from it (adjtimex(2), STA_UNSYNC): only a time server gives the trust
+back."""
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 _TIMEX_BYTES = 256
@@ -38,6 +42,7 @@ class ClockWatch:
         self._clock, self._counters, self._synchronised = clock, counters, synchronised
         self._offset_s = clock.wall_s() - clock.monotonic_s()
         self._state = self._read()
+        self._jumped_at_s: float | None = clock.monotonic_s()
 
     def state(self) -> ClockState:
         """As of the last look."""
@@ -52,7 +57,18 @@ class ClockWatch:
         if abs(delta_s) < JUMP_S:
             return None
         self._counters.add("clock_jumps")
+        self._jumped_at_s = self._clock.monotonic_s()
         return ClockJumped(delta_s=round(delta_s, 3))
+
+    def has_settled(self) -> bool:
+        """Whether the clock is trusted since the last look; true once after the start and after each jump."""
+        jumped_at_s = self._jumped_at_s
+        if jumped_at_s is None or self._state is not ClockState.SYNCED:
+            return False
+        if self._clock.monotonic_s() - jumped_at_s < SETTLED_AFTER_S:
+            return False
+        self._jumped_at_s = None
+        return True
 
     def _read(self) -> ClockState:
         return ClockState.SYNCED if self._synchronised() else ClockState.UNSYNCED

@@ -15,8 +15,14 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
+from edge.access.config import card_formats
+from edge.access.decision import Decider
+from edge.access.ledgers import Ledgers
+from edge.access.status import AccessStatus
 from edge.access.store import CredentialStore
+from edge.access.telling import Own
 from edge.clock import Clock, SystemClock, now
 from edge.clock_watch import ClockWatch, kernel_says_synchronised
 from edge.config import SiteConfig
@@ -37,6 +43,7 @@ from edge.uplink.commands import Commands
 from edge.uplink.credentials import CredentialSync
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
+from protocols.access_events import DoorMode
 from protocols.event_data import EventData
 from protocols.events import GatewayStarted
 
@@ -95,21 +102,27 @@ class Daemon:
             folder, identity.gateway, config.gateway.place, limits, clock, self._watch.state, os.urandom, counters
         )
         pictures = Pictures(folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters)
-        doors = Doors(config, self._store, self._outbox.record, clock)
+        self._ledgers = Ledgers(folder / "access.db")
+        decider = Decider(
+            self._store, self._ledgers, identity.gateway, identity.hub_key.verify, clock, config.zone,
+            card_formats(config.access),
+        )  # fmt: skip
+        own = Own(identity.gateway, config.gateway.place)
+        doors = Doors(config, own, self._store, decider, self._outbox.record, clock)
         cameras = Cameras(config, self._outbox.record, pictures, clock)
-        commands = Commands(identity.gateway, identity.hub_key, doors.release, self._ledger, clock, counters)
+        commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
         uplink = Uplink(
             identity, self._outbox, commands, credentials, self._session, settings, clock, self._watch.state,
-            software_version(), jitter, counters,
+            software_version(), jitter, counters, lambda: decider.heard_from_hub(clock.wall_s()),
         )  # fmt: skip
         readings = Readings(
             counters, self._part_states, self._outbox.status, uplink.status, doors.status,
             cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
-            lambda: {"credentials": self._store.off_disk is None, "commands": self._ledger.off_disk is None},
+            lambda: {name: reason is None for name, reason in self._off_disk().items()},
         )  # fmt: skip
-        self._uplink = uplink
+        self._doors, self._decider, self._uplink = doors, decider, uplink
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
@@ -153,7 +166,12 @@ class Daemon:
         jump = self._watch.look()
         if jump is not None:
             _log.warning("the wall clock jumped", extra={"delta_s": jump.delta_s})
+            self._decider.clock_jumped(jump.delta_s)
+            self._doors.look_again()
             self._tell(jump)
+        if self._watch.has_settled():
+            _log.info("the wall clock is trusted")
+            self._decider.clock_settled()
         self._supervisor.tick()
         if self._settled_at_s is not None and self._clock.monotonic_s() >= self._settled_at_s:
             self._settled_at_s = None
@@ -170,6 +188,7 @@ class Daemon:
         if not stopped:
             _log.warning("a part did not stop in time")
         self._outbox.close()
+        self._ledgers.close()
         self._store.close()
         self._ledger.close()
         self._http.close()
@@ -184,7 +203,8 @@ class Daemon:
         parts = self._supervisor.states()
         outbox, uplink = self._outbox.status(), self._uplink.status()
         head = self._store.head()
-        off_disk = {"credentials": self._store.off_disk, "commands": self._ledger.off_disk}
+        access = self._doors.status()
+        off_disk = self._off_disk()
         is_well = (
             outbox.state == "ok"
             and not any(off_disk.values())
@@ -210,15 +230,40 @@ class Daemon:
                 },
                 "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
                 "credentials": {"version": head.version, "rows": head.rows},
+                "doors": _doors_health(access),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
+
+    def _off_disk(self) -> dict[str, str | None]:
+        """Why each thing that belongs on disk is kept in memory alone; None: it is on disk."""
+        access = self._doors.status()
+        modes = None if access is None else access.modes_off_disk
+        return {
+            "credentials": self._store.off_disk,
+            "commands": self._ledger.off_disk,
+            "access": self._ledgers.off_disk,
+            "door_modes": modes,
+        }
 
     def _part_states(self) -> dict[str, PartStatus]:
         return self._supervisor.states()
 
     def _tell(self, data: EventData) -> None:
         self._outbox.record(Observation(self._identity.gateway, self._config.gateway.place, data, now(self._clock)))
+
+
+def _doors_health(access: AccessStatus | None) -> dict[str, Any]:
+    """What of the doors somebody who looks at the gateway wants to know at once."""
+    if access is None:
+        return {}
+    return {
+        "lockdown": access.lockdown,
+        "policy_stale": access.stale,
+        "modes": {door.id: door.mode for door in access.doors if door.mode is not DoorMode.NORMAL},
+        "readers_away": {reader.id: reader.detail for reader in access.readers if not reader.online},
+        "modes_not_read": access.modes_fault,
+    }
 
 
 def _spare_the_collector() -> None:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from edge.access.status import AccessStatus, ReleaseOutcome
+from edge.access.decision import Decider
+from edge.access.status import AccessStatus, Outcome
 from edge.access.store import CredentialStore
+from edge.access.telling import Own
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
+from protocols.access_events import DoorMode
 from protocols.commands import FailureCode
 
 if TYPE_CHECKING:  # both import device libraries
@@ -21,17 +24,19 @@ if TYPE_CHECKING:  # both import device libraries
 
 
 class Doors:
-    """Readers and doors."""
+    """Readers and doors. Commands and news reach them from any thread, also while they do not run."""
 
-    def __init__(self, config: SiteConfig, store: CredentialStore, record: Recorder, clock: Clock) -> None:
-        self._make: Callable[[], AccessController] = lambda: _controller(config, store, record, clock)
+    def __init__(
+        self, config: SiteConfig, own: Own, store: CredentialStore, decider: Decider, record: Recorder, clock: Clock
+    ) -> None:
+        self._make: Callable[[], AccessController] = lambda: _controller(config, own, store, decider, record, clock)
         self._controller: AccessController | None = None
 
     def start(self) -> None:
         """Start them.
 
         Raises:
-            Exception: whatever keeps the readers from starting; the supervisor tries again.
+            Exception: whatever keeps the doors from starting; the supervisor tries again.
         """
         controller = self._make()
         controller.start()
@@ -46,17 +51,38 @@ class Doors:
     def failure(self) -> str | None:
         return None  # the controller restarts what fails in it
 
-    def release(self, door: str, corr: UUID) -> ReleaseOutcome:
+    def release(self, door: str, corr: UUID) -> Outcome:
         """Release a door for a command."""
+        return self._told_to(lambda controller: controller.release(door, corr))
+
+    def set_mode(self, door: str, mode: DoorMode, until_s: float | None, corr: UUID) -> Outcome:
+        """Put a door into a mode for a command."""
+        return self._told_to(lambda controller: controller.set_mode(door, mode, until_s, corr))
+
+    def lock_down(self, corr: UUID, *, active: bool) -> Outcome:
+        """Begin or end the lockdown of every door."""
+        return self._told_to(lambda controller: controller.lock_down(corr, active=active))
+
+    def forgive(self, area: str | None) -> Outcome:
+        """Forget who is in an area."""
+        return self._told_to(lambda controller: controller.forgive(area))
+
+    def look_again(self) -> None:
+        """The wall clock jumped: look at what goes by it."""
         controller = self._controller
-        if controller is None:
-            why = "the door controller of this gateway does not run"
-            return ReleaseOutcome(False, why, FailureCode.DOORS_STOPPED)
-        return controller.release(door, corr)
+        if controller is not None:
+            controller.look_again()
 
     def status(self) -> AccessStatus | None:
         controller = self._controller
         return controller.status() if controller is not None else None
+
+    def _told_to(self, do: "Callable[[AccessController], Outcome]") -> Outcome:
+        controller = self._controller
+        if controller is None:
+            why = "the door controller of this gateway does not run"
+            return Outcome(False, why, FailureCode.DOORS_STOPPED)
+        return do(controller)
 
 
 class Cameras:
@@ -90,10 +116,15 @@ class Cameras:
         return service.status() if service is not None else None
 
 
-def _controller(config: SiteConfig, store: CredentialStore, record: Recorder, clock: Clock) -> "AccessController":
+def _controller(
+    config: SiteConfig, own: Own, store: CredentialStore, decider: Decider, record: Recorder, clock: Clock
+) -> "AccessController":
     from edge.access.controller import AccessController
 
-    return AccessController(config.access, store, record, clock, config.zone)
+    folder = config.gateway.state_dir
+    return AccessController(
+        config.access, store, record, clock, config.zone, decider=decider, state_dir=folder, own=own
+    )
 
 
 def _video(config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> "VideoService":

@@ -120,15 +120,22 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
     for door in status.doors:
         doors.add_metric([door.id, str(door.state)], 1)
     yield doors
+    modes = GaugeMetricFamily("gatehouse_edge_door_mode", "1 for the mode a door is in", labels=["door", "mode"])
+    for door in status.doors:
+        modes.add_metric([door.id, str(door.mode)], 1)
+    yield modes
+    yield _gauge("gatehouse_edge_lockdown", "Whether every door is locked down", status.lockdown)
+    yield _gauge("gatehouse_edge_policy_stale", "Whether the hub is away for too long", status.stale)
     readers = GaugeMetricFamily("gatehouse_edge_reader_online", "Whether a reader answers", labels=["reader"])
     for reader in status.readers:
         readers.add_metric([reader.id], bool(reader.online))
     yield readers
     counted = status.counters
     yield CounterMetricFamily("gatehouse_edge_card_reads", "Cards read", counted.card_reads)
-    yield CounterMetricFamily("gatehouse_edge_access_granted", "Cards granted", counted.granted)
+    yield _labelled("gatehouse_edge_presented", "What was presented", "kind", dict(counted.presented))
+    yield CounterMetricFamily("gatehouse_edge_access_granted", "Presentations granted", counted.granted)
     denied = {str(reason): count for reason, count in counted.denied.items()}
-    yield _labelled("gatehouse_edge_access_denied", "Cards denied", "reason", denied)
+    yield _labelled("gatehouse_edge_access_denied", "Presentations denied", "reason", denied)
     yield _labelled(
         "gatehouse_edge_door_faults",
         "Faults of the doors' side",
@@ -138,6 +145,18 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
             "worker_restart": counted.worker_restarts,
             "dropped_input": counted.dropped_inputs,
             "input": counted.faults,
+        },
+    )
+    yield _labelled(
+        "gatehouse_edge_door_happenings",
+        "What else happened at the doors",
+        "what",
+        {
+            "decided_by_device": counted.decided_by_devices,
+            "duress": counted.duress,
+            "lock_out": counted.lock_outs,
+            "unsure_plate": counted.unsure_plates,
+            **status.drivers,
         },
     )
     latencies = [value / 1e6 for value in status.card_to_strike_us]

@@ -31,6 +31,8 @@ class GrantReason(StrEnum):
     """The door stood free; who presented a credential would have been let in or not."""
     SOFT_ANTI_PASSBACK = "soft_anti_passback"
     """Valid, but the holder was thought to be inside the area already (or outside)."""
+    WAY_OUT = "way_out"
+    """Not valid, but at a reader that leads out, where everybody who is known gets out."""
 
 
 class DenialReason(StrEnum):

@@ -61,6 +61,8 @@ class Reader(_Named):
     channel: Annotated[int, Field(ge=1, le=64)] = 1
     """The door's number on its device."""
     card_format: CardFormat = CardFormat.W26
+    min_plate_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """A camera: a number plate that it read with less confidence is ignored."""
 
     @property
     def line(self) -> str:
@@ -162,6 +164,10 @@ class AccessConfig(_Section):
         """The place of the door that a reader serves; every reader serves one."""
         return next(door.place for door in self.door if reader in _readers_named(door))
 
+    def place_of_line(self, line: str) -> str:
+        """The place of a reader on this bus or device; each has one."""
+        return self.place_of(next(reader.id for reader in self.reader if reader.line == line))
+
 
 def _faults(config: AccessConfig) -> Iterator[ConfigFault]:
     yield from _repeated(
@@ -249,6 +255,11 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f'there is no {kind} "{name}" (there are: {", ".join(sorted(known)) or "none"})'
 
 
+def card_formats(config: AccessConfig) -> dict[str, CardFormat]:
+    """How the bits of each reader's cards are laid out, by the reader's id."""
+    return {reader.id: reader.card_format for reader in config.reader}
+
+
 class KeyFileFault(ValueError):
     """Reader key files that cannot be used; the text names each key, the cause and the remedy."""
 
@@ -257,8 +268,8 @@ class KeyFileFault(ValueError):
         self.faults = faults
 
 
-def read_keys(config: AccessConfig) -> dict[str, bytes]:
-    """Read every reader's key, by the reader's id.
+def read_keys(config: AccessConfig, bus: str | None = None) -> dict[str, bytes]:
+    """Read every reader's key (of one bus, or of all), by the reader's id.
 
     Raises:
         KeyFileFault: naming every file that is missing, readable by others, malformed, or holds the default key.
@@ -266,7 +277,7 @@ def read_keys(config: AccessConfig) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     faults: list[ConfigFault] = []
     for place, reader in enumerate(config.reader):
-        if reader.scbk_file is None:
+        if reader.scbk_file is None or bus not in (None, reader.bus):
             continue
         try:
             keys[reader.id] = _read_key(reader.scbk_file)

@@ -1,21 +1,26 @@
 """Output commands on their way to a reader: who waits for each, and since when its card was read. Bounded."""
 
 import itertools
-import queue
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge.access.status import ReleaseOutcome
+from edge.access.status import Outcome
 
 MAX_PENDING = 1024
 """Policy when full: the oldest is forgotten, and who waits for it learns that no confirmation came in time."""
 
 
+Answer = Callable[[Outcome], None]
+"""Tells whoever asked what became of it; called once at most, never blocks."""
+
+
 @dataclass(frozen=True)
 class Pending:
-    """An output command on its way: since when its card was read (monotonic), and who waits for it."""
+    """An output command on its way: to which reader, since when its card was read (monotonic), and who waits for it."""
 
-    read_ns: int | None
-    answer: "queue.Queue[ReleaseOutcome] | None"
+    reader: str
+    read_ns: int | None = None
+    answer: Answer | None = None
 
 
 class PendingOutputs:

@@ -4,19 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.access.door import DoorState
-from protocols.access_events import DenialReason, ReaderOfflineReason
+from protocols.access_events import DenialReason, DoorMode, ModeCause, ReaderOfflineReason
 from protocols.commands import FailureCode
 
 
 @dataclass(frozen=True)
 class DoorStatus:
-    """One door; `contact_open` is None while its contact has not reported."""
+    """One door; `contact_open` is None while its contact has not reported, `mode_cause` while it is normal."""
 
     id: str
     place: str
     state: DoorState
     strike_on: bool
     contact_open: bool | None
+    mode: DoorMode
+    mode_cause: ModeCause | None
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class ReaderStatus:
     """One reader; `online` is None until it was heard of for the first time."""
 
     id: str
-    bus: str
+    line: str
     online: bool | None
     secure_channel: bool
     reason: ReaderOfflineReason | None
@@ -35,14 +37,25 @@ class ReaderStatus:
 class AccessCounters:
     """Since the start."""
 
-    card_reads: int
+    presented: Mapping[str, int]
+    """What was presented, by kind: card, number, pin, card_and_pin, code, plate."""
     granted: int
     denied: Mapping[DenialReason, int]
+    decided_by_devices: int
+    duress: int
+    lock_outs: int
+    """How often a reader was locked out for wrong tries."""
+    unsure_plates: int
+    """Number plates that were read with too little confidence."""
     strike_failures: int
     worker_restarts: int
     dropped_inputs: int
     faults: int
     """Inputs whose handling failed; each is in the log with its cause."""
+
+    @property
+    def card_reads(self) -> int:
+        return self.presented.get("card", 0) + self.presented.get("number", 0)
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,20 @@ class AccessStatus:
     counters: AccessCounters
     policy_version: int
     card_to_strike_us: tuple[int, ...]
+    lockdown: bool
+    stale: bool
+    """The hub is away for so long that some credentials are no longer taken."""
+    drivers: Mapping[str, int]
+    """What went wrong with drivers, by name."""
+    modes_off_disk: str | None
+    """Why the doors' modes and the lockdown are kept in memory alone; None: they are on disk."""
+    modes_fault: str | None
+    """Why the modes of before the start are not known; None: they are."""
 
 
 @dataclass(frozen=True)
-class ReleaseOutcome:
-    """What became of a command to release a door; if it is not done, `reason` is a sentence and `code` its kind."""
+class Outcome:
+    """What became of a command to the doors; if it is not done, `reason` is a sentence and `code` its kind."""
 
     done: bool
     reason: str = ""

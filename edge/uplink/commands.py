@@ -1,13 +1,15 @@
 """Commands from the hub: checked, executed once, answered. Never one that is old, retained, repeated or unsigned.
 
 The uplink's thread checks; a thread of its own executes, so that a slow door holds up no event. Answers are
-`accepted`, then exactly one of `done`, `failed`, `expired`; a command seen again gets its last answer again.
+`accepted`, then exactly one of `done`, `failed`, `expired`; a command seen again gets its last answer again. A lockdown
+begins only if two people wanted it: the one who issued it, and another who confirmed.
 """
 
 import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -19,8 +21,20 @@ from edge.uplink.connection import Incoming
 from edge.uplink.nonces import CommandLedger
 from edge.worker import Worker
 from protocols import topics
+from protocols.access_events import DoorMode
 from protocols.base import ProtocolError
-from protocols.commands import ACCEPTED_SKEW_S, MAX_LIFETIME_S, Command, DoorRelease, FailureCode, Reply, ReplyState
+from protocols.commands import (
+    ACCEPTED_SKEW_S,
+    MAX_LIFETIME_S,
+    Command,
+    DoorModeSet,
+    DoorRelease,
+    FailureCode,
+    Forgive,
+    Lockdown,
+    Reply,
+    ReplyState,
+)
 from protocols.sealing import BadSeal, open_with_signature
 
 _log = logging.getLogger(__name__)
@@ -29,7 +43,7 @@ MAX_WAITING_COMMANDS = 16
 
 
 class Outcome(Protocol):
-    """What became of a release (`edge.access.controller.ReleaseOutcome`)."""
+    """What became of a command (`edge.access.status.Outcome`)."""
 
     @property
     def done(self) -> bool: ...
@@ -39,8 +53,36 @@ class Outcome(Protocol):
     def code(self) -> FailureCode | None: ...
 
 
-Release = Callable[[str, UUID], Outcome]
-"""(door, corr) -> what became of it, within two seconds."""
+class DoorCommands(Protocol):
+    """What the doors do when told to, each within two seconds (`edge.devices.Doors`)."""
+
+    def release(self, door: str, corr: UUID) -> Outcome:
+        """Release a door's strike once, for its time."""
+        ...
+
+    def set_mode(self, door: str, mode: DoorMode, until_s: float | None, corr: UUID) -> Outcome:
+        """Put a door into a mode until a moment (seconds since the epoch), or until the next such command."""
+        ...
+
+    def lock_down(self, corr: UUID, *, active: bool) -> Outcome:
+        """Begin or end the lockdown of every door."""
+        ...
+
+    def forgive(self, area: str | None) -> Outcome:
+        """Forget who is in an area; None: in every area."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What is not even handed to the doors."""
+
+    reason: str
+    code: FailureCode
+    done: bool = False
+
+
+_NOT_CONFIRMED = _Refusal("a lockdown takes two people: nobody else confirmed it", FailureCode.NOT_CONFIRMED)
 
 
 class CommandRefused(ProtocolError):
@@ -55,13 +97,19 @@ class Commands:
     """Checks in the caller's thread, executes in its own.
 
     Args:
-        release: opens a door; called from the command thread alone.
+        doors: carries them out; called from the command thread alone.
     """
 
     def __init__(
-        self, gateway: str, hub_key: HubKey, release: Release, ledger: CommandLedger, clock: Clock, counters: Counters
+        self,
+        gateway: str,
+        hub_key: HubKey,
+        doors: DoorCommands,
+        ledger: CommandLedger,
+        clock: Clock,
+        counters: Counters,
     ) -> None:
-        self._gateway, self._hub_key, self._release = gateway, hub_key, release
+        self._gateway, self._hub_key, self._doors = gateway, hub_key, doors
         self._ledger, self._clock, self._counters = ledger, clock, counters
         self._ledger_lock = threading.Lock()
         self._waiting: queue.Queue[Command] = queue.Queue(MAX_WAITING_COMMANDS)
@@ -163,11 +211,7 @@ class Commands:
             self._conclude(command.corr, ReplyState.EXPIRED, why, FailureCode.EXPIRED)
             return
         try:
-            if not isinstance(command.args, DoorRelease):
-                why = f"{command.action} is not known to this gateway"
-                self._conclude(command.corr, ReplyState.FAILED, why, FailureCode.FAULT)
-                return
-            outcome = self._release(command.args.door, command.corr)
+            outcome = self._carried_out(command)
         except Exception as error:  # noqa: BLE001 - whatever the doors raise, the guard gets an answer
             self._counters.add("commands_crashed")
             _log.exception("a command failed", extra={"corr": str(command.corr)})
@@ -177,6 +221,21 @@ class Commands:
         self._counters.add("commands_done" if outcome.done else "commands_failed")
         state = ReplyState.DONE if outcome.done else ReplyState.FAILED
         self._conclude(command.corr, state, outcome.reason, outcome.code)
+
+    def _carried_out(self, command: Command) -> Outcome:
+        match command.args:
+            case DoorRelease(door=door):
+                return self._doors.release(door, command.corr)
+            case DoorModeSet(door=door, mode=mode, until=until):
+                until_s = None if until is None else until.timestamp()
+                return self._doors.set_mode(door, mode, until_s, command.corr)
+            case Forgive(area=area):
+                return self._doors.forgive(area)
+            case Lockdown(active=active, confirmed_by=second):
+                if active and second in (None, command.issued_by):
+                    self._counters.add("lockdowns_not_confirmed")
+                    return _NOT_CONFIRMED
+                return self._doors.lock_down(command.corr, active=active)
 
     def _conclude(self, corr: UUID, state: ReplyState, reason: str, code: FailureCode | None = None) -> None:
         with self._ledger_lock:

@@ -10,8 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
+from edge.access.snapshot import WholeSet, read_snapshot
 from edge.access.store import CredentialStore, NeedSnapshot, SetRefused
 from edge.backoff import Backoff
 from edge.clock import Clock
@@ -23,7 +22,7 @@ from edge.worker import Worker
 from protocols import topics
 from protocols.base import ProtocolError
 from protocols.commands import Ask, Want
-from protocols.credentials import MAX_SNAPSHOT_BYTES, CredentialSet, Delta, Head
+from protocols.credentials import MAX_SNAPSHOT_BYTES, Delta, Head
 from protocols.presence import CredentialsApplied
 from protocols.sealing import open_with_signature
 
@@ -195,14 +194,11 @@ class CredentialSync:
         self._changed()
 
     def _fetch(self) -> None:
-        topic = topics.credential_snapshot(self._identity.gateway)
         try:
-            payload = self._http.get(SNAPSHOT_PATH, MAX_SNAPSHOT_BYTES)
-            body = open_with_signature(topic, payload, self._identity.hub_key.verify, MAX_SNAPSHOT_BYTES)
-            self._store.replace(CredentialSet.model_validate_json(body))
+            self._store.replace(self._snapshot())
         except HubUnavailable as error:
             self._failed("snapshot_unavailable", str(error))
-        except (ProtocolError, ValidationError, SetRefused) as error:
+        except (ProtocolError, SetRefused) as error:
             self._failed("snapshot_refused", str(error)[:200])
         except sqlite3.Error as error:
             self._failed("credentials_not_stored", str(error))
@@ -210,6 +206,11 @@ class CredentialSync:
             self._fetch_at_s = None
             self._counters.add("credential_snapshots")
             self._note_applied()
+
+    def _snapshot(self) -> WholeSet:
+        topic = topics.credential_snapshot(self._identity.gateway)
+        payload = self._http.get(SNAPSHOT_PATH, MAX_SNAPSHOT_BYTES)
+        return read_snapshot(open_with_signature(topic, payload, self._identity.hub_key.verify, MAX_SNAPSHOT_BYTES))
 
     def _failed(self, counter: str, reason: str) -> None:
         self._counters.add(counter)

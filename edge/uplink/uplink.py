@@ -30,6 +30,7 @@ from edge.worker import Worker
 from protocols import topics
 from protocols.base import ProtocolError
 from protocols.commands import Ask, Reply
+from protocols.credentials import POLICY_FORMAT
 from protocols.events import ClockState
 from protocols.presence import GatewayState, HubState, Presence
 from protocols.receipts import Receipt
@@ -75,6 +76,7 @@ class Uplink:
     Args:
         version: of this software, told at birth.
         jitter: a number in [0, 1) for each call.
+        heard: is called whenever it is certain that the hub is there; never blocks.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Uplink:
         version: str,
         jitter: Callable[[], float],
         counters: Counters,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
+        self._heard = heard
         self._identity, self._outbox, self._commands, self._credentials = identity, outbox, commands, credentials
         self._session, self._settings, self._clock, self._clock_state = session, settings, clock, clock_state
         self._version, self._counters = version, counters
@@ -270,9 +274,12 @@ class Uplink:
             outbox_rows=outbox.rows,
             clock=self._clock_state(),
             credentials=self._credentials.applied(),
+            policy_format=POLICY_FORMAT,
         )
         connection.publish(topic, self._sealed(topic, state.model_dump_json()), retain=True)
         self._birth_due_s = self._clock.monotonic_s() + HEARTBEAT_S
+        if self._state == "open":  # on a quiet day nothing else tells that the hub is there
+            self._heard()
 
     def _open_gate(self) -> None:
         self._lanes.open(self._outbox.last_seq, self._clock.monotonic_s())
@@ -282,9 +289,13 @@ class Uplink:
     # --- what the hub sends --------------------------------------------------------------------------------------
 
     def _receive(self, message: Incoming) -> None:
+        """Hand a message to who wants it. One that the hub signed and that is not retained tells that the hub is there;
+        of a retained one the broker alone says when it was sent."""
         handler = self._handlers.get(message.topic, self._commands.receive)
         try:
             handler(message)
+            if not message.retained:
+                self._heard()
         except (ProtocolError, ValidationError) as error:
             self._counters.add("messages_refused")
             reason = f"{error.error_count()} faults" if isinstance(error, ValidationError) else str(error)
@@ -298,6 +309,7 @@ class Uplink:
         self._hub_session = state.session
         if state.state is Presence.ONLINE and self._state != "open":
             self._open_gate()
+            self._heard()
         elif state.state is Presence.OFFLINE:
             self._lanes.close()
             self._state, self._reason = "connected", "the hub is away"

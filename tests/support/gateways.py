@@ -29,8 +29,8 @@ from edge.uplink.credentials import CredentialSync
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols import topics
-from protocols.access_events import DoorForced, DoorOpened, ReaderTamper, ReleaseCause
-from protocols.commands import Action, Command, DoorRelease, FailureCode, Reply
+from protocols.access_events import DoorForced, DoorMode, DoorOpened, ReaderTamper, ReleaseCause
+from protocols.commands import Action, Command, DoorModeSet, DoorRelease, FailureCode, Forgive, Lockdown, Reply
 from protocols.enrolment import BrokerAccess
 from protocols.event_data import EventData
 from protocols.events import ClockState, Event, EventMessage
@@ -40,6 +40,11 @@ from protocols.sealing import MacKey, fingerprint, open_with_mac, seal_with_sign
 from tests.support.brokers import HUB_PASSWORD, RunningBroker
 
 GATEWAY = "gw-test"
+_ACTIONS: dict[type[object], Action] = {
+    DoorModeSet: Action.DOOR_MODE,
+    Lockdown: Action.LOCKDOWN,
+    Forgive: Action.FORGIVE,
+}
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str = "") -> None:
@@ -133,6 +138,35 @@ class Released:
     code: FailureCode | None = None
 
 
+class PlayedDoors:
+    """Doors that do nothing but remember; `release` may be a test's own."""
+
+    def __init__(self, release: Callable[[str, UUID], Released] | None = None) -> None:
+        self._release = release
+        self.releases: list[tuple[str, UUID]] = []
+        self.modes: list[tuple[str, DoorMode, float | None, UUID]] = []
+        self.lockdowns: list[tuple[bool, UUID]] = []
+        self.forgiven: list[str | None] = []
+
+    def release(self, door: str, corr: UUID) -> Released:
+        if self._release is not None:
+            return self._release(door, corr)
+        self.releases.append((door, corr))
+        return Released()
+
+    def set_mode(self, door: str, mode: DoorMode, until_s: float | None, corr: UUID) -> Released:
+        self.modes.append((door, mode, until_s, corr))
+        return Released()
+
+    def lock_down(self, corr: UUID, *, active: bool) -> Released:
+        self.lockdowns.append((active, corr))
+        return Released()
+
+    def forgive(self, area: str | None) -> Released:
+        self.forgiven.append(area)
+        return Released() if area != "a-unknown" else Released(False, "no such area", FailureCode.UNKNOWN_AREA)
+
+
 class Gateway:
     """Outbox, uplink, commands and credentials of one gateway, in this process."""
 
@@ -146,15 +180,14 @@ class Gateway:
     ) -> None:
         self.counters = Counters()
         self.clock = clock or SystemClock()
-        self.releases: list[tuple[str, UUID]] = []
+        self.doors = PlayedDoors(release)
+        self.heard = 0
         self.outbox = make_outbox(folder, self.counters)
         self.store = CredentialStore(folder / "credentials.db", identity.card_key)
         self.ledger = CommandLedger(folder / "commands.db", self.counters)
         self.http = HubHttp(identity, self.clock)
         hub_key = identity.hub_key
-        self.commands = Commands(
-            identity.gateway, hub_key, release or self._release, self.ledger, self.clock, self.counters
-        )
+        self.commands = Commands(identity.gateway, hub_key, self.doors, self.ledger, self.clock, self.counters)
         self.credentials = CredentialSync(identity, self.store, self.http, SystemClock(), random.random, self.counters)
         self.uplink = Uplink(
             identity,
@@ -168,14 +201,18 @@ class Gateway:
             "0.1.0",
             random.random,
             self.counters,
+            self._note_heard,
         )
         self._parts = (self.outbox, self.commands, self.credentials, self.uplink)
         for part in self._parts:
             part.start()
 
-    def _release(self, door: str, corr: UUID) -> Released:
-        self.releases.append((door, corr))
-        return Released()
+    @property
+    def releases(self) -> list[tuple[str, UUID]]:
+        return self.doors.releases
+
+    def _note_heard(self) -> None:
+        self.heard += 1
 
     def close(self) -> None:
         for part in reversed(self._parts):
@@ -241,8 +278,14 @@ class HubHalf:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def command(self, door: str = "d-east", lifetime_s: float = 8.0, issued_in_s: float = 0.0) -> Command:
-        """A sound command, not sent yet."""
+    def command(
+        self,
+        door: str = "d-east",
+        lifetime_s: float = 8.0,
+        issued_in_s: float = 0.0,
+        args: DoorModeSet | Lockdown | Forgive | None = None,
+    ) -> Command:
+        """A sound command, not sent yet: a door's release, unless there are other arguments."""
         corr = uuid4()
         issued = datetime.now(UTC) + timedelta(seconds=issued_in_s)
         return Command(
@@ -252,8 +295,8 @@ class HubHalf:
             expires=issued + timedelta(seconds=lifetime_s),
             issued_by=str(uuid4()),
             reply_to=topics.response(self.gateway, corr),
-            action=Action.DOOR_RELEASE,
-            args=DoorRelease(door=door),
+            action=Action.DOOR_RELEASE if args is None else _ACTIONS[type(args)],
+            args=args or DoorRelease(door=door),
         )
 
     def send(self, command: Command, *, retain: bool = False) -> None:

@@ -1,7 +1,8 @@
 """Makes the drivers that a site file asks for. A make's libraries are imported only where it is used."""
 
-from edge.access.config import AccessConfig, AnyDevice, Reader
+from edge.access.config import AccessConfig, AnyDevice, Reader, ReaderBus, read_keys
 from edge.access.drivers.interface import Driver, DriverContext
+from edge.access.drivers.running import DriverSource
 
 
 def make_driver(device: AnyDevice, readers: tuple[Reader, ...], context: DriverContext) -> Driver:
@@ -37,17 +38,31 @@ def make_driver(device: AnyDevice, readers: tuple[Reader, ...], context: DriverC
             return virtual.make(device, readers, context)
 
 
-def make_drivers(config: AccessConfig, context: DriverContext) -> list[Driver]:
-    """One driver for each device; the OSDP buses have their own (`edge.access.drivers.osdp`).
+def driver_sources(config: AccessConfig, context: DriverContext) -> list[DriverSource]:
+    """A source for each bus and each device; nothing is opened or read yet."""
+    return [
+        *(_bus_source(config, bus) for bus in config.reader_bus),
+        *(_device_source(config, device, context) for device in config.device),
+    ]
 
-    Raises:
-        edge.access.config.KeyFileFault: if a secret of a device cannot be read.
-        OSError: if a device's folder cannot be made.
-    """
-    made = []
-    for device in config.device:
+
+def _bus_source(config: AccessConfig, bus: ReaderBus) -> DriverSource:
+    readers = config.readers_of(bus.id)
+
+    def make() -> Driver:
+        from edge.access.drivers.osdp.driver import OsdpBus
+
+        return OsdpBus(bus, readers, read_keys(config, bus.id))
+
+    return DriverSource(bus.id, tuple(reader.id for reader in readers), make)
+
+
+def _device_source(config: AccessConfig, device: AnyDevice, context: DriverContext) -> DriverSource:
+    readers = config.readers_of_device(device.id)
+
+    def make() -> Driver:
         folder = context.state_dir / device.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own = DriverContext(folder, context.zone, context.clock)
-        made.append(make_driver(device, config.readers_of_device(device.id), own))
-    return made
+        return make_driver(device, readers, DriverContext(folder, context.zone, context.clock))
+
+    return DriverSource(device.id, tuple(reader.id for reader in readers), make)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge.access.config import AccessConfig
-from edge.access.controller import QUEUE_SIZE, RELEASE_TIMEOUT_S, AccessController
+from edge.access.controller import ANSWER_TIMEOUT_S, QUEUE_SIZE, AccessController
 from edge.access.door import DoorState
 from edge.access.drivers.interface import (
     CardPresented,
@@ -23,12 +23,15 @@ from edge.access.drivers.interface import (
     ReaderDown,
     ReaderUp,
 )
+from edge.access.drivers.running import DriverSource
 from edge.access.store import CredentialStore
 from edge.clock import SystemClock
 from edge.observations import Observation
 from protocols.access_events import (
     AccessGranted,
+    DoorMode,
     DoorReleased,
+    ModeCause,
     ReaderOffline,
     ReaderOfflineReason,
     ReaderOnline,
@@ -95,9 +98,8 @@ class Scene:
         self.store = CredentialStore(folder / "credentials.db", CARD_KEY)
         self.store.replace(whole_set(1, rules_for("d1"), row("w26:12:345", "all")))
         zone = ZoneInfo("Asia/Shanghai")
-        self.controller = AccessController(
-            config, self.store, self._record, SystemClock(), zone, drivers=lambda _: [self.driver]
-        )
+        played = DriverSource("bus1", ("r1",), lambda: self.driver)
+        self.controller = AccessController(config, self.store, self._record, SystemClock(), zone, sources=[played])
 
     def _record(self, observation: Observation) -> None:
         self.log.append(observation.data)
@@ -183,7 +185,7 @@ def test_a_command_that_the_reader_never_confirms_fails_within_two_seconds(scene
 
     assert (outcome.done, outcome.code) == (False, FailureCode.NO_CONFIRMATION)
     assert "confirm" in outcome.reason
-    assert time.monotonic() - asked_s < RELEASE_TIMEOUT_S + 1.0
+    assert time.monotonic() - asked_s < ANSWER_TIMEOUT_S + 1.0
 
 
 def test_a_command_that_cannot_be_handed_over_fails_at_once(scene: Scene) -> None:
@@ -198,6 +200,19 @@ def test_a_command_that_cannot_be_handed_over_fails_at_once(scene: Scene) -> Non
 
 def test_a_command_for_a_door_of_another_gateway_fails(scene: Scene) -> None:
     assert scene.controller.release("d9", uuid.uuid4()).code is FailureCode.UNKNOWN_DOOR
+
+
+def test_a_mode_a_lockdown_and_forgiveness_are_answered(scene: Scene) -> None:
+    scene.come_online()
+
+    assert scene.controller.set_mode("d1", DoorMode.LOCKED, None, uuid.uuid4()).done
+    assert scene.controller.lock_down(uuid.uuid4(), active=True).done
+    assert scene.controller.forgive(None).done
+    assert scene.controller.forgive("cellar").code is FailureCode.UNKNOWN_AREA
+
+    status = scene.controller.status()
+    assert (status.lockdown, status.doors[0].mode_cause) == (True, ModeCause.LOCKDOWN)
+    assert status.doors[0].mode is DoorMode.LOCKED
 
 
 def test_a_held_exit_button_releases_once(scene: Scene) -> None:

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.access.decision import Decision, decide
+from edge.access.decision import Decider, Decision
+from edge.access.ledgers import Ledgers
+from edge.access.presentations import Card, DoorStanding
 from edge.access.store import CredentialStore
 from protocols.access_events import DenialReason
-from protocols.cards import CardFormat, encode_bytes, parse_text
+from protocols.cards import encode_bytes, parse_text
 from protocols.credentials import CredentialRow
 from protocols.rules import DoorGroup, Interval, Rules, Schedule
+from tests.support.deciding import MONDAY_0930, FakeClock, verify
 from tests.support.doors import CARD_KEY, ZONE, row, rules_for, whole_set
 
-MONDAY_0930 = datetime(2026, 3, 2, 9, 30, tzinfo=ZONE)
 CARD = "w26:12:345"
 Put = Callable[..., CredentialStore]
 
@@ -40,12 +42,23 @@ def put(tmp_path: Path) -> Iterator[Put]:
         store.close()
 
 
+def present(
+    store: CredentialStore, moment: datetime, presented: Card, door: str = "d1", zone: ZoneInfo = ZONE
+) -> Decision:
+    ledgers = Ledgers(None)
+    try:
+        return Decider(store, ledgers, "g1", verify, FakeClock(moment), zone).decide(
+            door, "r1", presented, DoorStanding()
+        )
+    finally:
+        ledgers.close()
+
+
 def ask(
     store: CredentialStore, moment: datetime, text: str = CARD, door: str = "d1", zone: ZoneInfo = ZONE
 ) -> Decision:
     card = parse_text(text)
-    presented = encode_bytes(card), card.bit_count
-    return decide(store, door, presented, CardFormat.W26, moment.timestamp(), zone)
+    return present(store, moment, Card(encode_bytes(card), card.bit_count), door, zone)
 
 
 def test_a_valid_credential_is_granted_under_the_version_in_force(put: Put) -> None:
@@ -71,7 +84,7 @@ def test_validity_includes_its_first_moment_and_excludes_its_last(
 ) -> None:
     store = put(rules_for("d1"), row(CARD, "all", **{bounds: MONDAY_0930}))
 
-    assert ask(store, MONDAY_0930 + timedelta(milliseconds=offset)).reason is reason
+    assert ask(store, MONDAY_0930 + timedelta(microseconds=offset)).reason is reason
 
 
 @pytest.mark.parametrize(("minute", "granted"), [(539, False), (540, True), (1079, True), (1080, False)])
@@ -107,7 +120,7 @@ def test_an_unknown_card_is_told_by_its_hash_and_an_unreadable_one_by_nothing(pu
     store = put(rules_for("d1"))
 
     unknown = ask(store, MONDAY_0930)
-    unreadable = decide(store, "d1", (b"\xff\xff", 16), CardFormat.W26, MONDAY_0930.timestamp(), ZONE)
+    unreadable = present(store, MONDAY_0930, Card(b"\xff\xff", 16))
 
     assert unknown.reason is DenialReason.UNKNOWN_CREDENTIAL
     assert unknown.credential_hash == store.hash_of(parse_text(CARD))

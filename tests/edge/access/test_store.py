@@ -195,6 +195,117 @@ def test_a_file_made_under_another_card_key_is_not_used(path: Path) -> None:
     again.close()
 
 
+OLD_TABLE = """CREATE TABLE credentials (
+    ref BLOB PRIMARY KEY, hash BLOB NOT NULL, not_before_us INTEGER NOT NULL, not_after_us INTEGER NOT NULL,
+    groups TEXT NOT NULL, share BLOB NOT NULL) WITHOUT ROWID"""
+
+
+def make_first_file(path: Path, version: int, *rows: CredentialRow) -> None:
+    """A file as the first Gatehouse wrote it."""
+    store = CredentialStore(path, CARD_KEY)
+    store.replace(whole_set(version, RULES, *rows))
+    store.close()
+    with sqlite3.connect(path) as old:
+        columns = "ref, hash, not_before_us, not_after_us, groups, share"
+        kept = old.execute(f"SELECT {columns} FROM credentials").fetchall()
+        old.execute("DROP TABLE credentials")
+        old.execute(OLD_TABLE)
+        old.executemany("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)", kept)
+        old.execute("PRAGMA user_version = 0")
+    old.close()
+
+
+def test_a_file_of_the_first_gatehouse_is_upgraded(path: Path) -> None:
+    resident, other = row("w26:1:1", "all", not_after=LATE), row("w26:1:2", "closed", "all")
+    make_first_file(path, 6, resident, other)
+
+    store = CredentialStore(path, CARD_KEY)
+
+    assert (store.fault, store.off_disk, store.head().version) == (None, None, 6)
+    assert store.find(resident.hash)[0].not_after_us == int(LATE.timestamp()) * 1_000_000 + 5
+    changed = resident.model_copy(update={"uses": 3})
+    store.apply(delta(store, changed, gone=(resident,)))
+    store.close()
+    again = CredentialStore(path, CARD_KEY)
+    assert (again.fault, again.find(changed.hash)[0].uses) == (None, 3)
+    assert again.find(other.hash)[0].groups == ("closed", "all")
+    again.close()
+
+
+def test_a_file_of_a_later_gatehouse_is_moved_aside(path: Path) -> None:
+    CredentialStore(path, CARD_KEY).close()
+    with sqlite3.connect(path) as later:
+        later.execute("PRAGMA user_version = 99")
+    later.close()
+
+    store = CredentialStore(path, CARD_KEY)
+
+    assert "schema 99" in str(store.fault)
+    assert store.head().version == 0
+    store.close()
+
+
+def test_every_field_of_a_row_survives_a_restart(store: CredentialStore, path: Path) -> None:
+    full = CredentialRow(
+        ref=uuid.uuid4(),
+        hash="1" * 32,
+        not_before=EARLY,
+        not_after=LATE,
+        groups=("all", "closed"),
+        kind="card",
+        holder="2" * 32,
+        pin="3" * 32,
+        duress_pin="4" * 32,
+        duress=True,
+        uses=10_000,
+        offline_s=366 * 86_400,
+        first=True,
+        number="w26:1:1",
+    )
+    at_once = full.model_copy(update={"ref": uuid.uuid4(), "hash": "5" * 32, "offline_s": 0, "number": None})
+    plain = row("w26:1:2", "all")
+    store.replace(whole_set(1, RULES, full, at_once, plain))
+    before = store.find(full.hash)
+    store.close()
+
+    again = CredentialStore(path, CARD_KEY)
+
+    (found,) = again.find(full.hash)
+    assert [found] == before
+    assert (found.holder, found.pin, found.duress_pin) == tuple(bytes.fromhex(digit * 32) for digit in "234")
+    assert (found.duress, found.first, found.uses, found.offline_s) == (True, True, 10_000, 366 * 86_400)
+    assert [(number, each.ref) for number, each in again.numbered()] == [("w26:1:1", full.ref)]
+    assert again.find_numbered(full.ref) == found
+    assert again.shortest_offline_s == 0
+    (bare,) = again.find(plain.hash)
+    assert (bare.holder, bare.pin, bare.duress_pin, bare.uses, bare.offline_s) == (None,) * 5
+    again.apply(delta(again, gone=(at_once, full)))
+    assert (again.shortest_offline_s, list(again.numbered())) == (None, [])
+    again.close()
+
+
+def test_a_row_that_changes_is_found_at_every_moment(store: CredentialStore) -> None:
+    resident = row("w26:1:1", "all")
+    store.replace(whole_set(1, RULES, resident))
+    stop, missed = threading.Event(), []
+
+    def look_up() -> None:
+        while not stop.is_set():
+            if len(store.find(resident.hash)) != 1:
+                missed.append(1)
+
+    looking = threading.Thread(target=look_up)
+    looking.start()
+    for number in range(60):
+        changed = resident.model_copy(update={"uses": number % 7 + 1})
+        store.apply(delta(store, changed, gone=(resident,)))
+        resident = changed
+    stop.set()
+    looking.join()
+
+    assert not missed
+
+
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot be opened"):
         CredentialStore(tmp_path / "missing" / "credentials.db", CARD_KEY)

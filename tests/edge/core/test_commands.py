@@ -1,14 +1,15 @@
 """Commands over real brokers: executed once, and never one that is old, retained, repeated, unsigned or another's."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from protocols import topics
-from protocols.commands import Command, FailureCode
+from protocols.access_events import DoorMode
+from protocols.commands import Command, DoorModeSet, FailureCode, Forgive, Lockdown
 from tests.support.brokers import RunningBroker
 from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, Released, eventually, make_keys
 
@@ -67,6 +68,77 @@ def test_a_used_nonce_under_another_corr_is_refused(gateway: Gateway, hub: HubHa
     hub.send(hub.command().model_copy(update={"nonce": first.nonce}))
     eventually(lambda: gateway.counters["commands_replayed"] == 1)
     assert len(gateway.releases) == 1
+
+
+def test_a_door_is_put_into_a_mode_until_a_moment(gateway: Gateway, hub: HubHalf) -> None:
+    until = datetime(2031, 5, 1, 6, 0, tzinfo=UTC)
+    command = hub.command(args=DoorModeSet(door="d-east", mode=DoorMode.FREE, until=until))
+    hub.send(command)
+    eventually(lambda: hub.states_of(command.corr) == ["accepted", "done"])
+    assert gateway.doors.modes == [("d-east", DoorMode.FREE, until.timestamp(), command.corr)]
+
+
+def test_who_is_where_is_forgotten_and_an_unknown_area_is_told(gateway: Gateway, hub: HubHalf) -> None:
+    command, unknown = hub.command(args=Forgive(area="a-garage")), hub.command(args=Forgive(area="a-unknown"))
+    hub.send(command)
+    hub.send(unknown)
+    eventually(lambda: hub.states_of(command.corr) == ["accepted", "done"])
+    eventually(lambda: hub.states_of(unknown.corr) == ["accepted", "failed"])
+    assert gateway.doors.forgiven == ["a-garage", "a-unknown"]
+    assert hub.replies[-1].code == "unknown_area"
+
+
+def test_a_lockdown_takes_two_people_to_begin_and_one_to_end(gateway: Gateway, hub: HubHalf) -> None:
+    alone, second = hub.command(args=Lockdown(active=True)), str(uuid4())
+    same = hub.command(args=Lockdown(active=True))
+    same = same.model_copy(update={"args": Lockdown(active=True, confirmed_by=same.issued_by)})
+    confirmed = hub.command(args=Lockdown(active=True, confirmed_by=second))
+    ended = hub.command(args=Lockdown(active=False))
+    for command in (alone, same, confirmed, ended):
+        hub.send(command)
+    eventually(lambda: hub.states_of(ended.corr) == ["accepted", "done"])
+
+    assert hub.states_of(alone.corr) == hub.states_of(same.corr) == ["accepted", "failed"]
+    assert {reply.code for reply in hub.replies if reply.state == "failed"} == {"not_confirmed"}
+    assert gateway.doors.lockdowns == [(True, confirmed.corr), (False, ended.corr)]
+    assert gateway.counters["lockdowns_not_confirmed"] == 2
+
+
+def test_a_replayed_lockdown_is_refused(gateway: Gateway, hub: HubHalf) -> None:
+    """Word for word it is answered again and nothing else; under another corr its nonce gives it away."""
+    command = hub.command(args=Lockdown(active=True, confirmed_by=str(uuid4())))
+    hub.send(command)
+    ended = hub.command(args=Lockdown(active=False))
+    hub.send(ended)
+    eventually(lambda: hub.states_of(ended.corr) == ["accepted", "done"])
+
+    hub.send(command)
+    corr = uuid4()
+    hub.send(command.model_copy(update={"corr": corr, "reply_to": topics.response(GATEWAY, corr)}))
+
+    eventually(lambda: gateway.counters["commands_replayed"] == 1)
+    eventually(lambda: gateway.counters["commands_repeated"] == 1)
+    assert [active for active, _ in gateway.doors.lockdowns] == [True, False]
+
+
+def test_an_old_lockdown_is_refused(gateway: Gateway, hub: HubHalf) -> None:
+    lockdown = Lockdown(active=True, confirmed_by=str(uuid4()))
+    hub.send(hub.command(args=lockdown, lifetime_s=5.0, issued_in_s=-10.0))
+    eventually(lambda: gateway.counters["commands_expired"] == 1)
+    assert gateway.doors.lockdowns == []
+
+
+def test_what_the_hub_signed_tells_that_it_is_there_and_what_it_did_not_sign_does_not(
+    gateway: Gateway, hub: HubHalf, keys: Keys
+) -> None:
+    before = gateway.heard
+    command = hub.command()
+    send_raw(hub, command, make_keys().sign(topics.command(GATEWAY, command.corr), command))
+    eventually(lambda: gateway.counters["commands_badly_sealed"] == 1)
+    assert gateway.heard == before
+
+    hub.send(hub.command())
+    eventually(lambda: gateway.heard == before + 1)
 
 
 def test_a_strangers_signature_is_refused(gateway: Gateway, hub: HubHalf) -> None:

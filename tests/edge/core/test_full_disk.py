@@ -88,7 +88,7 @@ def test_a_card_opens_the_door_though_the_disk_is_full_at_the_start(
         assert running.get("/healthz").status_code == 503
         assert told["outbox"]["state"] == "disk_full"
         assert "outbox.db" in told["outbox"]["reason"]
-        assert set(told["in_memory_only"]) == {"credentials", "commands"}
+        assert set(told["in_memory_only"]) == {"credentials", "commands", "access"}
         assert {part["state"] for part in told["parts"].values()} == {"running"}
         assert 'gatehouse_edge_outbox_state{state="disk_full"} 1.0' in running.get("/metrics").text
         assert not hub.stored

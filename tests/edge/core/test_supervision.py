@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from edge.backoff import Backoff
-from edge.clock_watch import ClockWatch, kernel_says_synchronised
+from edge.clock_watch import SETTLED_AFTER_S, ClockWatch, kernel_says_synchronised
 from edge.counters import Counters
 from edge.health import MAX_CONNECTIONS, Health, HealthServer
 from edge.observations import Observation
@@ -92,6 +92,26 @@ def test_a_jump_of_the_wall_clock_is_an_event(wall: float, expected: float | Non
     assert (jump.delta_s if jump else None) == expected
     assert watch.look() is None
     assert watch.state() is ClockState.SYNCED
+
+
+def test_a_clock_is_trusted_some_time_after_the_start_and_after_each_jump_if_it_is_synchronised() -> None:
+    clock, synchronised = SetClock(), [False]
+    watch = ClockWatch(clock, Counters(), lambda: synchronised[0])
+
+    def settles(after_s: float) -> bool:
+        clock.advance(after_s)
+        watch.look()
+        return watch.has_settled()
+
+    assert not settles(SETTLED_AFTER_S)
+    synchronised[0] = True
+    assert settles(1.0)
+    assert not settles(100.0)
+    clock.wall += 3600.0
+    assert not settles(SETTLED_AFTER_S)
+    clock.wall -= 3600.0
+    assert not settles(SETTLED_AFTER_S - 1.0)
+    assert [settles(10.0), settles(10.0)] == [True, False]
 
 
 def test_the_kernel_can_be_asked_about_its_clock() -> None:

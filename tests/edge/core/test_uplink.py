@@ -3,8 +3,11 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from edge.uplink import UplinkSettings
 from protocols import topics
+from protocols.credentials import POLICY_FORMAT
 from protocols.presence import HubState, Presence
 from protocols.receipts import Receipt
 from tests.support.brokers import RunningBroker, make_tls
@@ -84,6 +87,7 @@ def test_birth_and_will_carry_a_session_number_that_rises_with_every_connection(
     gateway = Gateway(tmp_path, keys.identity(broker.access(GATEWAY)))
     eventually(lambda: len(hub.states) >= 1)
     birth = hub.states[-1]
+    assert birth.policy_format == POLICY_FORMAT
     assert (birth.state, birth.session, birth.stream) == (Presence.ONLINE, 1, gateway.outbox.stream)
     assert birth.credentials is not None
     assert birth.credentials.version == 0
@@ -95,6 +99,22 @@ def test_birth_and_will_carry_a_session_number_that_rises_with_every_connection(
     eventually(lambda: hub.states[-1].state is Presence.ONLINE)
     assert hub.states[-1].session == 2
     again.close()
+    hub.close()
+
+
+def test_the_hub_counts_as_heard_while_the_gate_is_open_and_not_before(
+    tmp_path: Path, broker: RunningBroker, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.uplink.uplink.HEARTBEAT_S", 0.05)
+    hub = HubHalf(broker, keys)
+    hub.say(Presence.OFFLINE)
+    gateway = Gateway(tmp_path, keys.identity(broker.access(GATEWAY)))
+    eventually(lambda: len(hub.states) >= 5)
+    assert gateway.heard == 0
+
+    hub.say(Presence.ONLINE)
+    eventually(lambda: gateway.heard >= 5, what="quiet, but there")
+    gateway.close()
     hub.close()
 
 
