@@ -1,1 +1,1 @@
-"""What tests of several folders share: real peers, started and stopped."""
+"""Devices for tests: they speak their real bytes over real sockets, and are written from their protocol."""
