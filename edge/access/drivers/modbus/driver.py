@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from edge.access.config import Reader
+from edge.access.drivers.coils import Coils
 from edge.access.drivers.interface import (
     Deliver,
     Driver,
@@ -24,7 +25,6 @@ from edge.access.drivers.interface import (
     ReaderDown,
     ReaderUp,
 )
-from edge.access.drivers.modbus.coils import Coils
 from edge.access.drivers.modbus.config import InputTable, ModbusDevice, ModbusInput
 from edge.access.drivers.modbus.link import Link, LinkLost, Refused
 from edge.access.priority import prefer_this_thread

@@ -1,4 +1,4 @@
-"""What each coil is to be, and the next write that brings it there. No sockets, no clock of its own.
+"""What each output of a device is to be, and the next write that brings it there. No sockets, no clock of its own.
 
 Every command is written at least once, so that it is answered only when the device has taken it. After a lost
 connection what the coils are is not known: they are all written anew, those whose time has ended as off. Of an
@@ -116,6 +116,23 @@ class Coils:
             coil.off_since_s = now_s
         coil.written = write.on
         return None if command is None else command.ticket
+
+    def refuse(self, write: Write) -> int | None:
+        """The device did not take an "on": the output is to be off, and that is written next.
+
+        Returns:
+            The ticket of the command that failed.
+        """
+        command = self._end(self._coils[write.output])
+        self._coils[write.output].written = None
+        return None if command is None else command.ticket
+
+    def left_s(self, output: int, now_s: float) -> float:
+        """How long an output is to be on from now; not more than 0: not at all."""
+        coil = self._coils[output]
+        if coil.command is not None:
+            return coil.command.for_s or 0.0
+        return coil.until_s - now_s
 
     def due_s(self) -> float:
         """The moment at which the next write may be due if nothing else happens; infinity: none."""

@@ -1,4 +1,4 @@
-"""The coils of a Modbus device as a plain state machine: pulses, what a lost connection means, interlocked pairs."""
+"""The outputs of a device as a plain state machine: pulses, what a lost connection means, interlocked pairs."""
 
 import math
 
@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from edge.access.drivers.modbus.coils import Coils, Write
+from edge.access.drivers.coils import Coils, Write
 
 
 def settle(coils: Coils, now_s: float) -> list[Write]:
