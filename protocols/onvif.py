@@ -358,7 +358,8 @@ def _token(element: Element) -> str:
 
 
 def _fault(fault: Element) -> SoapFault:
-    codes, code = [], fault.child("Code")
+    codes: list[str] = []
+    code = fault.child("Code")
     while code is not None and len(codes) < 5:
         codes.append(code.text_of("Value").rpartition(":")[2][:64])
         code = code.child("Subcode")
