@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import re
+import ssl
 import threading
 import time
 import xml.etree.ElementTree as Tree
@@ -16,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -76,7 +78,11 @@ class OnvifPeer:
         holds_pulls: whether it waits with the answer to a pull that has nothing to tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate, key)
         self.relays = {"relay-1": Relay(), "relay-2": Relay()}
         self.inputs = {"in-1": False, "in-2": False}
         self.clock_offset = timedelta(0)
@@ -110,6 +116,8 @@ class OnvifPeer:
             relay.active = False
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.peer = self
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()

@@ -1,5 +1,6 @@
 """The ONVIF driver against a made-up camera (`tests/peers/onvif.py`): relays, inputs, passwords, clocks, outages."""
 
+import gzip
 import math
 import socket
 import threading
@@ -29,6 +30,7 @@ from edge.access.drivers.onvif.driver import make
 from edge.clock import SystemClock
 from protocols.access_events import ReaderOfflineReason
 from tests.peers.onvif import PASSWORD, USER, OnvifPeer
+from tests.support.certificates import make_certificates
 from tests.support.deliveries import Deliveries
 from tests.support.gateways import eventually
 
@@ -251,6 +253,25 @@ def test_a_wrong_password_is_said_where_http_digest_is_wanted(peer: OnvifPeer, p
         assert deliveries.wait_for(ReaderDown).reason is ReaderOfflineReason.UNAUTHORISED
 
 
+def test_over_https_the_devices_own_certificate_is_enough(tmp_path: Path, password_file: Path) -> None:
+    tls = make_certificates(tmp_path)
+    settings = {"https": True, "certificate": tls.certificate}
+    with OnvifPeer(tls.certificate, tls.key) as peer, running(peer.port, password_file, **settings) as (_, deliveries):
+        assert deliveries.wait_for(ReaderUp) == ReaderUp(READER, secure_channel=True)
+
+
+def test_over_https_another_certificate_is_refused(tmp_path: Path, password_file: Path) -> None:
+    (tmp_path / "other").mkdir()
+    tls, other = make_certificates(tmp_path), make_certificates(tmp_path / "other")
+    settings = {"https": True, "certificate": other.certificate}
+    with OnvifPeer(tls.certificate, tls.key) as peer, running(peer.port, password_file, **settings) as (_, deliveries):
+        down = deliveries.wait_for(ReaderDown)
+        assert not peer.asked, "nothing was said to it"
+
+    assert down.reason is ReaderOfflineReason.KEY
+    assert "check certificate" in down.detail
+
+
 def test_after_an_outage_a_relay_whose_pulse_is_over_is_switched_off(peer: OnvifPeer, password_file: Path) -> None:
     relay = peer.relays["relay-1"]
     relay.settings_are_fixed = True
@@ -314,10 +335,12 @@ def test_the_end_switches_off_what_is_on_and_is_soon(peer: OnvifPeer, password_f
         b"HTTP/1.1 302 Found\r\nLocation: http://198.51.100.7/\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"<" * 4_000_000,
         b"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=x\r\nContent-Encoding: gzip\r\n\r\nnope",
+        b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n\r\n' + b"x" * 4_000_000,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(50_000_000)),
         b"\x00" * 100,
         b"HTTP/1.1 200 OK\r\n\r\n<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
     ],
-    ids=["text", "redirect", "large", "encoding", "zeros", "entity"],
+    ids=["text", "redirect", "large", "encoding", "large-challenge", "gzip-bomb", "zeros", "entity"],
 )
 def test_a_peer_that_talks_nonsense_does_not_end_the_driver(answer: bytes, password_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -5,7 +5,6 @@ once. Pulses are ours: on, wait, off; where the connection is away when one ends
 when it is back. While the device is away commands are refused, so that none opens a door late.
 """
 
-import queue
 import random
 import threading
 import time
@@ -27,12 +26,10 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.modbus.config import InputTable, ModbusDevice, ModbusInput
 from edge.access.drivers.modbus.link import Link, LinkLost, Refused
+from edge.access.drivers.output_commands import OutputCommands
 from edge.access.priority import prefer_this_thread
 from edge.backoff import Backoff
 from protocols.access_events import ReaderOfflineReason
-
-MAX_WAITING_COMMANDS = 64
-"""More commands than this, and the newest is refused."""
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.25, 10.0
 STEADY_S = 5.0
@@ -43,14 +40,6 @@ STOP_S = 12.0
 
 WATCHDOG_S = 1.0
 """The watchdog register gets its next number this often."""
-
-
-@dataclass(frozen=True)
-class _Command:
-    output: int
-    for_s: float | None
-    ticket: int | None
-    """None: an off that came while the device was away; nobody waits for its answer."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +58,7 @@ class ModbusDriver:
         self._device, self._reader = device, reader
         self._coils = Coils(len(device.outputs), device.interlocked, device.min_off_s)
         self._spans = _spans(device.inputs) or (_Span(InputTable.COIL, device.outputs[0], 1),)
-        self._commands: queue.Queue[_Command | None] = queue.Queue(MAX_WAITING_COMMANDS)
-        self._up = threading.Event()
-        self._stopping = threading.Event()
+        self._commands = OutputCommands(self._coils)
         self._thread = threading.Thread(target=self._run, name=f"modbus-{device.id}", daemon=True)
         self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
         self._watchdog = 0
@@ -85,49 +72,36 @@ class ModbusDriver:
     def start(self, deliver: Deliver) -> None:
         """As in `interface.Driver`."""
         self._deliver = deliver
+        self._commands.begin(deliver)
         self._thread.start()
 
     def stop(self) -> None:
         """As in `interface.Driver`."""
-        self._stopping.set()
-        self._wake()
+        self._commands.end()
         self._thread.join(STOP_S)
 
     def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
         """As in `interface.Driver`. An off that finds the device away is done when it is back."""
         if reader != self._reader or not 0 <= output < len(self._device.outputs):
             return False
-        up = self._up.is_set()
-        if not up and for_s is not None:
-            return False
-        try:
-            self._commands.put_nowait(_Command(output, for_s, ticket if up else None))
-        except queue.Full:
-            return False
-        return up
+        return self._commands.hand_over(output, for_s, ticket)
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """A barrier shows nothing."""
 
-    def _wake(self) -> None:
-        try:
-            self._commands.put_nowait(None)
-        except queue.Full:
-            return  # whoever takes from it wakes anyway
-
     def _run(self) -> None:
         prefer_this_thread()
-        while not self._stopping.is_set():
+        while not self._commands.ending.is_set():
             began_s = time.monotonic()
             reason, detail = self._session()
-            self._up.clear()
-            self._void(detail)
-            if self._stopping.is_set():
+            self._commands.up.clear()
+            self._commands.void(detail)
+            if self._commands.ending.is_set():
                 break
             if time.monotonic() - began_s > STEADY_S:
                 self._backoff.reset()
             self._deliver(ReaderDown(self._reader, reason, detail))
-            self._rest(self._backoff.next_s())
+            self._commands.rest(self._backoff.next_s())
         self._release_all()
 
     def _session(self) -> tuple[ReaderOfflineReason, str]:
@@ -145,23 +119,22 @@ class ModbusDriver:
         return ReaderOfflineReason.STOPPED, "the driver stops"
 
     def _work(self, link: Link) -> None:
-        self._void("the device was away")
+        self._commands.void("the device was away")
         self._write_due(link)
         seen = self._read_inputs(link)
-        self._up.set()
+        self._commands.up.set()
         self._deliver(ReaderUp(self._reader, secure_channel=False))
         self._deliver(OutputsForgotten(self._reader))
         self._report(seen)
         self._keep_on(link, seen)
-        for ticket in self._coils.all_off():
-            self._deliver(OutputDone(ticket, False, "the driver stops", None))
+        self._commands.fail(self._coils.all_off(), "the driver stops")
         self._write_due(link)
 
     def _keep_on(self, link: Link, seen: dict[tuple[InputTable, int], bool]) -> None:
         """Carry out commands, end pulses and report inputs until the driver is to stop."""
         poll_s = watchdog_s = time.monotonic()
-        while not self._stopping.is_set():
-            self._take_commands(max(0.0, min(poll_s, self._coils.due_s()) - time.monotonic()))
+        while not self._commands.ending.is_set():
+            self._commands.take(max(0.0, min(poll_s, self._coils.due_s()) - time.monotonic()))
             self._write_due(link)
             now_s = time.monotonic()
             if now_s >= poll_s:
@@ -173,24 +146,6 @@ class ModbusDriver:
                 self._watchdog = (self._watchdog + 1) & 0xFFFF
                 link.write_register(self._device.watchdog_register, self._watchdog)
                 watchdog_s = now_s + WATCHDOG_S
-
-    def _take_commands(self, wait_s: float) -> None:
-        """Wait for a command for at most `wait_s`, and take all that are there."""
-        try:
-            self._take(self._commands.get(timeout=wait_s) if wait_s > 0 else self._commands.get_nowait())
-            for _ in range(MAX_WAITING_COMMANDS):
-                self._take(self._commands.get_nowait())
-        except queue.Empty:
-            return
-
-    def _take(self, command: _Command | None) -> None:
-        if command is None:
-            return
-        if command.ticket is None:
-            self._coils.end(command.output)
-            return
-        for ticket in self._coils.command(command.output, command.for_s, command.ticket):
-            self._deliver(OutputDone(ticket, False, "a later command took its place", None))
 
     def _write_due(self, link: Link) -> None:
         while (write := self._coils.next_write(time.monotonic())) is not None:
@@ -215,18 +170,6 @@ class ModbusDriver:
         if self._device.inputs:
             active = tuple(seen[each.table, each.address] != each.inverted for each in self._device.inputs)
             self._deliver(InputsReported(self._reader, active))
-
-    def _void(self, why: str) -> None:
-        """The connection is gone: nothing that waited is done any more, and an off among it is kept for later."""
-        self._take_commands(0.0)
-        for ticket in self._coils.forget():
-            self._deliver(OutputDone(ticket, False, why, None))
-
-    def _rest(self, wait_s: float) -> None:
-        """Wait before the next try; offs that come meanwhile are kept."""
-        until_s = time.monotonic() + wait_s
-        while not self._stopping.is_set() and (left_s := until_s - time.monotonic()) > 0:
-            self._take_commands(left_s)
 
     def _release_all(self) -> None:
         """The last act: if an output may be on, and the device can be reached at once, all are switched off."""

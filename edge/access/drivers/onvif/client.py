@@ -13,11 +13,12 @@ from typing import Self
 import httpx
 
 from edge.access.drivers.onvif.config import OnvifDevice
+from edge.access.drivers.onvif.transport import BoundedTransport
 from edge.clock import Clock
 from protocols import onvif
 from protocols.base import ProtocolError
 from protocols.onvif import Request, SoapFault, Subscription
-from protocols.xml_reading import MAX_XML_BYTES, Element
+from protocols.xml_reading import Element
 
 
 class Unreachable(Exception):
@@ -26,6 +27,10 @@ class Unreachable(Exception):
 
 class Unauthorised(Exception):
     """The device refuses the user or password."""
+
+
+class Untrusted(Exception):
+    """Its certificate is not the one that is trusted."""
 
 
 class Refused(Exception):
@@ -38,14 +43,7 @@ class OnvifClient:
     def __init__(self, device: OnvifDevice, password: str, clock: Clock) -> None:
         self._device, self._password, self._clock = device, password, clock
         self._origin = f"{'https' if device.https else 'http'}://{device.host}:{device.port}"
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(device.timeout_s),
-            verify=trust(device),
-            follow_redirects=False,
-            trust_env=False,
-            # cheap cameras close idle connections in the middle of the next request: each has its own
-            limits=httpx.Limits(max_connections=4, max_keepalive_connections=0),
-        )
+        self._http = httpx.Client(transport=BoundedTransport(trust(device)), follow_redirects=False, trust_env=False)
         self._digests = threading.local()
         self._offset = timedelta(0)
         self._paths: dict[str, str] = {onvif.DEVICE: onvif.DEVICE_PATH}
@@ -60,7 +58,7 @@ class OnvifClient:
         """Learn the device's clock and where its services are.
 
         Raises:
-            Unreachable, Unauthorised, Refused.
+            Unreachable, Untrusted, Unauthorised, Refused.
         """
         told = self._told_time()
         if told is not None:
@@ -79,7 +77,7 @@ class OnvifClient:
         """Ask a service.
 
         Raises:
-            Unreachable, Unauthorised, Refused.
+            Unreachable, Untrusted, Unauthorised, Refused.
         """
         path = self._paths.get(service)
         if path is None:
@@ -91,7 +89,7 @@ class OnvifClient:
         """Ask a pull point, which may hold its answer back for `patience_s`.
 
         Raises:
-            Unreachable, Unauthorised, Refused.
+            Unreachable, Untrusted, Unauthorised, Refused.
         """
         to = f"{self._origin}{subscription.path}"
         return self._ask(subscription.path, request, to=to, subscription=subscription, patience_s=patience_s)
@@ -143,21 +141,18 @@ class OnvifClient:
         return f"{self._where} refuses the user {self._device.username}: check username, password_file and its rights"
 
     def _post(self, path: str, request: Request, content: bytes, patience_s: float) -> tuple[int, bytes]:
-        """One HTTP exchange: the status, and a body of at most `MAX_XML_BYTES`."""
+        """One HTTP exchange: the status and the body, which the transport bounds."""
         timeout = httpx.Timeout(self._device.timeout_s, read=self._device.timeout_s + patience_s)
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{request.action}"'}
-        data = bytearray()
         try:
-            with self._http.stream(
-                "POST", f"{self._origin}{path}", content=content, headers=headers, timeout=timeout, auth=self._digest()
-            ) as response:
-                for chunk in response.iter_bytes(65536):
-                    data += chunk
-                    if len(data) > MAX_XML_BYTES:
-                        raise Unreachable(f"{self._where} answers more than {MAX_XML_BYTES} bytes")
-                return response.status_code, bytes(data)
+            response = self._http.post(
+                f"{self._origin}{path}", content=content, headers=headers, timeout=timeout, auth=self._digest()
+            )
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Untrusted(f"{self._where} shows another certificate: check certificate ({error})") from error
             raise Unreachable(f"no answer from {self._where}: {error or type(error).__name__}") from error
+        return response.status_code, response.content
 
     def _digest(self) -> httpx.DigestAuth:
         """HTTP digest keeps a state, which no two threads may share."""
@@ -178,5 +173,6 @@ def trust(device: OnvifDevice) -> ssl.SSLContext | bool:
     if device.certificate is None:
         return ssl.create_default_context()
     context = ssl.create_default_context(cafile=str(device.certificate))
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be its own issuer
     context.check_hostname = False  # the certificate itself is the device's name
     return context

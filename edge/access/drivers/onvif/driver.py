@@ -8,11 +8,10 @@ both.
 
 import contextlib
 import math
-import queue
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge.access.config import ConfigFault, KeyFileFault, Reader
 from edge.access.drivers.coils import Coils, Write
@@ -28,9 +27,10 @@ from edge.access.drivers.interface import (
     ReaderDown,
     ReaderUp,
 )
-from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, trust
+from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted, trust
 from edge.access.drivers.onvif.config import OnvifDevice
 from edge.access.drivers.onvif.pull_point import PullPoint
+from edge.access.drivers.output_commands import OutputCommands
 from edge.access.priority import prefer_this_thread
 from edge.access.secret_files import read_secret
 from edge.backoff import Backoff
@@ -39,9 +39,6 @@ from protocols import onvif
 from protocols.access_events import ReaderOfflineReason
 from protocols.base import ProtocolError
 from protocols.onvif import PortEvent, RelayMode, RelayOutput
-
-MAX_WAITING_COMMANDS = 64
-"""More commands than this, and the newest is refused."""
 
 MAX_OUTPUTS = 16
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
@@ -60,14 +57,6 @@ OWN_EVENT_S = 5.0
 STOP_S = 15.0
 
 
-@dataclass(frozen=True)
-class _Command:
-    output: int
-    for_s: float | None
-    ticket: int | None
-    """None: an off that came while the device was away; nobody waits for its answer."""
-
-
 class OnvifDriver:
     """One device."""
 
@@ -75,11 +64,11 @@ class OnvifDriver:
         self._device, self._reader, self._password, self._clock = device, reader, password, clock
         self._coils = Coils(len(device.relays) or MAX_OUTPUTS)
         self._relays: list[RelayOutput] = []
-        self._commands: queue.Queue[_Command | None] = queue.Queue(MAX_WAITING_COMMANDS)
-        self._up = threading.Event()
-        self._stopping = threading.Event()
+        self._commands = OutputCommands(self._coils)
         self._thread = threading.Thread(target=self._run, name=f"onvif-{device.id}", daemon=True)
         self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
+        self._was_up = False
+        """Whether the present session began, or the last one had."""
         self._maybe_on: set[int] = set()
         """Outputs that we switched on, answered or not, and have not switched off since."""
         self._own_until_s: dict[int, float] = {}
@@ -92,57 +81,50 @@ class OnvifDriver:
     def start(self, deliver: Deliver) -> None:
         """As in `interface.Driver`."""
         self._deliver = deliver
+        self._commands.begin(deliver)
         self._thread.start()
 
     def stop(self) -> None:
         """As in `interface.Driver`."""
-        self._stopping.set()
-        self._wake()
+        self._commands.end()
         self._thread.join(STOP_S)
 
     def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
         """As in `interface.Driver`. An off that finds the device away is done when it is back."""
-        up = self._up.is_set()
-        most = len(self._relays) if up else len(self._device.relays) or MAX_OUTPUTS
-        if reader != self._reader or not 0 <= output < most or (not up and for_s is not None):
+        most = len(self._relays) or len(self._device.relays) or MAX_OUTPUTS
+        if reader != self._reader or not 0 <= output < most:
             return False
-        try:
-            self._commands.put_nowait(_Command(output, for_s, ticket if up else None))
-        except queue.Full:
-            return False
-        return up
+        return self._commands.hand_over(output, for_s, ticket)
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """ONVIF has no way to show it."""
 
-    def _wake(self) -> None:
-        with contextlib.suppress(queue.Full):  # whoever takes from a full one wakes anyway
-            self._commands.put_nowait(None)
-
     def _run(self) -> None:
         prefer_this_thread()
-        while not self._stopping.is_set():
+        while not self._commands.ending.is_set():
             began_s = time.monotonic()
             reason, detail = self._session()
-            was_up = self._up.is_set()
-            self._up.clear()
-            self._void(detail)
-            if self._stopping.is_set():
+            self._commands.up.clear()
+            self._commands.void(detail)
+            if self._commands.ending.is_set():
                 return
             if time.monotonic() - began_s > STEADY_S:
                 self._backoff.reset()
             self._deliver(ReaderDown(self._reader, reason, detail))
             # a session that had begun knew the password: the device's clock was set, and is asked for anew at once
-            refused = reason is ReaderOfflineReason.UNAUTHORISED and not was_up
-            self._rest(UNAUTHORISED_RETRY_S if refused else self._backoff.next_s())
+            refused = reason is ReaderOfflineReason.UNAUTHORISED and not self._was_up
+            self._commands.rest(UNAUTHORISED_RETRY_S if refused else self._backoff.next_s())
 
     def _session(self) -> tuple[ReaderOfflineReason, str]:
         """Connect and work until it fails or is to stop; returns why it ended."""
+        self._was_up = False
         try:
             with OnvifClient(self._device, self._password, self._clock) as client:
                 self._work(client)
         except Unauthorised as error:
             return ReaderOfflineReason.UNAUTHORISED, str(error)
+        except Untrusted as error:
+            return ReaderOfflineReason.KEY, str(error)
         except Unreachable as error:
             return ReaderOfflineReason.NO_ANSWER, str(error)
         except (Refused, ProtocolError) as error:
@@ -155,16 +137,18 @@ class OnvifDriver:
         client.connect()
         there = onvif.read_relay_outputs(client.call(onvif.DEVICE, onvif.get_relay_outputs()))
         self._relays = _chosen(self._device, there)
-        self._void("the device was away")
+        self._commands.void("the device was away")
         self._write_due(client)
         point = self._subscribed(client)
-        self._up.set()
+        self._was_up = True
+        self._commands.up.set()
         self._deliver(ReaderUp(self._reader, secure_channel=self._device.https))
         self._deliver(OutputsForgotten(self._reader))
         puller = self._pulling(point)
         try:
             self._keep_on(client, point)
         finally:
+            self._commands.up.clear()
             if point is not None:
                 point.end()
             self._release_all(client)
@@ -175,7 +159,7 @@ class OnvifDriver:
         if point is None:
             return None
         name = f"onvif-{self._device.id}-events"
-        puller = threading.Thread(target=point.pull, args=(self._wake,), name=name, daemon=True)
+        puller = threading.Thread(target=point.pull, args=(self._commands.wake,), name=name, daemon=True)
         puller.start()
         return puller
 
@@ -189,33 +173,15 @@ class OnvifDriver:
     def _keep_on(self, client: OnvifClient, point: PullPoint | None) -> None:
         """Carry out commands and end pulses until the driver is to stop or the events fail."""
         asked_s = time.monotonic()
-        while not self._stopping.is_set():
+        while not self._commands.ending.is_set():
             if point is not None and point.failure is not None:
                 raise point.failure
-            self._take_commands(max(0.0, min(asked_s + KEEPALIVE_S, self._coils.due_s()) - time.monotonic()))
+            self._commands.take(max(0.0, min(asked_s + KEEPALIVE_S, self._coils.due_s()) - time.monotonic()))
             self._write_due(client)
             if time.monotonic() >= asked_s + KEEPALIVE_S:
                 asked_s = time.monotonic()
                 if point is None:
                     client.call(onvif.DEVICE, onvif.get_relay_outputs())
-
-    def _take_commands(self, wait_s: float) -> None:
-        """Wait for a command for at most `wait_s`, and take all that are there."""
-        try:
-            self._take(self._commands.get(timeout=wait_s) if wait_s > 0 else self._commands.get_nowait())
-            for _ in range(MAX_WAITING_COMMANDS):
-                self._take(self._commands.get_nowait())
-        except queue.Empty:
-            return
-
-    def _take(self, command: _Command | None) -> None:
-        if command is None:
-            return
-        if command.ticket is None:
-            self._coils.end(command.output)
-            return
-        for ticket in self._coils.command(command.output, command.for_s, command.ticket):
-            self._deliver(OutputDone(ticket, False, "a later command took its place", None))
 
     def _write_due(self, client: OnvifClient) -> None:
         while (write := self._coils.next_write(time.monotonic())) is not None:
@@ -238,7 +204,7 @@ class OnvifDriver:
             raise Refused(why)
         ticket = self._coils.refuse(write)
         if ticket is not None:
-            self._deliver(OutputDone(ticket, False, why, None))
+            self._commands.fail([ticket], why)
 
     def _switch(self, client: OnvifClient, write: Write) -> None:
         token = self._relays[write.output].token
@@ -275,23 +241,11 @@ class OnvifDriver:
             if relay.token == event.token and event.active and not event.initial and not ours:
                 self._deliver(DoorOpenedByDevice(self._reader))
 
-    def _void(self, why: str) -> None:
-        """The connection is gone: nothing that waited is done any more, and an off among it is kept for later."""
-        self._take_commands(0.0)
-        for ticket in self._coils.forget():
-            self._deliver(OutputDone(ticket, False, why, None))
-
-    def _rest(self, wait_s: float) -> None:
-        """Wait before the next try; offs that come meanwhile are kept."""
-        until_s = time.monotonic() + wait_s
-        while not self._stopping.is_set() and (left_s := until_s - time.monotonic()) > 0:
-            self._take_commands(left_s)
-
     def _release_all(self, client: OnvifClient) -> None:
         """The last act: every relay that may be on is switched off, if the device answers."""
-        if not self._stopping.is_set() or not self._maybe_on:
+        if not self._commands.ending.is_set() or not self._maybe_on:
             return
-        with contextlib.suppress(Unreachable, Unauthorised, Refused):
+        with contextlib.suppress(Unreachable, Untrusted, Unauthorised, Refused):
             for output in sorted(self._maybe_on):
                 client.call(onvif.DEVICE, onvif.set_relay_output_state(self._relays[output].token, False))
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable
+from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted
 from edge.access.drivers.onvif.config import OnvifInput
 from protocols import onvif
 from protocols.base import ProtocolError
@@ -50,7 +50,8 @@ class PullPoint:
         """Make the pull point.
 
         Raises:
-            Unreachable, Unauthorised, Refused, ProtocolError: Refused also where a configured input is not there.
+            Unreachable, Untrusted, Unauthorised, ProtocolError.
+            Refused: also where a configured input is not there.
         """
         self._check_tokens()
         answer = self._client.call(onvif.EVENTS, onvif.create_pull_point(LIFETIME_S))
@@ -65,7 +66,7 @@ class PullPoint:
         try:
             while not self._ending.is_set():
                 self._pull_once()
-            with contextlib.suppress(Unreachable, Unauthorised, Refused):
+            with contextlib.suppress(Unreachable, Untrusted, Unauthorised, Refused):
                 self._client.call_subscription(self._subscription, onvif.unsubscribe())
         except Exception as error:  # noqa: BLE001 - whatever it is, the driver's own thread deals with it
             self.failure = error
