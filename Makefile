@@ -13,7 +13,7 @@ help: ## this list
 demo: packages-demo $(VENV)/.runtime ## the whole system on this machine; DURATION=60 ends by itself
 	@$(VENV)/bin/gatehouse demo --duration $(DURATION)
 
-test: packages-test $(VENV)/.all ## everything that CI runs: lint, types, house rules, contract, all tests
+test: packages-test $(VENV)/.all $(VENV)/.npm ## everything that CI runs: lint, types, house rules, contract, all tests
 	@.ci/steps
 
 packages-demo:
@@ -38,6 +38,13 @@ $(VENV)/.all: $(VENV)/bin/python requirements/lock.txt pyproject.toml
 	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/lock.txt
 	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.npm: $(VENV)/.all requirements/npm/package.json requirements/npm/package-lock.json requirements/npm/.npmrc
+	@echo "==> npm packages of the tests (pinned, with hashes)"
+	@mkdir -p $(VENV)/npm
+	@cp requirements/npm/package.json requirements/npm/package-lock.json requirements/npm/.npmrc $(VENV)/npm/
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" npm ci --prefix $(VENV)/npm --loglevel=error >/dev/null
+	@touch $@
 
 clean: ## remove the virtual environment and what the demo left
 	rm -rf $(VENV) .demo build *.egg-info

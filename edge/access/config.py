@@ -177,6 +177,7 @@ def _faults(config: AccessConfig) -> Iterator[ConfigFault]:
         ("door", config.door),
     )
     yield from _bus_faults(config)
+    yield from _channel_faults(config)
     yield from _door_faults(config)
 
 
@@ -215,6 +216,14 @@ def _bus_faults(config: AccessConfig) -> Iterator[ConfigFault]:
             )
         if not used[bus.id]:
             yield ConfigFault(f"reader_bus.{place}.id", f'no reader is on bus "{bus.id}"')
+
+
+def _channel_faults(config: AccessConfig) -> Iterator[ConfigFault]:
+    most = {device.id: device.CHANNELS for device in config.device}
+    for place, reader in enumerate(config.reader):
+        if reader.device in most and reader.channel > most[reader.device]:
+            last = most[reader.device]
+            yield ConfigFault(f"reader.{place}.channel", f'device "{reader.device}" has channels 1 to {last}')
 
 
 def _door_faults(config: AccessConfig) -> Iterator[ConfigFault]:
