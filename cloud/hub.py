@@ -210,6 +210,8 @@ class Hub:
             accounts=open_accounts(foundation.database, audit, utc_now),
             audit=audit,
             keys=self.keys,
+            vault=foundation.vault,
+            signer=foundation.signer,
             commands=self.commands,
             live=self.live,
             pictures_folder=foundation.config.state_dir / "pictures",
