@@ -19,9 +19,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 
+from cloud.access.api import access_router
+from cloud.access.chores import AccessChores
+from cloud.access.office import CommandSender, DoorOffice
 from cloud.accounts import Accounts
 from cloud.audit import AuditLog
-from cloud.console.api import DoorReleaser, api_router
+from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
@@ -32,7 +35,10 @@ from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.routes import KeyFinder, PictureIntake, upload_router, view_router
 from cloud.media.store import PictureStore
+from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
+from cloud.signing import HubSigner
+from cloud.vault import Vault
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +70,9 @@ class AppParts:
     accounts: Accounts
     audit: AuditLog
     keys: KeyFinder
-    commands: DoorReleaser
+    vault: Vault
+    signer: HubSigner
+    commands: CommandSender
     live: LiveFeed
     pictures_folder: Path
     registry: CollectorRegistry
@@ -74,7 +82,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed and the retention."""
+    """The application; its lifespan runs the live feed, the retention and the doors' chores."""
     pictures = PictureStore(parts.pictures_folder, parts.database, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https)
     app = FastAPI(
@@ -90,6 +98,7 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
+    app.include_router(access_router(_office(parts), guard))
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
     app.include_router(upload_router(PictureIntake(pictures, parts.keys, parts.now, parts.registry)))
@@ -126,7 +135,9 @@ def _lifespan(
         retention = RetentionService(
             parts.database, pictures, parts.audit, parts.now, parts.settings.retention, parts.registry
         )
+        chores = AccessChores(parts.database, parts.now, parts.registry)
         retention.start()
+        chores.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         try:
             yield
@@ -134,8 +145,21 @@ def _lifespan(
             feed.cancel()
             await asyncio.gather(feed, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
+            await asyncio.to_thread(chores.stop)
 
     return lifespan
+
+
+def _office(parts: AppParts) -> DoorOffice:
+    return DoorOffice(
+        database=parts.database,
+        vault=parts.vault,
+        signer=parts.signer,
+        audit=parts.audit,
+        commands=parts.commands,
+        now=parts.now,
+        make_id=IdMaker(),
+    )
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

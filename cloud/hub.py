@@ -26,7 +26,7 @@ from cloud.app import AppParts, create_app, server_config
 from cloud.audit import AuditLog
 from cloud.broker import Broker, HubClient
 from cloud.broker.files import private_folder, write_private
-from cloud.commands import CommandService
+from cloud.commands import AuditedOutcomes, CommandService
 from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.credentials.distribution import Distribution
@@ -130,7 +130,14 @@ class Hub:
         self.distribution = Distribution(database, vault, seal, self.client.publish)
         self.live = LiveFeed(database, utc_now, self.registry)
         self.commands = CommandService(
-            database, seal, self.client.send, utc_now, new_id_maker(), os.urandom, self.live.command_changed
+            database,
+            seal,
+            self.client.send,
+            utc_now,
+            new_id_maker(),
+            os.urandom,
+            self.live.command_changed,
+            AuditedOutcomes(AuditLog(database, utc_now)),
         )
         self.enrolment = EnrolmentService(
             database,
@@ -203,6 +210,8 @@ class Hub:
             accounts=open_accounts(foundation.database, audit, utc_now),
             audit=audit,
             keys=self.keys,
+            vault=foundation.vault,
+            signer=foundation.signer,
             commands=self.commands,
             live=self.live,
             pictures_folder=foundation.config.state_dir / "pictures",

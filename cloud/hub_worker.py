@@ -17,8 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cloud.app import answers_queries, server_config
+from cloud.audit import AuditLog
 from cloud.broker import HubClient
-from cloud.commands import CommandOutcome, CommandService
+from cloud.commands import AuditedOutcomes, CommandOutcome, CommandService
 from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.database.engine import Database
@@ -63,7 +64,14 @@ def run_worker(config: HubConfig, number: int, metrics_port: int | None, tell: C
         protocol=config.broker.protocol,
     )
     commands = CommandService(
-        foundation.database, foundation.signer.seal, client.send, utc_now, new_id_maker(), os.urandom, _nothing_told
+        foundation.database,
+        foundation.signer.seal,
+        client.send,
+        utc_now,
+        new_id_maker(),
+        os.urandom,
+        _nothing_told,
+        AuditedOutcomes(AuditLog(foundation.database, utc_now)),
     )
     answers = CredentialAnswers(foundation.database, foundation.signer.seal, client.publish)
     handlers = IngestHandlers(commands.answered, answers.on_ask)

@@ -1,8 +1,6 @@
 """`gatehouse hub`: run the hub; manage its gateways, credentials, accounts and register."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatehouse import hub_doors_command
+from gatehouse.hub_shell import ask_to_confirm, opened_foundation, print_table, read_settings, told_faults
+
 if TYPE_CHECKING:
     from cloud.accounts import Accounts
-    from cloud.config import HubConfig
     from cloud.gateways import GatewayRegister
     from cloud.hub import Foundation
 
@@ -38,6 +38,7 @@ app.add_typer(gateways, name="gateways")
 app.add_typer(credentials, name="credentials")
 app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
+app.add_typer(hub_doors_command.app, name="doors")
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[
@@ -72,8 +73,8 @@ def run(context: typer.Context, config: _Config = None) -> None:
     It starts its own broker unless one is configured, and opens nothing beyond loopback by default. Exit status: 0
     after a clean stop, 2 for a fault in the configuration, 1 if it cannot start.
     """
-    with _told_faults():
-        settings = _settings(context, config)
+    with told_faults():
+        settings = read_settings(context, config)
         _log_to_stderr()
         from cloud.hub import run as run_hub
 
@@ -93,8 +94,8 @@ def worker(
     config: _Config = None,
 ) -> None:
     """Run one more ingest worker beside a running hub, until SIGTERM. Needs [ingest] shared = true and Mosquitto."""
-    with _told_faults():
-        settings = _settings(context, config)
+    with told_faults():
+        settings = read_settings(context, config)
         _log_to_stderr()
         from cloud.hub_worker import run_worker
 
@@ -104,8 +105,8 @@ def worker(
 @app.command()
 def check(context: typer.Context, config: _Config = None) -> None:
     """Check the configuration without starting or writing anything: every fault with its key and line."""
-    with _told_faults():
-        settings = _settings(context, config)
+    with told_faults():
+        settings = read_settings(context, config)
         from cloud.hub_broker import describe_broker
 
         typer.echo(f"state:    {settings.state_dir}")
@@ -118,7 +119,7 @@ def check(context: typer.Context, config: _Config = None) -> None:
 @app.command()
 def migrate(context: typer.Context, config: _Config = None) -> None:
     """Bring the database to this version's tables; `run` does so too."""
-    with _told_faults(), _foundation(context, config):
+    with told_faults(), opened_foundation(context, config):
         typer.echo("the database has this version's tables")
 
 
@@ -133,7 +134,7 @@ def import_file(
 ) -> None:
     """Take a register in: all of it, or nothing and a list of the faults by row. A repeated import changes only what
     differs. `import-template` writes an empty file."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.register.importing import import_register, summary
 
         report = import_register(foundation.database, foundation.vault, file, dry_run)
@@ -149,7 +150,7 @@ def import_template(
     file: Annotated[Path, typer.Argument(help="The workbook to write, for example register.xlsx.")],
 ) -> None:
     """Write an empty workbook with the sheets and columns that `import` reads, and a page that explains them."""
-    with _told_faults():
+    with told_faults():
         from cloud.register.template import write_template
 
         if file.exists():
@@ -169,7 +170,7 @@ def add_gateway(
 
     On the gateway:  gatehouse edge enroll --hub http://HUB:8080
     """
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         code = _register(foundation).add(name, timedelta(hours=hours))
         _audit(foundation, "gateway.add", gateway=name)
         typer.echo(code.text)
@@ -179,7 +180,7 @@ def add_gateway(
 @gateways.command("code")
 def code_for_gateway(context: typer.Context, name: str, hours: _Hours = 24.0, config: _Config = None) -> None:
     """Print a new code, to enrol a gateway anew with other keys. Its older codes end; its keys do when it is used."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         code = _register(foundation).new_code(name, timedelta(hours=hours))
         _audit(foundation, "gateway.code", gateway=name)
         typer.echo(code.text)
@@ -189,21 +190,21 @@ def code_for_gateway(context: typer.Context, name: str, hours: _Hours = 24.0, co
 @gateways.command("list")
 def list_gateways(context: typer.Context, config: _Config = None) -> None:
     """List the gateways: name, state, presence, key, when enrolled, until when a code may be used."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         lines: list[tuple[str, ...]] = [("NAME", "STATE", "PRESENCE", "KEY", "ENROLLED", "CODE UNTIL")]
         for each in _register(foundation).list():
             moments = [
                 f"{moment:%Y-%m-%d %H:%M}Z" if moment else "-" for moment in (each.enrolled_at, each.code_expires_at)
             ]
             lines.append((each.id, each.state, each.presence, each.key_id, *moments))
-        _table(lines)
+        print_table(lines)
 
 
 @gateways.command("revoke")
 def revoke_gateway(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
     """End a gateway's keys and cut it off, at once. Its doors go on with the credentials that they have."""
-    with _told_faults(), _foundation(context, config) as foundation:
-        _confirm(f"Cut gateway {name} off?", yes)
+    with told_faults(), opened_foundation(context, config) as foundation:
+        ask_to_confirm(f"Cut gateway {name} off?", yes)
         _register(foundation).revoke(name)
         _audit(foundation, "gateway.revoke", gateway=name)
         typer.echo(f"gateway {name} is revoked; a running hub cuts it off within a second")
@@ -217,7 +218,7 @@ def revoke_credential(
     config: _Config = None,
 ) -> None:
     """End a card at every door, at once: within 5 seconds where the gateway is connected."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.hub import utc_now
         from cloud.register.credentials import find_credential, revoke_credential
 
@@ -225,7 +226,7 @@ def revoke_credential(
             found = find_credential(connection, foundation.vault, card)
         if found is None:
             raise ValueError("nobody holds this card now: it is unknown, or was revoked before")
-        _confirm("Revoke this card?", yes)
+        ask_to_confirm("Revoke this card?", yes)
         with foundation.database.write() as connection:
             revoke_credential(connection, found, utc_now())
         _audit(foundation, "credential.revoke", credential=str(found))
@@ -241,7 +242,7 @@ def add_account(
     config: _Config = None,
 ) -> None:
     """Make an account for the console. The password is asked for twice; there is no default one."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.database.tables import AccountRole
 
         _accounts(foundation).create_account(name, _password(password_file), AccountRole(role.value))
@@ -251,19 +252,19 @@ def add_account(
 @accounts.command("list")
 def list_accounts(context: typer.Context, config: _Config = None) -> None:
     """List the accounts: name, role, state, open sessions, when made."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE")]
         for each in _accounts(foundation).list_accounts():
             state = "disabled" if each.disabled_at else "active"
             lines.append((each.username, each.role, state, str(each.sessions), f"{each.created_at:%Y-%m-%d %H:%M}Z"))
-        _table(lines)
+        print_table(lines)
 
 
 @accounts.command("disable")
 def disable_account(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
     """Let an account in no more and end its sessions, at once (an open page within seconds). It cannot be undone."""
-    with _told_faults(), _foundation(context, config) as foundation:
-        _confirm(f"Disable account {name}?", yes)
+    with told_faults(), opened_foundation(context, config) as foundation:
+        ask_to_confirm(f"Disable account {name}?", yes)
         _accounts(foundation).disable(name)
         typer.echo(f"account {name} is disabled")
 
@@ -273,7 +274,7 @@ def change_password(
     context: typer.Context, name: str, password_file: _PasswordFile = None, config: _Config = None
 ) -> None:
     """Give an account another password, asked for twice, and end its sessions at once (an open page within seconds)."""
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         _accounts(foundation).set_password(name, _password(password_file))
         typer.echo(f"account {name} has a new password")
 
@@ -284,7 +285,7 @@ def verify_audit(context: typer.Context, config: _Config = None) -> None:
 
     Entries cut off at the end leave a sound chain: keep the last hash, which this prints, away from the hub.
     """
-    with _told_faults(), _foundation(context, config) as foundation:
+    with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import verify_chain
 
         count, last = verify_chain(foundation.database)
@@ -315,71 +316,11 @@ def _accounts(foundation: "Foundation") -> "Accounts":
     return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
 
 
-def _table(lines: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:
     from cloud.audit import AuditLog
     from cloud.hub import utc_now
 
     AuditLog(foundation.database, utc_now).append(action, None, detail)
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if not yes:
-        typer.confirm(question, abort=True)
-
-
-def _settings(context: typer.Context, config: Path | None) -> "HubConfig":
-    import os
-
-    from cloud.config import load_config
-
-    parent = context.find_object(Path)
-    variables = {key: value for key, value in os.environ.items() if key != "GATEHOUSE_HUB_CONFIG"}
-    return load_config(config or parent, variables)
-
-
-@contextlib.contextmanager
-def _foundation(context: typer.Context, config: Path | None) -> Iterator["Foundation"]:
-    from cloud.hub import open_foundation
-
-    foundation = open_foundation(_settings(context, config))
-    try:
-        yield foundation
-    finally:
-        foundation.database.close()
-
-
-@contextlib.contextmanager
-def _told_faults() -> Iterator[None]:
-    """One sentence on stderr for what can go wrong: status 2 for what the user wrote, 1 for what the machine did."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from cloud.audit.log import AuditError
-    from cloud.broker import BrokerError
-    from cloud.database.migrations import DatabaseIsNewer
-    from cloud.hub import HubError
-    from cloud.vault import VaultError
-
-    try:
-        yield
-    except ValueError as fault:  # what was asked for: every such error of the hub is one
-        typer.echo(f"gatehouse hub: {fault}", err=True)
-        raise typer.Exit(2) from fault
-    except (HubError, BrokerError, VaultError, DatabaseIsNewer, AuditError) as failure:
-        typer.echo(f"gatehouse hub: {failure}", err=True)
-        raise typer.Exit(1) from failure
-    except SQLAlchemyError as failure:
-        cause = str(getattr(failure, "orig", None) or failure).strip().splitlines()
-        typer.echo(f"gatehouse hub: the database cannot be used: {cause[0] if cause else failure}", err=True)
-        raise typer.Exit(1) from failure
-    except OSError as failure:
-        typer.echo(f"gatehouse hub: {failure.filename or 'system'}: {failure.strerror or failure}", err=True)
-        raise typer.Exit(1) from failure
 
 
 def _without_password(url: str) -> str:

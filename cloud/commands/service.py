@@ -1,4 +1,4 @@
-"""Releases doors by signed commands and keeps each command's outcome in the database.
+"""Sends signed commands to gateways and keeps each command's outcome in the database.
 
 A command lives for eight seconds; it is never retained, and no broker can forge, alter or repeat one with effect. An
 answer may reach any process of the hub: the state moves in the database, by the table in `cloud.commands.states`.
@@ -20,7 +20,7 @@ from cloud.commands.states import FINAL, CommandState, HubCode, before
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Gateway
 from protocols import topics
-from protocols.commands import Action, Command, DoorRelease, Reply
+from protocols.commands import Action, Command, DoorModeSet, DoorRelease, Forgive, Lockdown, Reply
 from protocols.presence import Presence
 
 LIFETIME = timedelta(seconds=8)
@@ -28,6 +28,9 @@ ANSWER_GRACE = timedelta(seconds=2)
 """How long after its end an unanswered command is waited for."""
 TICK_S = 0.5
 _NONCE_BYTES = 16
+_WHY_CHARACTERS = 200
+_NEWER_FORMAT = 2
+"""The policy format from which on a gateway knows commands beside `door.release`."""
 _STOP_S = 5.0
 _SETTLED = FINAL | {CommandState.NO_ANSWER}
 
@@ -42,20 +45,36 @@ class Why:
     code: str = ""
 
 
+Args = DoorRelease | DoorModeSet | Lockdown | Forgive
+
+_ACTIONS: dict[type[Args], Action] = {
+    DoorRelease: Action.DOOR_RELEASE,
+    DoorModeSet: Action.DOOR_MODE,
+    Lockdown: Action.LOCKDOWN,
+    Forgive: Action.FORGIVE,
+}
+
+
 @dataclass(frozen=True)
 class CommandOutcome:
-    """A command as it stands."""
+    """A command as it stands. `door` is empty for one that concerns none; `account_id` is who gave it."""
 
     corr: UUID
     gateway: str
     door: str
     state: CommandState
     reason: str
-    code: str = ""
+    code: str
+    action: str
+    account_id: UUID
 
 
 Listener = Callable[[CommandOutcome], None]
 """Called in the thread that moved the state; must not block."""
+
+
+def _nobody(_outcome: CommandOutcome) -> None:
+    """Hears of nothing."""
 
 
 class CommandService:
@@ -65,7 +84,8 @@ class CommandService:
         seal: (topic, body) -> the body under the hub's signature.
         send: (topic, message, what MQTT 5 repeats of it) hands a message to the broker; False if the hub has no
             connection to it now.
-        tell: hears of every new state.
+        tell: hears of every new state, also of those that another process moved.
+        ended: hears once of every end, in the process that moved it: for the audit.
     """
 
     def __init__(
@@ -77,6 +97,7 @@ class CommandService:
         make_id: Callable[[], UUID],
         random_bytes: Callable[[int], bytes],
         tell: Listener,
+        ended: Listener = _nobody,
     ) -> None:
         self._database = database
         self._seal = seal
@@ -85,6 +106,7 @@ class CommandService:
         self._make_id = make_id
         self._random_bytes = random_bytes
         self._tell = tell
+        self._ended = ended
         self._lock = threading.Lock()
         self._open: dict[UUID, CommandOutcome] = {}
         self._stopping = threading.Event()
@@ -101,22 +123,27 @@ class CommandService:
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
 
-    def release_door(self, gateway_id: str, door: str, account_id: UUID) -> UUID:
-        """Send the command to release a door's strike once; the outcome comes later, by `corr`.
-
-        A gateway that is unknown, revoked or offline gets none: the command then is `failed` at once, with the reason.
+    def release_door(self, gateway_id: str, door: str, account_id: UUID, why: str = "") -> UUID:
+        """Send the command to release a door's strike once; as `send`.
 
         Raises:
             ValueError: if `door` is no device's name.
         """
-        release = DoorRelease(door=door)
+        return self.send(gateway_id, DoorRelease(door=door), account_id, why)
+
+    def send(self, gateway_id: str, args: Args, account_id: UUID, why: str = "") -> UUID:
+        """Send a command; the outcome comes later, by `corr`. `why` is the operator's own reason.
+
+        A gateway that is unknown, revoked, offline or too old for it gets none: the command then is `failed` at once,
+        with the reason.
+        """
         with self._lock:
             corr = self._make_id()
-        hindrance = self._hindrance(gateway_id)
+        hindrance = self._hindrance(gateway_id, args)
         if hindrance is not None:
-            self._record(corr, gateway_id, door, account_id, CommandState.FAILED, hindrance)
+            self._record(corr, gateway_id, args, account_id, why, CommandState.FAILED, hindrance)
             return corr
-        issued = self._record(corr, gateway_id, door, account_id, CommandState.SENT, Why())
+        issued = self._record(corr, gateway_id, args, account_id, why, CommandState.SENT, Why())
         command = Command(
             corr=corr,
             nonce=self._random_bytes(_NONCE_BYTES).hex(),
@@ -124,14 +151,14 @@ class CommandService:
             expires=issued + LIFETIME,
             issued_by=str(account_id),
             reply_to=topics.response(gateway_id, corr),
-            action=Action.DOOR_RELEASE,
-            args=release,
+            action=_ACTIONS[type(args)],
+            args=args,
         )
         topic = topics.command(gateway_id, corr)
         sealed = self._seal(topic, command.model_dump_json().encode())
         if not self._send(topic, sealed, mirror_of(command)):
-            why = Why("the hub has no connection to its broker", HubCode.BROKER_AWAY)
-            self._move(corr, gateway_id, CommandState.FAILED, why)
+            away = Why("the hub has no connection to its broker", HubCode.BROKER_AWAY)
+            self._move(corr, gateway_id, CommandState.FAILED, away)
         return corr
 
     def answered(self, gateway: str, reply: Reply) -> None:
@@ -171,8 +198,9 @@ class CommandService:
             if row.state != before[row.corr].state:
                 self._told(_outcome(row), before[row.corr])
 
-    def _hindrance(self, gateway: str) -> Why | None:
-        query = select(Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence).where(Gateway.id == gateway)
+    def _hindrance(self, gateway: str, args: Args) -> Why | None:
+        columns = (Gateway.enrolled_at, Gateway.revoked_at, Gateway.presence, Gateway.reported)
+        query = select(*columns).where(Gateway.id == gateway)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None or row.enrolled_at is None:
@@ -181,10 +209,15 @@ class CommandService:
             return Why(f"gateway {gateway} was revoked", HubCode.GATEWAY_REVOKED)
         if row.presence != Presence.ONLINE:
             return Why(f"gateway {gateway} is offline", HubCode.GATEWAY_OFFLINE)
+        if not isinstance(args, DoorRelease) and ((row.reported or {}).get("policy_format") or 1) < _NEWER_FORMAT:
+            return Why(f"the program of gateway {gateway} is too old for this command", HubCode.GATEWAY_TOO_OLD)
         return None
 
-    def _record(self, corr: UUID, gateway: str, door: str, account_id: UUID, state: CommandState, why: Why) -> datetime:
+    def _record(
+        self, corr: UUID, gateway: str, args: Args, account_id: UUID, given: str, state: CommandState, why: Why
+    ) -> datetime:
         now = self._now()
+        door, action = str(getattr(args, "door", "")), _ACTIONS[type(args)]
         with self._database.write() as connection:
             connection.execute(
                 insert(CommandRecord).values(
@@ -197,10 +230,13 @@ class CommandService:
                     state=state,
                     reason=why.reason,
                     code=why.code,
+                    action=action,
+                    args=args.model_dump(mode="json"),
+                    why=given[:_WHY_CHARACTERS],
                     updated_at=now,
                 )
             )
-        self._told(CommandOutcome(corr, gateway, door, state, why.reason, why.code))
+        self._moved(CommandOutcome(corr, gateway, door, state, why.reason, why.code, action, account_id))
         return now
 
     def _move(self, corr: UUID, gateway: str, state: CommandState, why: Why) -> bool:
@@ -212,14 +248,21 @@ class CommandService:
                 CommandRecord.state.in_(before(state)),
             )
             .values(state=state, reason=why.reason[:300], code=why.code, updated_at=self._now())
-            .returning(CommandRecord.door)
+            .returning(CommandRecord.door, CommandRecord.action, CommandRecord.account_id)
         )
         with self._database.write() as connection:
-            door = connection.execute(change).scalar()
-        if door is None:
+            row = connection.execute(change).first()
+        if row is None:
             return False
-        self._told(CommandOutcome(corr, gateway, door, state, why.reason, why.code))
+        reason = why.reason[:300]
+        self._moved(CommandOutcome(corr, gateway, row.door, state, reason, why.code, row.action, row.account_id))
         return True
+
+    def _moved(self, outcome: CommandOutcome) -> None:
+        """Tell of a state that this process itself moved the command to."""
+        self._told(outcome)
+        if outcome.state in _SETTLED:
+            self._ended(outcome)
 
     def _told(self, outcome: CommandOutcome, seen: CommandOutcome | None = None) -> None:
         """Tell of a new state; if it was `seen` in the database, only when nobody in this process told it meanwhile."""
@@ -250,8 +293,19 @@ _OUTCOME = select(
     CommandRecord.state,
     CommandRecord.reason,
     CommandRecord.code,
+    CommandRecord.action,
+    CommandRecord.account_id,
 )
 
 
-def _outcome(row: Row[UUID, str, str, str, str, str]) -> CommandOutcome:
-    return CommandOutcome(row.corr, row.gateway_id, row.door, CommandState(row.state), row.reason, row.code)
+def _outcome(row: Row[UUID, str, str, str, str, str, str, UUID]) -> CommandOutcome:
+    return CommandOutcome(
+        row.corr,
+        row.gateway_id,
+        row.door,
+        CommandState(row.state),
+        row.reason,
+        row.code,
+        row.action,
+        row.account_id,
+    )

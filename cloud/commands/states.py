@@ -20,6 +20,8 @@ class HubCode(StrEnum):
     GATEWAY_UNKNOWN = "gateway_unknown"
     GATEWAY_REVOKED = "gateway_revoked"
     GATEWAY_OFFLINE = "gateway_offline"
+    GATEWAY_TOO_OLD = "gateway_too_old"
+    """Its program does not know the command."""
     BROKER_AWAY = "broker_away"
     NO_ANSWER = "no_answer"
 

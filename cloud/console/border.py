@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud.media.routes import MAX_PICTURE_BYTES, UPLOAD_PREFIX
 
 MAX_BODY_BYTES = 16 * 1024
+ACCESS_PREFIX = "/api/v1/access/"
+MAX_ACCESS_BYTES = 256 * 1024
+"""A door group of a thousand doors, or a calendar of many years."""
 REQUEST_TIMEOUT_S = 30.0
 """From the request's head to the head of its answer, its body included."""
 ANSWER_TIMEOUT_S = 600.0
@@ -57,7 +60,9 @@ class BorderRules:
     allowed_hosts: Sequence[str]
     https: bool
     timeout_s: float = REQUEST_TIMEOUT_S
-    body_limits: dict[str, int] = field(default_factory=lambda: {UPLOAD_PREFIX: MAX_PICTURE_BYTES})
+    body_limits: dict[str, int] = field(
+        default_factory=lambda: {UPLOAD_PREFIX: MAX_PICTURE_BYTES, ACCESS_PREFIX: MAX_ACCESS_BYTES}
+    )
     """Larger bodies, by the beginning of the path."""
 
 

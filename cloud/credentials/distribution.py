@@ -1,9 +1,10 @@
 """Sends each gateway what it decides with, as soon as the register changes: one thread, some seconds at the most.
 
 Every half second it takes the marks that the database's triggers left. One changed credential is compiled alone, so a
-revocation costs a row and not a register; an enrolment causes its gateway's whole set to be compiled, and doors, groups
-and schedules every gateway's, one after the other, and single changes go between them. It starts by compiling
-everything, so nothing is missed that happened while the hub was down.
+revocation costs a row and not a register; an enrolment, another format, and doors, groups, schedules and rules cause
+the whole sets of the gateways concerned to be compiled, holidays and days of grace every gateway's, one after the
+other, and single changes go between them. It starts by compiling everything, so nothing is missed that happened while
+the hub was down.
 """
 
 import logging
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.credentials import compiler, sets
 from cloud.credentials.marks import take_marks
+from cloud.credentials.rules import rules_of
 from cloud.database.engine import Database
 from cloud.vault import Vault, VaultError
 from protocols import topics
@@ -119,24 +121,22 @@ class Distribution:
 
     def _compile_whole(self, gateway: str) -> None:
         with self._database.read() as connection:
-            key = compiler.card_keys(connection, self._vault).get(gateway)
-            if key is None:
+            target = compiler.targets(connection, self._vault).get(gateway)
+            if target is None:
                 return
-            groups = compiler.groups_of_gateways(connection).get(gateway, frozenset())
-            rules = compiler.rules_of(connection, gateway)
+            rules = rules_of(connection, gateway, target.policy_format)
             known = sets.stored_rules(connection, gateway)
-            rows = compiler.all_rows(connection, self._vault, key, groups)
+            rows = compiler.all_rows(connection, self._vault, gateway, target)
             changed = sets.compare(sets.stored_rows(connection, gateway), rows)
         self.counts["compiled"] += 1
         self._commit(gateway, sets.Difference(changed, rules if known is None or rules != known else None))
 
     def _compile_some(self, credentials: Collection[UUID]) -> None:
         with self._database.read() as connection:
-            keys = compiler.card_keys(connection, self._vault)
-            groups = compiler.groups_of_gateways(connection)
-            now = compiler.rows_of(connection, self._vault, keys, groups, credentials)
+            targets = compiler.targets(connection, self._vault)
+            now = compiler.rows_of(connection, self._vault, targets, credentials)
             before = sets.stored_for(connection, credentials)
-            ready = {gateway for gateway in keys if sets.head(connection, gateway) is not None}
+            ready = {gateway for gateway in targets if sets.head(connection, gateway) is not None}
         differences: dict[str, sets.Difference] = {}
         for gateway, ref in sorted(now.keys() | before.keys()):
             row = sets.changed(before.get((gateway, ref)), now.get((gateway, ref)))

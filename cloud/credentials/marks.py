@@ -16,7 +16,7 @@ _NUMBER = Sequence("register_change_number")
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since the marks were taken last. `everything` stands for doors, groups, schedules or too much.
+    """What changed since the marks were taken last. `everything` stands for holidays, days of grace or too much.
 
     `gateways` are those whose whole set is to be compiled anew.
     """

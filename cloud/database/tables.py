@@ -5,7 +5,7 @@ fields named `*_sealed` are encrypted by `cloud.vault`; `*_index` is a keyed has
 Moments are microseconds since the epoch (`types.Moment`). Intervals of validity include `since` and exclude `until`.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from uuid import UUID
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
+    Date,
     ForeignKey,
     Index,
     LargeBinary,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -43,6 +46,8 @@ class Base(DeclarativeBase):
         datetime: Moment,
         UUID: Uuid,
         int: BigInteger,  # numbers of a stream run to 2**53
+        bool: Boolean,
+        date: Date,
         dict[str, Any]: JSON,
         list[Any]: JSON,
     }
@@ -99,10 +104,11 @@ class Residency(Base):
 
 
 class Credential(Base):
-    """A card, held by a person from `since` until `until`; `revoked_at` ends it at once.
+    """A card, PIN, plate or pass, held by a person from `since` until `until`; `revoked_at` ends it at once.
 
-    A card that was revoked may be given to another person: that is another credential, so that past events stay linked
-    to who held it then.
+    `number_sealed` is what the kind is known by: the card's number, the PIN, the plate, and for a pass its own id. For
+    a pass the person is the host. A card that was revoked may be given to another person: that is another credential,
+    so that past events stay linked to who held it then.
     """
 
     __tablename__ = "credential"
@@ -122,6 +128,19 @@ class Credential(Base):
     since: Mapped[datetime | None]
     until: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    kind: Mapped[str] = mapped_column(String(8), default="card", server_default="card")
+    """`protocols.credentials.CredentialKind`."""
+    pin_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The PIN that goes with a card."""
+    duress_pin_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """That of the same card which raises a silent alarm."""
+    duress: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A credential that always raises a silent alarm."""
+    uses: Mapped[int | None]
+    offline_s: Mapped[int | None]
+    """For how long after the gateway's last news of the hub it is taken."""
+    first: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Counts as a first card."""
 
 
 class Door(Base):
@@ -137,12 +156,23 @@ class Door(Base):
 
 
 class Schedule(Base):
-    """A week; `intervals` is a list of [weekday, since minute, until minute]."""
+    """A week; `intervals` is a list of [weekday, since minute, until minute], weekday 7 for holidays."""
 
     __tablename__ = "schedule"
     code: Mapped[str] = mapped_column(String(63), primary_key=True)
     name: Mapped[str] = mapped_column(String(120))
     intervals: Mapped[list[Any]]
+    heeds_holidays: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class SpecialDay(Base):
+    """A public holiday, or a make-up workday, of the State Council's yearly notice."""
+
+    __tablename__ = "special_day"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    counts_as: Mapped[int]
+    """`protocols.rules.Weekday`: 7 for a holiday, else the weekday whose hours hold."""
+    name: Mapped[str] = mapped_column(String(120))
 
 
 class DoorGroup(Base):
@@ -162,6 +192,115 @@ class CredentialGroup(Base):
     __tablename__ = "credential_group"
     credential_id: Mapped[UUID] = mapped_column(ForeignKey("credential.id"), primary_key=True)
     group_code: Mapped[str] = mapped_column(ForeignKey("door_group.code"), primary_key=True, index=True)
+
+
+# --- What doors ask for (docs/doors/managing.md)
+
+
+class Area(Base):
+    """A part of the site that is entered and left through readers."""
+
+    __tablename__ = "area"
+    code: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    anti_passback: Mapped[str] = mapped_column(String(8))
+    """`protocols.rules.AntiPassback`."""
+    minutes: Mapped[int]
+    forgives_at: Mapped[int | None]
+    """The minute after local midnight; None: never by itself."""
+
+
+class Reader(Base):
+    """A reader of a door, as the gateway's configuration names it, and where it leads."""
+
+    __tablename__ = "reader"
+    door_id: Mapped[UUID] = mapped_column(ForeignKey("door.id"), primary_key=True)
+    device: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    leads: Mapped[str] = mapped_column(String(8))
+    """`cloud.access.readers.Leads`: nowhere, into `area_code`, or out of every area."""
+    area_code: Mapped[str | None] = mapped_column(ForeignKey("area.code"), index=True)
+
+
+class DoorRule(Base):
+    """What a door asks for; one without a rule takes any credential that has a right there."""
+
+    __tablename__ = "door_rule"
+    door_id: Mapped[UUID] = mapped_column(ForeignKey("door.id"), primary_key=True)
+    methods: Mapped[list[Any]]
+    """Some of `protocols.access_events.AccessMethod`."""
+    card_alone: Mapped[str | None] = mapped_column(ForeignKey("schedule.code"))
+    free: Mapped[str | None] = mapped_column(ForeignKey("schedule.code"))
+    first_card: Mapped[str | None] = mapped_column(ForeignKey("schedule.code"))
+    first_card_frees: Mapped[bool]
+    two_persons: Mapped[bool]
+    interlock: Mapped[str | None] = mapped_column(String(63))
+    keeps_list: Mapped[bool]
+
+
+class AccessPass(Base):
+    """What a guest, a helper or a courier was given by a host; its credential has the same id."""
+
+    __tablename__ = "access_pass"
+    id: Mapped[UUID] = mapped_column(ForeignKey("credential.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    """`cloud.access.passes.PassKind`."""
+    label: Mapped[str] = mapped_column(String(120))
+    """Whom or what it is for, in the host's words."""
+    days: Mapped[list[Any]]
+    """Weekdays, Monday 0; none: all."""
+    hours_since: Mapped[int | None]
+    hours_until: Mapped[int | None]
+    """Minutes after local midnight; None: the whole day."""
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    tokens_until: Mapped[datetime | None]
+    """When the last QR code that was issued for it ends; until then gateways are told of it, revoked or not."""
+    dropped: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It is over, and gateways are told of it no more."""
+
+
+class AccessPassDoor(Base):
+    """A door that a pass names by itself, beside those of its credential's groups."""
+
+    __tablename__ = "access_pass_door"
+    pass_id: Mapped[UUID] = mapped_column(ForeignKey("access_pass.id"), primary_key=True)
+    door_id: Mapped[UUID] = mapped_column(ForeignKey("door.id"), primary_key=True, index=True)
+
+
+class LeaseGrace(Base):
+    """For how long after a residency's end its credentials go on, by role; none: not at all."""
+
+    __tablename__ = "lease_grace"
+    role: Mapped[ResidencyRole] = mapped_column(String(16), primary_key=True)
+    grace_s: Mapped[int]
+
+
+class LeaseWarning(Base):
+    """A warning that a residency ends in so many days. Another end is warned of anew."""
+
+    __tablename__ = "lease_warning"
+    residency_id: Mapped[UUID] = mapped_column(ForeignKey("residency.id"), primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True)
+    days: Mapped[int] = mapped_column(primary_key=True)
+    told_at: Mapped[datetime]
+
+
+class Lockdown(Base):
+    """A lockdown of some gateways' doors: asked for by one account and confirmed by another."""
+
+    __tablename__ = "lockdown"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    gateways: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    """`cloud.access.lockdown.LockdownState`."""
+    why: Mapped[str] = mapped_column(String(200))
+    asked_by: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    asked_at: Mapped[datetime]
+    confirmed_by: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    confirmed_at: Mapped[datetime | None]
+    ended_by: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    ended_at: Mapped[datetime | None]
 
 
 # --- Gateways, their keys and what they were sent
@@ -229,7 +368,7 @@ class CredentialChange(Base):
 class RegisterChange(Base):
     """A mark of a change that decides who may open which door, left by triggers, and by enrolment for its gateway.
 
-    Without credential and gateway it stands for doors, groups or schedules, which concern every gateway. Whoever
+    Without credential and gateway it concerns every gateway: holidays, days of grace. Whoever
     distributes credentials takes the marks away and compiles anew; no program has to remember to leave one.
     """
 
@@ -238,7 +377,7 @@ class RegisterChange(Base):
     credential_id: Mapped[UUID | None]
     """The one credential that changed."""
     gateway_id: Mapped[str | None] = mapped_column(String(39))
-    """The one gateway whose card key changed."""
+    """The one gateway whose card key, doors, groups, schedules, rules or format changed."""
 
 
 class CommandRecord(Base):
@@ -257,6 +396,11 @@ class CommandRecord(Base):
     """A sentence, in English."""
     code: Mapped[str] = mapped_column(String(40), default="", server_default="")
     """The same as a word: `cloud.commands.HubCode` or `protocols.commands.FailureCode`, empty from an older gateway."""
+    action: Mapped[str] = mapped_column(String(32), default="door.release", server_default="door.release")
+    """`protocols.commands.Action`; `door` is empty where it concerns none."""
+    args: Mapped[dict[str, Any] | None]
+    why: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    """The operator's own reason."""
     updated_at: Mapped[datetime]
 
 

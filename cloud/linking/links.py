@@ -2,9 +2,9 @@
 
 The rules, for an event at time T:
 - credential: the one that the event names, if the register has it, valid or not (a refused card links to its holder);
-- person: who holds that credential;
-- dwelling: where that person resided at T (`since` <= T < `until`); of several residencies the one that began last,
-  and of those the one with the highest id;
+- person: who holds that credential; nobody for a pass, whose guest the register does not know;
+- dwelling: where that person, or the pass's host, resided at T (`since` <= T < `until`); of several residencies the
+  one that began last, and of those the one with the highest id;
 - place: the one whose code the event names, else the place of the door that the event is about.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic_core import to_json
 
 from cloud.database.engine import DialectName
-from protocols.access_events import AccessDenied, AccessGranted
+from protocols.access_events import AccessDenied, AccessDuress, AccessGranted
 from protocols.event_reading import EventFields
 
 PlaceKey = tuple[str, str, str]
@@ -40,7 +40,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-_PRESENTED = (AccessGranted.TYPE, AccessDenied.TYPE)
+_PRESENTED = (AccessGranted.TYPE, AccessDenied.TYPE, AccessDuress.TYPE)
 
 _PLACES = {
     "sqlite": """
@@ -78,7 +78,7 @@ _HOLDERS = {
 """A credential and a moment are one string, 32 digits and then the microseconds: a third of the time of an array."""
 
 _FIND_HOLDERS = """
-    SELECT credential.id, credential.person_id,
+    SELECT credential.id, CASE WHEN access_pass.id IS NULL THEN credential.person_id END,
            (SELECT residency.dwelling_id FROM residency
             WHERE residency.person_id = credential.person_id
               AND residency.since <= wanted.at_us
@@ -86,6 +86,7 @@ _FIND_HOLDERS = """
             ORDER BY residency.since DESC, residency.id DESC LIMIT 1)
     FROM wanted
     LEFT JOIN credential ON credential.id = wanted.credential
+    LEFT JOIN access_pass ON access_pass.id = credential.id
     ORDER BY wanted.number
 """
 

@@ -21,6 +21,7 @@ from cloud.live.board import Board, changed, read_board
 from cloud.live.fanout import Fanout
 from cloud.live.rows import EventRow
 from cloud.live.tail import EventTail
+from protocols.commands import Action
 
 POLL_S = 1.0
 SWEEP_S = 10.0
@@ -62,7 +63,9 @@ class LiveFeed:
         self._on_loop(self._woken.set)
 
     def command_changed(self, outcome: CommandOutcome) -> None:
-        """A command reached another state: the listener of `cloud.commands.CommandService`."""
+        """A command reached another state: the listener of `cloud.commands.CommandService`. Pages show releases."""
+        if outcome.action != Action.DOOR_RELEASE:
+            return
         content = {
             "corr": str(outcome.corr),
             "gateway": outcome.gateway,

@@ -15,7 +15,10 @@ from cloud.vault import Vault
 from protocols.cards import UnreadableCard, parse_text
 
 NUMBER = "credential.number"
-"""What the vault seals a card's number for, and indexes it under."""
+"""What the vault seals a card's number for, and indexes it under; so also a PIN, a plate and a pass's id."""
+
+PIN = "credential.pin"
+"""What the vault seals the PINs for that go with a card."""
 
 
 @dataclass(frozen=True)

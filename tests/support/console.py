@@ -41,8 +41,10 @@ from cloud.database.tables import (
 from cloud.ingest.batch import Batch
 from cloud.ingest.writer import EventWriter
 from cloud.live.feed import LiveFeed
+from cloud.signing import HubSigner
 from protocols.commands import Reply, ReplyState
 from protocols.events import Event
+from tests.support import register as given
 from tests.support.events import FakeGateway, KnownKeys, arrivals, new_id
 
 PASSWORD = "correct horse battery"
@@ -158,6 +160,8 @@ class RunningConsole:
                 accounts=self.accounts,
                 audit=self.audit,
                 keys=KnownKeys(self.seed.gateway),
+                vault=given.vault(),
+                signer=HubSigner(b"s" * 32),
                 commands=self.commands,
                 live=self.live,
                 pictures_folder=self.folder / "pictures",

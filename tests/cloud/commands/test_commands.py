@@ -1,6 +1,7 @@
 """A command's way from the hub to its outcome, on both databases; the door's side is tests/edge's."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,17 +9,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given as over
 from hypothesis import strategies as st
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
+from cloud.audit import AuditError, AuditLog
 from cloud.broker import Mirror
-from cloud.commands import CommandOutcome, CommandService, CommandState, HubCode, may_become
+from cloud.commands import AuditedOutcomes, CommandOutcome, CommandService, CommandState, HubCode, may_become
 from cloud.commands.service import ANSWER_GRACE, LIFETIME
 from cloud.commands.states import before
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.signing import HubSigner
 from protocols import sealing, topics
-from protocols.commands import Command, FailureCode, Reply, ReplyState
+from protocols.access_events import DoorMode
+from protocols.commands import Command, DoorModeSet, DoorRelease, FailureCode, Forgive, Lockdown, Reply, ReplyState
 from tests.support import register as given
 
 
@@ -38,9 +41,9 @@ class Bench:
             given.add_gateway(connection, "west", presence="offline")
         self.service = self.another()
 
-    def another(self) -> CommandService:
+    def another(self, ended: Callable[[CommandOutcome], None] = lambda _outcome: None) -> CommandService:
         return CommandService(
-            self.database, self.signer.seal, self._send, lambda: self.time, uuid4, os.urandom, self.told.append
+            self.database, self.signer.seal, self._send, lambda: self.time, uuid4, os.urandom, self.told.append, ended
         )
 
     def _send(self, topic: str, message: bytes, _mirror: Mirror) -> bool:
@@ -203,3 +206,84 @@ def test_no_state_comes_back(now: CommandState, then: CommandState) -> None:
     assert not (may_become(now, then) and may_become(then, now))
     assert (now in before(then)) == may_become(now, then)
     assert not may_become(now, CommandState.SENT)
+
+
+# --- commands beside a release, and the audit
+
+
+def new_program(bench: Bench, gateway: str = "east") -> None:
+    with bench.database.write() as connection:
+        reported = {"policy_format": 2}
+        connection.execute(update(tables.Gateway).where(tables.Gateway.id == gateway).values(reported=reported))
+
+
+@pytest.mark.parametrize(
+    ("args", "action", "door"),
+    [
+        (DoorModeSet(door="d1", mode=DoorMode.FREE, until=datetime(2026, 5, 2, tzinfo=UTC)), "door.mode", "d1"),
+        (Lockdown(active=True, confirmed_by=str(uuid4())), "lockdown", ""),
+        (Lockdown(active=False), "lockdown", ""),
+        (Forgive(area="garage"), "antipassback.forgive", ""),
+        (DoorRelease(door="d1"), "door.release", "d1"),
+    ],
+)
+def test_every_action_travels_with_its_arguments_and_is_kept_with_the_reason_given(
+    bench: Bench, args: DoorModeSet | Lockdown | Forgive | DoorRelease, action: str, door: str
+) -> None:
+    new_program(bench)
+    corr = bench.service.send("east", args, bench.account, "because")
+    [(topic, message)] = bench.sent
+    assert topic == topics.command("east", corr)
+    command = Command.model_validate_json(message.partition(b"\n")[2])
+    assert (command.action, command.args, command.issued_by) == (action, args, str(bench.account))
+    with bench.database.read() as connection:
+        row = connection.execute(select(tables.CommandRecord.__table__)).one()
+    assert (row.action, row.door, row.args, row.why) == (action, door, args.model_dump(mode="json"), "because")
+    outcome = bench.service.outcome(corr)
+    assert outcome is not None
+    assert (outcome.action, outcome.account_id) == (action, bench.account)
+
+
+def test_a_gateway_that_knows_releases_alone_is_sent_nothing_else(bench: Bench) -> None:
+    corr = bench.service.send("east", Forgive(), bench.account)
+    assert bench.sent == []
+    assert bench.state(corr)[0] is CommandState.FAILED
+    assert bench.code(corr) == HubCode.GATEWAY_TOO_OLD
+
+
+def test_every_end_is_audited_once_with_who_and_how(bench: Bench) -> None:
+    audit = AuditLog(bench.database, lambda: bench.time)
+    recorder = AuditedOutcomes(audit)
+    one, other = bench.another(ended=recorder), bench.another(ended=recorder)
+    done, late = (one.release_door("east", "d1", bench.account, "why") for _ in range(2))
+    refused = one.release_door("west", "d1", bench.account)
+    other.answered("east", Reply(corr=done, state=ReplyState.ACCEPTED, time=bench.time))
+    other.answered("east", Reply(corr=done, state=ReplyState.DONE, time=bench.time))
+    other.answered("east", Reply(corr=done, state=ReplyState.DONE, time=bench.time))
+    one.see_others()
+    bench.time += LIFETIME + ANSWER_GRACE + timedelta(seconds=1)
+    one.expire()
+    other.expire()
+    with bench.database.read() as connection:
+        rows = connection.execute(select(tables.AuditEntry.__table__).order_by(tables.AuditEntry.number)).all()
+    assert [(row.action, row.account_id) for row in rows] == [("door.release.outcome", bench.account)] * 3
+    assert [(row.detail["corr"], row.detail["state"], row.detail["code"]) for row in rows] == [
+        (str(refused), "failed", "gateway_offline"),
+        (str(done), "done", ""),
+        (str(late), "no_answer", "no_answer"),
+    ]
+
+
+def test_an_outcome_that_the_audit_does_not_take_has_happened_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_words: object) -> None:
+        raise AuditError("full")
+
+    audit = AuditLog(bench.database, lambda: bench.time)
+    monkeypatch.setattr(audit, "append", fails)
+    recorder = AuditedOutcomes(audit)
+    service = bench.another(ended=recorder)
+    corr = service.release_door("west", "d1", bench.account)
+    assert bench.state(corr)[0] is CommandState.FAILED
+    assert recorder.failures == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
 from cloud.database.engine import Database
-from cloud.database.tables import Credential, Door, Gateway, Person, Place, Residency
+from cloud.database.tables import AccessPass, Credential, Door, Gateway, Person, Place, Residency
 from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.sqlite_store import SqliteStore
 from cloud.linking.links import LinkKey, Links, link_key
@@ -152,6 +152,17 @@ def test_a_residency_includes_its_first_instant_and_not_its_last(
     [(_, _, person, dwelling)] = resolved(database, [key_of(CREDENTIALS[0], 10, "x", "d")])
     assert person == PERSONS[0].hex
     assert (dwelling is not None) is lives_there
+
+
+def test_a_pass_links_to_its_host_s_dwelling_and_to_no_person(database: Database) -> None:
+    stay = Stay(uuid4(), PERSONS[0], PLACES[0], 0, None)
+    fill(database, Register({CREDENTIALS[0]: PERSONS[0]}, (stay,), {}))
+    with database.write() as connection:
+        connection.execute(
+            insert(AccessPass).values(id=CREDENTIALS[0], kind="guest", label="x", days=[], created_at=START)
+        )
+    keys = [key_of(CREDENTIALS[0], 1.0, "", "none")]
+    assert resolved(database, keys) == [(None, CREDENTIALS[0].hex, None, PLACES[0].hex)]
 
 
 def test_an_event_asks_for_the_credential_that_was_presented() -> None:

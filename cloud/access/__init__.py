@@ -1,0 +1,1 @@
+"""Managing doors: what each asks for, who may pass when, passes, leases, and lockdowns."""

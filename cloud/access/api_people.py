@@ -1,0 +1,159 @@
+"""Routes of credentials, passes and leases: what persons hold, and for how long."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from cloud.access import credentials, leases, passes, people
+from cloud.access.office import DoorOffice
+from cloud.access.problems import documented
+from cloud.access.routes import Admission, Identifier, Listing, Made, new_router
+from cloud.access.values import (
+    CredentialChange,
+    CredentialValue,
+    GraceChange,
+    IssuedPass,
+    LeaseValue,
+    NewCredential,
+    PassRequest,
+    PassValue,
+    PersonValue,
+    QrCode,
+)
+from cloud.accounts import SignedIn
+
+_CHANGES = documented(403, 404, 409, 422, 503)
+_READS = documented(403, 404, 422, 503)
+_PERSON = "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
+
+
+def credential_routes(office: DoorOffice, may: Admission) -> APIRouter:
+    """Residents of a dwelling, and their cards, PINs and plates. For administrators."""
+    router = new_router("credentials", may.see_people)
+    manager = Depends(may.manage)
+
+    @router.get("/residents", responses=_READS)
+    def list_residents(dwelling: Annotated[str, Query(max_length=64, examples=["aj-3-2-501"])]) -> Listing[PersonValue]:
+        """Who lives in a dwelling now or will, with masked names: to find the person that a credential is for."""
+        with office.database.read() as connection:
+            return Listing(items=tuple(people.residents(connection, dwelling, office.now())))
+
+    @router.get("/credentials", responses=_READS)
+    def list_credentials(person: Annotated[UUID, Query(examples=[_PERSON])]) -> Listing[CredentialValue]:
+        """What a person holds, without numbers and PINs."""
+        with office.database.read() as connection:
+            return Listing(items=tuple(credentials.credentials_of(connection, office.vault, person)))
+
+    @router.get("/credentials/{credential}", responses=_READS)
+    def show_credential(credential: Identifier) -> CredentialValue:
+        """One credential, without number and PINs."""
+        with office.database.read() as connection:
+            return credentials.credential(connection, office.vault, credential)
+
+    @router.post("/credentials", status_code=201, responses=_CHANGES)
+    def add_credential(new: NewCredential, by: Annotated[SignedIn, manager]) -> Made:
+        """Give a person a card, a PIN that opens by itself, or a plate."""
+        with office.database.write() as connection:
+            made = credentials.add_credential(connection, office.vault, office.make_id, new)
+        office.changed(by.account_id, "credential.add", credential=str(made), kind=new.kind)
+        return Made(id=made)
+
+    @router.put("/credentials/{credential}", responses=_CHANGES)
+    def change_credential(
+        credential: Identifier, change: CredentialChange, by: Annotated[SignedIn, manager]
+    ) -> CredentialValue:
+        """Change groups, validity, uses and PINs. What is left out takes its default; PINs stay as they are."""
+        with office.database.write() as connection:
+            credentials.change_credential(connection, office.vault, credential, change)
+            found = credentials.credential(connection, office.vault, credential)
+        groups = " ".join(found.groups)
+        office.changed(by.account_id, "credential.change", credential=str(credential), groups=groups)
+        return found
+
+    @router.delete("/credentials/{credential}", status_code=204, responses=_CHANGES)
+    def revoke_credential(credential: Identifier, by: Annotated[SignedIn, manager]) -> None:
+        """Revoke a credential at every door, within seconds where the gateway is connected."""
+        with office.database.write() as connection:
+            credentials.remove_credential(connection, credential, office.now())
+        office.changed(by.account_id, "credential.revoke", credential=str(credential))
+
+    return router
+
+
+def pass_routes(office: DoorOffice, may: Admission) -> APIRouter:
+    """Passes of guests, helpers and couriers."""
+    router = new_router("passes", may.read)
+    manager = Depends(may.manage)
+
+    @router.get("/passes", responses=documented(422, 503))
+    def list_passes(
+        host: Annotated[UUID | None, Query(examples=[_PERSON])] = None,
+        running: Annotated[bool, Query(description="Only those that are not over.", examples=[True])] = True,
+    ) -> Listing[PassValue]:
+        """Passes, newest first, a thousand at the most; without their codes."""
+        with office.database.read() as connection:
+            found = passes.list_passes(connection, host, office.now() if running else None)
+        return Listing(items=tuple(found))
+
+    @router.get("/passes/{identifier}", responses=documented(404, 422, 503))
+    def show_pass(identifier: Identifier) -> PassValue:
+        """One pass, without its codes."""
+        with office.database.read() as connection:
+            return passes.find(connection, identifier)
+
+    @router.post("/passes", status_code=201, responses=_CHANGES)
+    def make_pass(wanted: PassRequest, by: Annotated[SignedIn, manager]) -> IssuedPass:
+        """Make a pass and hand out its QR codes, or a courier's one-time code, which is shown this once."""
+        with office.database.write() as connection:
+            issued = office.passes.create(connection, wanted, by.account_id, office.now())
+        office.changed(by.account_id, "pass.make", access_pass=str(issued.id), kind=wanted.kind, host=str(wanted.host))
+        return issued
+
+    @router.post("/passes/{identifier}/codes", responses=_CHANGES)
+    def issue_codes(identifier: Identifier, by: Annotated[SignedIn, manager]) -> Listing[QrCode]:
+        """New QR codes for a pass whose first have run out (31 days) or were lost."""
+        with office.database.write() as connection:
+            codes = office.passes.issue(connection, identifier, office.now())
+        office.changed(by.account_id, "pass.issue", access_pass=str(identifier))
+        return Listing(items=codes)
+
+    @router.delete("/passes/{identifier}", status_code=204, responses=_CHANGES)
+    def revoke_pass(identifier: Identifier, by: Annotated[SignedIn, manager]) -> None:
+        """End a pass at once; a gateway that cannot be reached takes its QR code until it hears of it or `offline_s`
+        is over."""
+        with office.database.write() as connection:
+            passes.revoke(connection, identifier, office.now())
+        office.changed(by.account_id, "pass.revoke", access_pass=str(identifier))
+
+    return router
+
+
+def lease_routes(office: DoorOffice, may: Admission) -> APIRouter:
+    """Leases that end, and the days of grace. For administrators."""
+    router = new_router("leases", may.see_people)
+    manager = Depends(may.manage)
+
+    @router.get("/leases", responses=documented(403, 422, 503))
+    def list_leases(days: Annotated[int, Query(ge=1, le=366, examples=[7])] = 7) -> Listing[LeaseValue]:
+        """The leases that end within so many days and end their tenant's access, with the warnings told (7, 3, 1)."""
+        with office.database.read() as connection:
+            found = leases.ending_leases(connection, office.now(), timedelta(days=days))
+        return Listing(items=tuple(found))
+
+    @router.get("/leases/grace", responses=documented(403, 503))
+    def show_grace() -> GraceChange:
+        """For how long access goes on after a residency's end, by role."""
+        with office.database.read() as connection:
+            return leases.grace(connection)
+
+    @router.put("/leases/grace", responses=documented(403, 422, 503))
+    def set_grace(change: GraceChange, by: Annotated[SignedIn, manager]) -> GraceChange:
+        """Replace the policy of grace; every gateway is told the new ends."""
+        with office.database.write() as connection:
+            leases.set_grace(connection, change)
+        office.changed(by.account_id, "lease.grace", **{str(role): value for role, value in change.grace_s.items()})
+        return change
+
+    return router
