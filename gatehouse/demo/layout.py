@@ -1,4 +1,4 @@
-"""Where the demo's files lie, and what stands in the community: three doors, two cameras."""
+"""Where the demo's files lie, and what stands in the community: five doors of three makes, two cameras."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,12 @@ DOORS = (
     DemoDoor("d-north", "r-north", "北门人行门", "gate-north", "北门", "residents"),
     DemoDoor("d-b1u1", "r-b1u1", "1栋1单元门", "lobby-b1u1", "1栋1单元门厅", "b1u1"),
 )
+"""Doors with OSDP readers, each on a line of its own."""
+BOARD_DOOR = DemoDoor("d-west", "r-west", "西门人行门", "gate-west", "西门", "west")
+"""A door of a UHPPOTE board."""
+LOBBY_DOOR = DemoDoor("d-lobby", "r-lobby", "物业大厅门", "lobby-office", "物业大厅", "lobby")
+"""A door with a QR reader and a keypad of no make (`edge/access/drivers/virtual`)."""
+ALL_DOORS = (*DOORS, BOARD_DOOR, LOBBY_DOOR)
 CAMERAS = (
     DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
     DemoCamera("c-north", "lane-north", "北侧车道", "lane-north.mp4"),
@@ -77,6 +83,14 @@ class Folder:
     @property
     def readers_plan(self) -> Path:
         return self.root / "readers.json"
+
+    @property
+    def lobby_socket(self) -> Path:
+        return self.root / "lobby.sock"
+
+    @property
+    def passes(self) -> Path:
+        return self.root / "passes"
 
     @property
     def passwords(self) -> Path:

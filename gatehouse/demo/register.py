@@ -5,12 +5,18 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from gatehouse.demo.layout import CAMERAS, DOORS, GATEWAY
+from gatehouse.demo.layout import ALL_DOORS, CAMERAS, GATEWAY
 from gatehouse.demo.people import COMMUNITY, Resident, dwellings
 
 _Row = tuple[str, ...]
 _ALWAYS, _DAY = "always", "day"
-_GROUPS = (("east", "东门", _ALWAYS), ("north", "北门", _DAY), ("b1u1", "1栋1单元门", _ALWAYS))
+_GROUPS = (
+    ("east", "东门", _ALWAYS),
+    ("north", "北门", _DAY),
+    ("b1u1", "1栋1单元门", _ALWAYS),
+    ("west", "西门", _ALWAYS),
+    ("lobby", "物业大厅", _ALWAYS),
+)
 
 
 def write_workbook(path: Path, residents: Sequence[Resident]) -> None:
@@ -19,7 +25,7 @@ def write_workbook(path: Path, residents: Sequence[Resident]) -> None:
     _sheet(book, "places", ("code", "kind", "name", "parent"), _places())
     schedules = ((_ALWAYS, "全天", "mon-sun", "00:00", "24:00"), (_DAY, "白天", "mon-sun", "05:30", "23:30"))
     _sheet(book, "schedules", ("code", "name", "days", "from", "until"), schedules)
-    doors = ((GATEWAY, door.id, door.place, door.name) for door in DOORS)
+    doors = ((GATEWAY, door.id, door.place, door.name) for door in ALL_DOORS)
     _sheet(book, "doors", ("gateway", "device", "place", "name"), doors)
     _sheet(book, "door_groups", ("code", "name", "schedule", "doors"), _door_groups())
     columns = ("name", "id_number", "phone", "dwelling", "role", "since", "until", "card", "card_until", "groups")
@@ -37,7 +43,7 @@ def _sheet(book: Workbook, title: str, columns: _Row, rows: Iterable[_Row]) -> N
 def _places() -> Iterator[_Row]:
     community, name = COMMUNITY
     yield community, "community", name, ""
-    entrances = {door.place: door.place_name for door in DOORS} | {c.place: c.place_name for c in CAMERAS}
+    entrances = {door.place: door.place_name for door in ALL_DOORS} | {c.place: c.place_name for c in CAMERAS}
     for code, entrance in entrances.items():
         yield code, "entrance", entrance, community
     seen: set[str] = set()
@@ -52,12 +58,12 @@ def _places() -> Iterator[_Row]:
 
 
 def _door_groups() -> Iterator[_Row]:
-    for (code, name, schedule), door in zip(_GROUPS, DOORS, strict=True):
+    for (code, name, schedule), door in zip(_GROUPS, ALL_DOORS, strict=True):
         yield code, name, schedule, f"{GATEWAY}/{door.id}"
 
 
 def _resident(resident: Resident) -> _Row:
-    groups = ["east", "north"] + (["b1u1"] if resident.dwelling.unit == "b1u1" else [])
+    groups = ["east", "north", "west"] + (["b1u1"] if resident.dwelling.unit == "b1u1" else [])
     until = resident.until.isoformat() if resident.until else ""
     return (
         resident.name,

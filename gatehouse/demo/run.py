@@ -3,13 +3,14 @@
 import contextlib
 import io
 import json
+import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -18,11 +19,14 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
+from edge.access.drivers.virtual.driver import ALLOW_VARIABLE
 from gatehouse.demo import site
-from gatehouse.demo.layout import DOORS, GATEWAY, MARKER, Folder
-from gatehouse.demo.people import RESIDENT_COUNT, residents
+from gatehouse.demo.layout import BOARD_DOOR, DOORS, GATEWAY, LOBBY_DOOR, MARKER, Folder
+from gatehouse.demo.people import RESIDENT_COUNT, Resident, lease_has_ended, residents
+from gatehouse.demo.played_board import FakeBoard
 from gatehouse.demo.processes import Child, Children, DemoError, free_port, gatehouse, python
 from gatehouse.demo.register import write_workbook
+from gatehouse.demo.side_doors import Cast, SideDoors, board_table, new_board
 from gatehouse.demo.summary import Figures, figures, live_view
 from gatehouse.demo.watch import ConsoleWatch, ReaderWatch, Tally, read_metrics
 
@@ -58,18 +62,26 @@ def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -
         with contextlib.ExitStack() as stack:
             stack.callback(children.stop)
             tally = Tally()
-            addresses = _put_up(console, folder, children, port, tally)
+            board = stack.enter_context(new_board())
+            addresses, cast = _put_up(console, folder, children, port, tally, board)
+            side_doors = SideDoors(board, folder.lobby_socket, cast)
+            stack.callback(side_doors.stop)
+            side_doors.start()
             watch = stack.enter_context(_watching(addresses, folder, tally))
-            last = _watch(console, children, addresses, tally, duration_s)
+            last = _watch(console, children, addresses, tally, side_doors, duration_s)
             if watch.failure:
                 raise DemoError(f"the console's live stream broke: {watch.failure}")
+            if side_doors.failure:
+                raise DemoError(side_doors.failure)
     except KeyboardInterrupt:
         console.print("stopped before it was up")
         return False
     return _conclude(console, last, json_file)
 
 
-def _put_up(console: Console, folder: Folder, children: Children, port: int, tally: Tally) -> _Addresses:
+def _put_up(
+    console: Console, folder: Folder, children: Children, port: int, tally: Tally, board: FakeBoard
+) -> tuple[_Addresses, Cast]:
     health_port = free_port()
     addresses = _Addresses(
         f"http://127.0.0.1:{free_port(port)}", f"http://127.0.0.1:{health_port}", free_port(), health_port
@@ -80,19 +92,21 @@ def _put_up(console: Console, folder: Folder, children: Children, port: int, tal
     code = _hub(folder, "gateways", "add", GATEWAY).strip()
     write_workbook(folder.register, people)
     _hub(folder, "import", str(folder.register))
+    cast = _cast(folder, people)
     _make_accounts(folder)
     _step(console, "the hub starts, with its own broker and SQLite")
     children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))
     children.wait_until("the hub", lambda: _answers(f"{addresses.console}/healthz"), _START_S)
     _step(console, "the gateway is enrolled with its one-time code")
     _enrol(folder, addresses, code)
-    _step(console, "two cameras (RTSP) and three readers (OSDP on pseudo-terminals) are played")
+    _step(console, "two cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
     keys = site.make_keys(folder)
-    site.write_site(folder, addresses.rtsp_port, addresses.health_port)
+    site.write_site(folder, addresses.rtsp_port, addresses.health_port, board_table(board, free_port()))
     site.write_plan(folder, keys, people)
     children.start("cameras", _rtsp_server(addresses.rtsp_port))
     readers = _play_readers(folder, children, tally)
     _step(console, "the gateway starts")
+    os.environ[ALLOW_VARIABLE] = "1"  # a made-up device, for this demo alone
     children.start("gateway", gatehouse("edge", "--config", str(folder.site_configuration)))
     children.wait_until("the gateway", lambda: _answers(f"{addresses.health}/healthz"), _START_S)
     children.wait_until("the readers' secure channels", lambda: len(readers.secure) == len(DOORS), _START_S)
@@ -100,7 +114,30 @@ def _put_up(console: Console, folder: Folder, children: Children, port: int, tal
     console.print(
         f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
     )
-    return addresses
+    return addresses, cast
+
+
+def _cast(folder: Folder, people: Sequence[Resident]) -> Cast:
+    """Make a guest's pass and two PINs for the lobby, and say that the board keeps a list of its own."""
+    today = date.today()  # noqa: DTZ011 (as the register)
+    host = next(person for person in people if person.until is None)
+    found = json.loads(_hub(folder, "doors", "residents", host.dwelling.code, "--json"))
+    person, door = str(found[0]["id"]), f"{GATEWAY}/{LOBBY_DOOR.id}"
+    guest = ("--kind", "guest", "--host", person, "--label", "亲友来访", "--hours-long", "12", "--door", door)
+    folder.passes.mkdir(mode=0o700)
+    made = json.loads(_hub(folder, "doors", "pass", "make", *guest, "--folder", str(folder.passes), "--json"))
+    pins = [f"{secrets.randbelow(10**6):06d}" for _ in range(2)]
+    for pin, more in zip(pins, ((), ("--duress",)), strict=True):
+        given = ("--person", person, "--kind", "pin", "--group", LOBBY_DOOR.group, *more)
+        _hub(folder, "doors", "credential", "add", *given, pin)
+    _hub(folder, "doors", "rule", "set", f"{GATEWAY}/{BOARD_DOOR.id}", "--keeps-list")
+    return Cast(
+        residents=[each.card for each in people if not lease_has_ended(each, today)],
+        former_tenants=[each.card for each in people if lease_has_ended(each, today)],
+        guest_code=made["qr_codes"][0]["text"],
+        pin=pins[0],
+        duress_pin=pins[1],
+    )
 
 
 def _step(console: Console, text: str) -> None:
@@ -191,17 +228,25 @@ def _watching(addresses: _Addresses, folder: Folder, tally: Tally) -> Iterator[C
         watch.close()
 
 
-def _measure(addresses: _Addresses, tally: Tally) -> Figures:
-    return figures(read_metrics(f"{addresses.health}/metrics"), read_metrics(f"{addresses.console}/metrics"), tally)
+def _measure(addresses: _Addresses, tally: Tally, side_doors: SideDoors) -> Figures:
+    edge, hub = read_metrics(f"{addresses.health}/metrics"), read_metrics(f"{addresses.console}/metrics")
+    return figures(edge, hub, tally, dict(side_doors.played))
 
 
-def _watch(console: Console, children: Children, addresses: _Addresses, tally: Tally, duration_s: float) -> Figures:
+def _watch(
+    console: Console,
+    children: Children,
+    addresses: _Addresses,
+    tally: Tally,
+    side_doors: SideDoors,
+    duration_s: float,
+) -> Figures:
     begun_s = time.monotonic()
-    now = _measure(addresses, tally)
+    now = _measure(addresses, tally, side_doors)
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while not duration_s or time.monotonic() - begun_s < duration_s:
             children.check()
-            now = _measure(addresses, tally)
+            now = _measure(addresses, tally, side_doors)
             elapsed_s = time.monotonic() - begun_s
             if console.is_terminal:
                 live.update(live_view(now, tally, elapsed_s, duration_s), refresh=True)

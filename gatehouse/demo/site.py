@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatehouse.demo.layout import CAMERAS, DOORS, DemoDoor, Folder
+from gatehouse.demo.layout import BOARD_DOOR, CAMERAS, DOORS, LOBBY_DOOR, DemoDoor, Folder
 from gatehouse.demo.people import Resident
 from gatehouse.demo.played_plan import Pacing, Plan, PlayedReader
 
@@ -34,8 +34,8 @@ def write_secret(path: Path, text: str) -> None:
         file.write(text + "\n")
 
 
-def write_site(folder: Folder, rtsp_port: int, http_port: int) -> None:
-    """The gateway's configuration, as a site's installer would write it."""
+def write_site(folder: Folder, rtsp_port: int, http_port: int, board: Sequence[str]) -> None:
+    """The gateway's configuration, as a site's installer would write it; `board` are the lines of the UHPPOTE board."""
     parts = [
         "[gateway]",
         f'state_dir = "{folder.gateway_state}"',
@@ -47,6 +47,9 @@ def write_site(folder: Folder, rtsp_port: int, http_port: int) -> None:
     ]
     for door in DOORS:
         parts += _door_lines(folder, door)
+    parts += ["", "[[device]]", *board, *_device_door_lines(BOARD_DOOR, "board-west")]
+    parts += ["", "[[device]]", 'id = "kiosk"', 'kind = "virtual"', f'socket = "{folder.lobby_socket}"']
+    parts += _device_door_lines(LOBBY_DOOR, "kiosk")
     for camera in CAMERAS:
         parts += [
             "",
@@ -102,6 +105,16 @@ def _door_lines(folder: Folder, door: DemoDoor) -> list[str]:
         "address = 0",
         f'scbk_file = "{folder.keys / f"{door.reader}.key"}"',
         'card_format = "w26"',
+        *_door_table(door),
+    ]
+
+
+def _device_door_lines(door: DemoDoor, device: str) -> list[str]:
+    return ["[[reader]]", f'id = "{door.reader}"', f'device = "{device}"', "channel = 1", *_door_table(door)]
+
+
+def _door_table(door: DemoDoor) -> list[str]:
+    return [
         "[[door]]",
         f'id = "{door.id}"',
         f'place = "{door.place}"',

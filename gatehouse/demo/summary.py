@@ -24,6 +24,11 @@ class Figures:
     card_reads: int
     decisions: int
     granted: int
+    board_granted: int
+    board_refused: int
+    guests: int
+    duress_opened: int
+    duress_alarms: int
     events_stored: int
     events_linked: int
     rows_live: int
@@ -49,6 +54,11 @@ class Figures:
         yield "card reads at the gateway", self.card_reads
         yield "decisions", self.decisions
         yield "doors released for a card", self.granted
+        yield "residents let in by the UHPPOTE board", self.board_granted
+        yield "former tenants refused there", self.board_refused
+        yield "guests let in by their QR code", self.guests
+        yield "doors opened by the duress PIN", self.duress_opened
+        yield "silent alarms in the console", self.duress_alarms
         yield "events stored by the hub", self.events_stored
         yield "events linked to a resident", self.events_linked
         yield "rows in the console's live stream", self.rows_live
@@ -60,8 +70,8 @@ class Figures:
 _OUTBOX = "events waiting in the gateway's outbox"
 
 
-def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally) -> Figures:
-    """Read the figures out of both daemons' metrics and our own tally."""
+def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, played: Mapping[str, int]) -> Figures:
+    """Read the figures out of both daemons' metrics, our own tally, and what was played at the side doors."""
 
     def of(source: Mapping[str, float], name: str) -> int:
         return int(source.get(name, 0))
@@ -77,6 +87,11 @@ def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally) -
             card_reads=of(edge, "gatehouse_edge_card_reads_total"),
             decisions=granted + of(edge, "gatehouse_edge_access_denied_total"),
             granted=granted,
+            board_granted=played.get("resident at the board", 0),
+            board_refused=played.get("former tenant at the board", 0),
+            guests=played.get("guest's QR code", 0),
+            duress_opened=played.get("duress PIN", 0),
+            duress_alarms=tally.rows["access.duress.v1"],
             events_stored=of(hub, "gatehouse_ingest_events_stored_total"),
             events_linked=of(hub, "gatehouse_ingest_events_linked_total"),
             rows_live=sum(tally.rows.values()),

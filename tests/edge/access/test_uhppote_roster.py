@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge.access.drivers.interface import ReaderDown, ReaderUp, Roster, RosterEntry
 from edge.access.drivers.uhppote.profiles import ALWAYS, NEVER, NoProfilesLeft, ProfileBook, ProfileRow, chain_of
 from edge.access.drivers.uhppote.roster import listing_of
+from gatehouse.demo.played_board import FakeBoard
 from protocols.cards import CardFormat, CardNumber
-from tests.peers.uhppote import FakeBoard
 from tests.support.gateways import SetClock, eventually
 from tests.support.uhppote import ZONE, make_driver, running
 

@@ -4,6 +4,8 @@ It keeps cards, time profiles and a ring of events, pushes events to its listene
 the time of day, which can be set, and the 30 s after which it no longer waits for its remote host.
 """
 
+# ruff: noqa: ARG002, ARG005 (every handler of a function has the same signature)
+
 import contextlib
 import socket
 import struct
