@@ -6,7 +6,7 @@ before it, and neither disk nor network is on its way. A way out (a request to e
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from edge.access.config import AccessConfig
@@ -45,7 +45,7 @@ from edge.access.drivers.interface import (
     TamperReported,
 )
 from edge.access.kept_modes import ModeFile
-from edge.access.keypad import Keypad
+from edge.access.keypad import Entered, Keypad
 from edge.access.mode_keeper import ModeKeeper
 from edge.access.modes import Commanded
 from edge.access.orders import ForgiveOrder, LockdownOrder, LookAgain, ModeOrder, Order, ReleaseOrder
@@ -104,6 +104,8 @@ class DoorControl:
         self._keypads = {reader: Keypad() for reader in self._door_of}
         self._readers = ReaderBook(config, teller)
         self._strikes = Strikes({reader.id: reader.line for reader in config.reader}, outputs, self._readers, counts)
+        self._doors_due_s: dict[str, float] = {}
+        self._keypads_due_s: dict[str, float] = {}
         self._inputs_seen: dict[str, tuple[bool, ...]] = {}
         self._interlocks: dict[str, str] = {}
         self._policy_seen = -1
@@ -138,8 +140,8 @@ class DoorControl:
     @property
     def deadline_s(self) -> float:
         """When `run_timers` is due, by the monotonic clock."""
-        doors_s = min((door.deadline_s for door in self._doors.values()), default=math.inf)
-        keypads_s = min((keypad.deadline_s for keypad in self._keypads.values()), default=math.inf)
+        doors_s = min(self._doors_due_s.values(), default=math.inf)
+        keypads_s = min(self._keypads_due_s.values(), default=math.inf)
         return min(doors_s, keypads_s, self._modes.due_s, self._look_at_s)
 
     def take(self, given: DriverEvent | Order) -> None:
@@ -149,13 +151,10 @@ class DoorControl:
     def run_timers(self) -> None:
         """Do what time alone brings about."""
         now_s = self._clock.monotonic_s()
-        for door in self._doors.values():
-            if door.deadline_s <= now_s:
-                self._drive(door, Tick())
-        for reader, keypad in self._keypads.items():
-            if keypad.deadline_s <= now_s:
-                for entered in keypad.due(now_s):
-                    self._present(reader, entered, None)
+        for door in _due(self._doors_due_s, now_s):
+            self._drive(self._doors[door], Tick())
+        for reader in _due(self._keypads_due_s, now_s):
+            self._take_entries(reader, self._keypads[reader].due(now_s), None)
         if self._look_at_s <= now_s:
             self._look_at_s = now_s + LOOK_EVERY_S
             self._look_at_policy()
@@ -195,8 +194,12 @@ class DoorControl:
     def _keys(self, keys: KeysPressed) -> None:
         keypad = self._keypads.get(keys.reader)
         if keypad is not None:
-            for entered in keypad.press(keys.keys, self._clock.monotonic_s()):
-                self._present(keys.reader, entered, keys.read_ns)
+            self._take_entries(keys.reader, keypad.press(keys.keys, self._clock.monotonic_s()), keys.read_ns)
+
+    def _take_entries(self, reader: str, entries: list[Entered], read_ns: int | None) -> None:
+        self._keypads_due_s[reader] = self._keypads[reader].deadline_s
+        for entered in entries:
+            self._present(reader, entered, read_ns)
 
     def _code(self, code: CodePresented) -> None:
         self._present(code.reader, Code(code.text), code.read_ns)
@@ -212,7 +215,7 @@ class DoorControl:
         keypad = self._keypads.get(reader)
         unfinished = keypad.take_card() if keypad is not None else None
         if unfinished is not None:
-            self._present(reader, unfinished, None)
+            self._take_entries(reader, [unfinished], None)
 
     def _present(self, reader: str, presented: Presentation, read_ns: int | None) -> None:
         self._counts.presented(presented)
@@ -222,6 +225,7 @@ class DoorControl:
         decision = self._decider.decide(door.id, reader, presented, self._standing(door))
         if decision.needs is Need.PIN and isinstance(presented, Card | Number):
             self._keypads[reader].wait_for_pin(presented, self._clock.monotonic_s())
+            self._keypads_due_s[reader] = self._keypads[reader].deadline_s
             self._strikes.show(reader, Feedback.WAIT)
             return
         told = self._let_in(door, reader, decision, read_ns) if decision.granted else []
@@ -251,6 +255,7 @@ class DoorControl:
             return
         until_s = self._clock.monotonic_s() + door.config.release_s + OPENING_GRACE_S
         door.passages.expect(Passage(reader, decision, until_s))
+        self._doors_due_s[door.id] = door.deadline_s
 
     def _tell_decision(
         self,
@@ -347,6 +352,7 @@ class DoorControl:
                 case Told():
                     told.append(effect.data)
         self._note_passing(door, opened=any(isinstance(data, DoorOpened) for data in told))
+        self._doors_due_s[door.id] = door.deadline_s
         if tell:
             for data in told:
                 self._tell(door, data)
@@ -446,6 +452,10 @@ class DoorControl:
 
     def _tell(self, door: DoorAtWork, data: EventData, at_s: float | None = None) -> None:
         self._teller.tell(door.id, door.config.place, data, at_s)
+
+
+def _due(deadlines: Mapping[str, float], now_s: float) -> list[str]:
+    return [name for name, due_s in deadlines.items() if due_s <= now_s]
 
 
 def _feedback(decision: Decision) -> Feedback:

@@ -74,7 +74,17 @@ url = "rtsp://127.0.0.1:{free_port()}/x"
     assert health.status_code == 503
     assert "no-such-model" in parts["video"]["reason"]
     assert {parts[name]["state"] for name in ("outbox", "doors", "uplink", "pictures", "commands")} == {"running"}
-    assert 'gatehouse_edge_reader_online{reader="r-in"} 0.0' in running.get("/metrics").text
+    metrics = running.get("/metrics").text
+    for line in (
+        'gatehouse_edge_reader_online{reader="r-in"} 0.0',
+        'gatehouse_edge_door_mode{door="d-east",mode="normal"} 1.0',
+        "gatehouse_edge_lockdown 0.0",
+        "gatehouse_edge_policy_stale 0.0",
+        'gatehouse_edge_presented_total{kind="pin"} 0.0',
+    ):
+        assert line in metrics
+    doors = health.json()["doors"]
+    assert (doors["lockdown"], doors["modes"], list(doors["readers_away"])) == (False, {}, ["r-in"])
     assert running.end() == 0
 
 
