@@ -92,13 +92,14 @@ def _put_up(
     code = _hub(folder, "gateways", "add", GATEWAY).strip()
     write_workbook(folder.register, people)
     _hub(folder, "import", str(folder.register))
-    cast = _cast(folder, people)
     _make_accounts(folder)
     _step(console, "the hub starts, with its own broker and SQLite")
     children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))
     children.wait_until("the hub", lambda: _answers(f"{addresses.console}/healthz"), _START_S)
     _step(console, "the gateway is enrolled with its one-time code")
     _enrol(folder, addresses, code)
+    _step(console, "a guest gets a pass, a resident a PIN and a duress PIN")
+    cast = _cast(folder, people)
     _step(console, "two cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
     keys = site.make_keys(folder)
     site.write_site(folder, addresses.rtsp_port, addresses.health_port, board_table(board, free_port()))
@@ -130,11 +131,11 @@ def _cast(folder: Folder, people: Sequence[Resident]) -> Cast:
     for pin, more in zip(pins, ((), ("--duress",)), strict=True):
         given = ("--person", person, "--kind", "pin", "--group", LOBBY_DOOR.group, *more)
         _hub(folder, "doors", "credential", "add", *given, pin)
-    _hub(folder, "doors", "rule", "set", f"{GATEWAY}/{BOARD_DOOR.id}", "--keeps-list")
+    _hub(folder, "doors", "rule", "set", f"{GATEWAY}/{BOARD_DOOR.id}", "--method", "card", "--keeps-list")
     return Cast(
         residents=[each.card for each in people if not lease_has_ended(each, today)],
         former_tenants=[each.card for each in people if lease_has_ended(each, today)],
-        guest_code=made["qr_codes"][0]["text"],
+        guest_code=made["qr_codes"][0]["token"],
         pin=pins[0],
         duress_pin=pins[1],
     )
