@@ -251,6 +251,8 @@ def decode_time(seconds: int) -> datetime:
     Raises:
         ProtocolError: if it is no date (the 31st of February has a number too).
     """
+    if not 0 <= seconds < 1 << 32:
+        raise ProtocolError("no date: it has 32 bits")
     days, rest = divmod(seconds, 86400)
     months, day = divmod(days, 31)
     years, month = divmod(months, 12)

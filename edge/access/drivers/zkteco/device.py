@@ -162,6 +162,7 @@ class PushDevice:
         async with self._one_at_a_time:
             if self._closed:
                 raise DeviceClosed
+            self._learn_dialect(request)  # before anybody sends a command
             was_up = self._up
             self.heard()
             if was_up and _is_handshake(request):
@@ -197,7 +198,6 @@ class PushDevice:
 
     def take(self, request: PushRequest, lines: list[str], line_count: int) -> Answer:
         """The answer to one request, without side effects on the outside."""
-        self._learn_dialect(request)
         match request.endpoint:
             case Endpoint.CDATA if request.method == "GET":
                 return self._handshake(request)

@@ -34,6 +34,8 @@ TLS_HANDSHAKE_S = 5.0
 LINGER_S = 1.0
 
 _READ_BYTES = 64 * 1024
+_HEADER_READ_BYTES = 1024
+"""h11 looks at the size of what is incomplete only, so a header must not come in whole at once."""
 _PAUSE_S = 0.1
 _LOG = logging.getLogger(__name__)
 
@@ -195,7 +197,7 @@ class _Connection:
         Raises:
             h11.RemoteProtocolError: if it is no HTTP.
         """
-        event = await self._next_event()
+        event = await self._next_event(_HEADER_READ_BYTES)
         return event if isinstance(event, h11.Request) else None
 
     async def read_body(self, body: LineKeeper) -> None:
@@ -248,7 +250,7 @@ class _Connection:
         self._h11.start_next_cycle()
         return True
 
-    async def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+    async def _next_event(self, read_bytes: int = _READ_BYTES) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         while (event := self._h11.next_event()) is h11.NEED_DATA:
-            self._h11.receive_data(await self._reader.read(_READ_BYTES))
+            self._h11.receive_data(await self._reader.read(read_bytes))
         return event

@@ -238,7 +238,7 @@ class RosterSync:
         taken: list[tuple[str, str]] = []
         unsure: dict[str, str | None] = {}
         busy = {running.key for running in self._running.values()}
-        while self._todo and len(self._running) < MAX_RUNNING:
+        while self._todo and len(self._running) < MAX_RUNNING and _CLEAN not in busy:
             key = self._todo.popleft()
             value = self._value(key)
             texts = self._commands(key, value)
@@ -251,6 +251,7 @@ class RosterSync:
                 running.open.add(number)
                 taken.append((number, text))
             self._running.update(dict.fromkeys(running.open, running))
+            busy.add(key)  # and nothing follows the forgetting of all rights until it is confirmed
         if unsure:
             with self._state.writing():
                 self._state.hold(unsure)
