@@ -262,6 +262,36 @@ class TestAccessDialect:
                 eventually(lambda: not board.waiting, what="both acknowledged")
             assert len(again.seen.of(DeviceDecided)) == 1
 
+    def test_stored_events_are_told_and_acknowledged_by_their_count(self, tmp_path: Path) -> None:
+        with gateway(tmp_path) as site:
+            driver = site.add("board")
+            with AccessController(driver.port) as board:
+                lines = [
+                    b"transaction cardno=65613\tpin=0\tverified=4\tdoorid=2\teventtype=27\tinoutstate=0\t"
+                    b"time_second=%d\tindex=%d" % (777777777, index)
+                    for index in range(3)
+                ]
+                upload = board.upload_table("transaction", lines)
+                eventually(lambda: not board.waiting, what="transaction=3")
+            assert upload.tries == 1
+            assert [decided.reader for decided in site.seen.of(DeviceDecided)] == ["board-2"] * 3
+
+    def test_thousands_of_events_of_one_upload_come_in_order(self, tmp_path: Path) -> None:
+        began = now() - timedelta(days=3)
+        lines = [
+            f"time={began + timedelta(seconds=index):%Y-%m-%d %H:%M:%S}\tpin=4\teventaddr=1\tevent=0\tindex={index}"
+            for index in range(5000)
+        ]
+        with gateway(tmp_path) as site:
+            driver = site.add("board")
+            with AccessController(driver.port) as board:
+                upload = board.upload_events(*lines)
+                eventually(lambda: not board.waiting, what="acknowledged")
+            assert upload.tries == 1
+            times = [decided.at for decided in site.seen.of(DeviceDecided)]
+            assert len(times) == 5000
+            assert times == sorted(times)
+
     def test_an_output_is_switched_at_the_next_poll_and_answered(self, tmp_path: Path) -> None:
         with gateway(tmp_path) as site:
             driver = site.add("board")

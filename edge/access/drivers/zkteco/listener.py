@@ -225,6 +225,10 @@ class Listener:
                 for device in self._devices:
                     device.await_call()
                 await HttpServer(listening, tls, self, self.counters, self._clock).serve()
+            except Exception:  # noqa: BLE001 - whatever it was, the devices must be heard again
+                self.counters.add("faults")
+                _LOG.exception("zkteco: listening ended and is begun anew")
+                await asyncio.sleep(self._backoff.next_s())
             finally:
                 self._port = None
                 listening.close()
