@@ -90,7 +90,7 @@ class PushDevice:
     ) -> None:
         self.config, self.counters = config, counters
         self._readers = readers
-        self._state, self._site_zone, self._clock = state, zone, clock
+        self._state, self._clock = state, clock
         self._zone = ZoneInfo(config.time_zone) if config.time_zone else zone
         self._deliver, self._encrypted = deliver, encrypted
         numbers = itertools.count(1 + secrets.randbelow(1_000_000_000))
@@ -380,11 +380,19 @@ class PushDevice:
     # The roster
 
     def _plan_roster(self) -> None:
+        """Plan the roster when it, the device or the time asks for it."""
         with self._lock:
-            roster, self._roster_is_new, is_new = self._roster, False, self._roster_is_new
+            roster, is_new = self._roster, self._roster_is_new
         now = self._now()
         if roster is None or not (is_new or (self._replan_at is not None and now >= self._replan_at)):
             return
+        try:
+            self._aim(roster, now)
+        finally:
+            with self._lock:
+                self._roster_is_new = self._roster is not roster
+
+    def _aim(self, roster: Roster, now: datetime) -> None:
         to_the_second = self.dialect is Dialect.ACCESS and self._state.fact("dates") == "1"
         doors = {reader.id: reader.channel for reader in self._readers}
         planner = RosterPlanner(self._state, Layout(self.dialect, doors, self._zone, to_the_second))

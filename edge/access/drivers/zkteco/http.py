@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server for devices, over h11: it bounds everything that a stranger can make it hold.
 
 One asyncio task serves one connection. A request's header must be there within `HEADER_S` of the connection becoming
-idle, however slowly it trickles, and the whole exchange ends within `REQUEST_S`. A body streams into a `LineKeeper`,
+idle, and its body within `REQUEST_S`, however slowly they trickle. A body streams into a `LineKeeper`,
 which keeps the lines that the handler wants; what is refused is never read.
 """
 
@@ -160,8 +160,8 @@ class HttpServer:
                     raise
             if request is None:
                 return
+            reply = await self._reply(connection, request, source)
             async with asyncio.timeout(self._request_s):
-                reply = await self._reply(connection, request, source)
                 await connection.send(reply)
             if not connection.reuse(reply):
                 await connection.end()
@@ -173,7 +173,8 @@ class HttpServer:
         if isinstance(exchange, Reply):
             return exchange
         try:
-            await connection.read_body(exchange.body)
+            async with asyncio.timeout(self._request_s):
+                await connection.read_body(exchange.body)
             return await exchange.finish()
         except ProtocolError as error:
             self._counters.add("requests_too_large")

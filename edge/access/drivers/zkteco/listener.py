@@ -113,7 +113,8 @@ class Listener:
         """Let a device speak no more, once the request at work is answered."""
         self._devices = tuple(each for each in self._devices if each is not device)
         if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(device.close(), self._loop).result(STOP_S)
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(device.close(), self._loop).result(STOP_S)
 
     def start(self) -> None:
         self._thread.start()
