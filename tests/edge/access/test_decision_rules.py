@@ -392,6 +392,7 @@ def test_residents_get_in_and_guests_do_not_when_the_hub_is_silent_for_too_long(
     assert site.ask(code(guest)).reason is DenialReason.POLICY_STALE
     assert site.ask(CARD).granted
     assert site.decider.stale_since(site.clock.wall_s()) == site.clock.wall_s() - 1
+    assert site.decider.stale_up_to_s(site.clock.wall_s()) == 3600
     site.decider.heard_from_hub(site.clock.wall_s())
     assert site.ask(OTHER_CARD).granted
     assert not site.decider.stale(site.clock.wall_s())
