@@ -148,7 +148,7 @@ class Claims:
             row,
             asked,
             pin=None if right or under_duress else DenialReason.WRONG_PIN,
-            duress=under_duress and not right,
+            duress=under_duress,
         )
 
     def _text(self, method: AccessMethod, kind: Kind, given: str, asked: Asked) -> Reading:
