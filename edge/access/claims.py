@@ -148,7 +148,7 @@ class Claims:
             row,
             asked,
             pin=None if right or under_duress else DenialReason.WRONG_PIN,
-            duress=under_duress and not right,
+            duress=under_duress,
         )
 
     def _text(self, method: AccessMethod, kind: Kind, given: str, asked: Asked) -> Reading:
@@ -201,8 +201,8 @@ def _right_of_row(row: StoredCredential, asked: Asked) -> DenialReason | None:
 
 def _of_token(token: PassToken, row: StoredCredential | None, asked: Asked) -> Claim:
     """What a token grants, narrowed by its row where it has one (a pass that was taken back has one that ended)."""
-    since_us = (token.since - SKEW - _EPOCH) // _MICROSECOND
-    until_us = (token.until + SKEW - _EPOCH) // _MICROSECOND
+    since_us = (token.since - _EPOCH - SKEW) // _MICROSECOND
+    until_us = (token.until - _EPOCH + SKEW) // _MICROSECOND
     row = row or _NARROWS_NOTHING
     return Claim(
         ref=token.ref,

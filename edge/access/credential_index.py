@@ -129,9 +129,9 @@ class CredentialIndex:
                 yield number, row
 
     @property
-    def shortest_offline_s(self) -> int | None:
-        """The shortest time for which a row is taken without news of the hub; None: all are for ever."""
-        return min(self._offline.copy(), default=None)
+    def offline_classes(self) -> list[int]:
+        """The times for which rows are taken without news of the hub, in seconds, the shortest first."""
+        return sorted(self._offline.copy())
 
     def _found(self, key: bytes) -> Iterator[StoredCredential]:
         return map(self._read, _ROW.iter_unpack(self._rows.get(key, b"")))

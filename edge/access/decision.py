@@ -224,10 +224,15 @@ class Decider:
 
     def stale_since(self, wall_s: float) -> float | None:
         """Since when (wall seconds) that is so; None: all are taken."""
-        shortest_s, silent_s = self._store.shortest_offline_s, self._news.silent_s(wall_s)
-        if shortest_s is None or silent_s <= shortest_s:
+        if self.stale_up_to_s(wall_s) is None:
             return None
-        return min(wall_s, self._news.heard_wall_s + shortest_s)
+        return min(wall_s, self._news.heard_wall_s + self._store.offline_classes[0])
+
+    def stale_up_to_s(self, wall_s: float) -> int | None:
+        """The longest `offline_s` that the hub's silence exceeds, which rises with each class of credentials that is
+        not taken any more; None: all are taken."""
+        silent_s = self._news.silent_s(wall_s)
+        return max((each for each in self._store.offline_classes if each < silent_s), default=None)
 
     def silent_s(self, wall_s: float) -> float:
         """For how long the hub has been silent."""
@@ -240,9 +245,9 @@ class Decider:
         moments = [wall_s_of(tomorrow, 0, self._zone)]
         for _, schedule in self._store.policy[1].free_doors:
             moments.append(next_change(schedule, wall_s, self._zone) or moments[0])
-        shortest_s, silent_s = self._store.shortest_offline_s, self._news.silent_s(wall_s)
-        if shortest_s is not None and silent_s <= shortest_s:
-            moments.append(wall_s + shortest_s - silent_s + 1.0)  # it is still taken in that very moment
+        silent_s = self._news.silent_s(wall_s)
+        left = (each - silent_s for each in self._store.offline_classes if each >= silent_s)
+        moments += (wall_s + left_s + 1.0 for left_s in left)  # it is still taken in that very moment
         return min(moments)
 
     # --- one decision --------------------------------------------------------------------------------------------

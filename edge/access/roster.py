@@ -27,7 +27,7 @@ def roster_of(
     """The list of one device.
 
     Schedules are those of the seven days from `today` on, holidays among them: to be made anew each midnight, at each
-    change of the policy, and when `Decider.stale` changes.
+    change of the policy, and when `Decider.stale_up_to_s` changes.
 
     Args:
         readers: the device's readers, each with its door.

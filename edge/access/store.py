@@ -144,9 +144,9 @@ class CredentialStore:
         return self._index.numbered()
 
     @property
-    def shortest_offline_s(self) -> int | None:
-        """The shortest time for which a credential is taken without news of the hub; None: all are for ever."""
-        return self._index.shortest_offline_s
+    def offline_classes(self) -> list[int]:
+        """The times for which credentials are taken without news of the hub, in seconds, the shortest first."""
+        return self._index.offline_classes
 
     def replace(self, whole: WholeSet) -> None:
         """Put a whole set in the place of what is here, in one transaction.

@@ -79,6 +79,26 @@ def test_the_next_change_is_the_first_minute_that_differs(
         assert told is None or told >= began_s + 9 * 86_400 - 60
 
 
+@pytest.mark.parametrize("zone", [BERLIN, HAVANA])
+@pytest.mark.parametrize("day", [date(2026, 3, 8), date(2026, 3, 29), date(2026, 10, 25), date(2026, 11, 1)])
+@pytest.mark.parametrize("bounds", [(0, 30), (30, 90), (60, 120), (130, 170), (150, 1440), (180, 240), (0, 1440)])
+def test_a_day_with_a_change_of_clocks_changes_when_the_wall_says(
+    zone: ZoneInfo, day: date, bounds: tuple[int, int]
+) -> None:
+    week = lay_out(schedule([(6, *bounds)]), {})
+    began_s = wall_s_of(day, 0, zone) - 7200
+    minutes = [began_s + 60 * step for step in range(30 * 60)]
+    held = [week.covers(local_minute(moment, zone)) for moment in minutes]
+    slow = [minutes[step] for step in range(1, len(minutes)) if held[step] != held[step - 1]]
+
+    told, moment = [], next_change(week, began_s, zone)
+    while moment is not None and moment <= minutes[-1]:
+        told.append(moment)
+        moment = next_change(week, moment, zone)
+
+    assert told == slow
+
+
 def test_a_schedule_that_never_changes_has_no_next_change() -> None:
     always = schedule([(day, 0, 1440) for day in range(8)])
 

@@ -392,6 +392,7 @@ def test_residents_get_in_and_guests_do_not_when_the_hub_is_silent_for_too_long(
     assert site.ask(code(guest)).reason is DenialReason.POLICY_STALE
     assert site.ask(CARD).granted
     assert site.decider.stale_since(site.clock.wall_s()) == site.clock.wall_s() - 1
+    assert site.decider.stale_up_to_s(site.clock.wall_s()) == 3600
     site.decider.heard_from_hub(site.clock.wall_s())
     assert site.ask(OTHER_CARD).granted
     assert not site.decider.stale(site.clock.wall_s())
@@ -457,6 +458,22 @@ def test_nobody_gets_in_before_a_first_card_and_then_everybody_until_the_interva
     site.clock.set(MONDAY_0930.replace(hour=12, minute=0))
     assert site.ask(CARD).granted  # the rule holds in its schedule alone
     site.clock.advance(days=6, hours=21)
+
+    assert site.ask(CARD).reason is DenialReason.FIRST_CARD_MISSING
+
+
+def test_a_first_card_counts_for_its_own_interval_alone(site: Deciding) -> None:
+    halves = ((9 * 60, 10 * 60), (10 * 60, 11 * 60))
+    hours = tuple(Interval(weekday=0, since=since, until=until) for since, until in halves)
+    plain = rules(door(first_card="morning"))
+    schedules = (ALWAYS, NEVER, MORNING.model_copy(update={"intervals": hours}))
+    first = card_row(OTHER_CARD, "all", first=True)
+    site.permit(plain.model_copy(update={"schedules": schedules}), card_row(CARD, "all"), first)
+    site.ask(OTHER_CARD)
+    site.clock.set(MONDAY_0930.replace(hour=9, minute=59, second=59))
+    assert site.ask(CARD).granted
+
+    site.clock.advance(seconds=1)
 
     assert site.ask(CARD).reason is DenialReason.FIRST_CARD_MISSING
 
@@ -592,6 +609,7 @@ def test_soft_anti_passback_lets_in_and_tells(site: Deciding) -> None:
 def test_timed_anti_passback_refuses_for_its_minutes_unless_they_went_out(site: Deciding) -> None:
     site.permit(passback(AntiPassback.TIMED, minutes=10), card_row(CARD, "all"))
     site.go(CARD)
+    assert site.ask(CARD).reason is DenialReason.ANTI_PASSBACK
     site.clock.advance(minutes=10, seconds=-1)
     assert site.ask(CARD).reason is DenialReason.ANTI_PASSBACK
     site.clock.advance(seconds=1)
