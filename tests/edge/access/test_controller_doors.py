@@ -108,8 +108,10 @@ class Doors:
         self.folder = folder
         self.config = AccessConfig.model_validate(
             {
-                "device": [{"id": "board", "kind": "virtual"}],
-                "reader": [{"id": f"r{number}", "device": "board", "channel": number} for number in (1, 2)],
+                "reader_bus": [{"id": "bus1", "port": "/dev/null"}],
+                "reader": [
+                    {"id": f"r{number}", "bus": "bus1", "address": number, "scbk_file": "none.key"} for number in (1, 2)
+                ],
                 "door": [door(1, **fields), door(2)],
             }
         )

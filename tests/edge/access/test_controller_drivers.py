@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,12 +153,10 @@ def test_one_that_does_not_stop_is_left_behind(monkeypatch: pytest.MonkeyPatch) 
 
 CONFIG = AccessConfig.model_validate(
     {
-        "reader_bus": [{"id": "bus1", "port": "/dev/null"}],
-        "device": [{"id": "board", "kind": "virtual"}],
+        "reader_bus": [{"id": bus, "port": f"/dev/{bus}"} for bus in ("bus1", "board")],
         "reader": [
-            {"id": "r1", "device": "board", "channel": 1},
-            {"id": "r2", "device": "board", "channel": 2},
-            {"id": "r3", "bus": "bus1", "address": 0, "scbk_file": "/no/such/key"},
+            {"id": f"r{n}", "bus": bus, "address": n, "scbk_file": f"/no/such/key-{bus}"}
+            for n, bus in ((1, "board"), (2, "board"), (3, "bus1"))
         ],
         "door": [
             {"id": f"d{n}", "place": "gate", "readers": [f"r{n}"], "strike": {"reader": f"r{n}", "output": 0}}
@@ -167,12 +166,24 @@ CONFIG = AccessConfig.model_validate(
 )
 
 
-def test_a_site_has_a_source_for_each_bus_and_device_and_a_missing_key_costs_its_bus(tmp_path: Path) -> None:
+def test_each_bus_has_a_source_and_a_missing_key_costs_its_own(tmp_path: Path) -> None:
     bus, board = driver_sources(CONFIG, DriverContext(tmp_path, ZONE, SystemClock()))
 
     assert (bus.name, bus.readers, board.name, board.readers) == ("bus1", ("r3",), "board", ("r1", "r2"))
-    with pytest.raises(KeyFileFault, match="/no/such/key"):
+    with pytest.raises(KeyFileFault, match="/no/such/key-bus1") as raised:
         bus.make()
+    assert "key-board" not in str(raised.value)
+
+
+def test_a_device_gets_a_folder_of_its_own_that_nobody_else_may_read(tmp_path: Path) -> None:
+    device = SimpleNamespace(id="terminal", kind="of a make that nobody makes")
+    config = CONFIG.model_copy(update={"reader_bus": (), "device": (device,)})
+
+    (made,) = driver_sources(config, DriverContext(tmp_path / "devices", ZONE, SystemClock()))
+    assert not (tmp_path / "devices").exists()  # nothing is done before it is made
+    made.make()
+
+    assert (tmp_path / "devices" / "terminal").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_device_gets_its_list_when_the_policy_the_day_or_a_lock_changes_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from protocols import http_auth, topics
 from protocols.base import ProtocolError
 from protocols.credentials import CredentialRow, CredentialSet, Delta, Head, moved_digest, total_digest
-from protocols.rules import Rules
+from protocols.rules import DoorRule, Rules
 from tests.support.brokers import RunningBroker
 from tests.support.gateways import GATEWAY, Gateway, HubHalf, Keys, eventually, make_keys
 from tests.support.hub_http import Answer, Asked, SmallHub
@@ -141,3 +141,17 @@ def test_a_hub_that_does_not_answer_is_asked_again_with_growing_waits(scene: Sce
     eventually(lambda: scene.gateway.counters["snapshot_unavailable"] >= 1)
     scene.server.answer = good
     eventually(lambda: scene.version() == 2)
+
+
+def test_a_policy_in_which_a_face_is_the_only_way_in_is_refused_and_the_last_one_stays(scene: Scene) -> None:
+    scene.set(whole(3, [row(1)]))
+    eventually(lambda: scene.version() == 3)
+    change = Delta(since=3, version=4, digest="0" * 64, rules=Rules(doors=(DoorRule(door="d-east"),)))
+    text = change.model_dump_json().replace('["card","pin","qr","plate","face"]', '["face"]')
+    assert '"methods":["face"]' in text
+
+    topic = topics.credential_delta(GATEWAY)
+    scene.hub.publish(topic, scene.keys.sign(topic, text))
+
+    eventually(lambda: scene.gateway.counters["messages_refused"] == 1)
+    assert scene.version() == 3
