@@ -1,8 +1,9 @@
 """Sends each gateway what it decides with, as soon as the register changes: one thread, some seconds at the most.
 
 Every half second it takes the marks that the database's triggers left. One changed credential is compiled alone, so a
-revocation costs a row and not a register; an enrolment, another format, and doors, groups, schedules and rules cause
-the whole sets of the gateways concerned to be compiled, holidays and days of grace every gateway's, one after the
+revocation costs a row and not a register. Changed doors, groups, schedules and rules are sent at once, without a look
+at the rows; only where they change which groups have doors there (or the gateway was enrolled anew, or reads another
+format) is its whole set compiled, as every gateway's is after a change of holidays or days of grace: one after the
 other, and single changes go between them. It starts by compiling everything, so nothing is missed that happened while
 the hub was down.
 """
@@ -23,6 +24,7 @@ from cloud.vault import Vault, VaultError
 from protocols import topics
 from protocols.base import ProtocolError
 from protocols.credentials import MAX_SNAPSHOT_BYTES
+from protocols.rules import Rules
 
 POLL_S = 0.5
 _RETRY_S = 2.0
@@ -45,6 +47,8 @@ class Distribution:
         self._seal = seal
         self._publish = publish
         self._whole: deque[str] = deque()
+        self._made_with: dict[str, compiler.Target] = {}
+        """What each gateway's rows were last made with: while it is the same, rules alone can have changed."""
         self._all_due = True
         self._heads_due = False
         self._wake = threading.Event()
@@ -89,10 +93,13 @@ class Distribution:
             if changes.everything or self._all_due:
                 self._all_due = False
                 self._plan_everything()
+                self._compile_rules(self._whole)
             else:
                 if changes.credentials:
                     self._compile_some(changes.credentials)
-                self._whole.extend(sorted(changes.gateways.difference(self._whole)))
+                if changes.gateways:
+                    self._compile_rules(sorted(changes.gateways))
+                    self._plan_changed(changes.gateways)
             if self._whole:
                 self._compile_whole(self._whole[0])
                 self._whole.popleft()
@@ -119,6 +126,28 @@ class Distribution:
         with self._database.read() as connection:
             self._whole = deque(sorted(compiler.card_keys(connection, self._vault)))
 
+    def _plan_changed(self, gateways: Collection[str]) -> None:
+        """Have those compiled whole whose rows are to be made with something else than before."""
+        with self._database.read() as connection:
+            targets = compiler.targets(connection, self._vault)
+        for gateway in sorted(gateways):
+            if gateway not in self._whole and targets.get(gateway) != self._made_with.get(gateway):
+                self._whole.append(gateway)
+
+    def _compile_rules(self, gateways: Collection[str]) -> None:
+        """Bring the rules up to date of those that have a set."""
+        changed: dict[str, Rules] = {}
+        with self._database.read() as connection:
+            targets = compiler.targets(connection, self._vault)
+            for gateway in gateways:
+                known = sets.stored_rules(connection, gateway)
+                if gateway in targets and known is not None:
+                    rules = rules_of(connection, gateway, targets[gateway].policy_format)
+                    if rules != known:
+                        changed[gateway] = rules
+        for gateway, rules in changed.items():
+            self._commit(gateway, sets.Difference(rules=rules))
+
     def _compile_whole(self, gateway: str) -> None:
         with self._database.read() as connection:
             target = compiler.targets(connection, self._vault).get(gateway)
@@ -130,6 +159,7 @@ class Distribution:
             changed = sets.compare(sets.stored_rows(connection, gateway), rows)
         self.counts["compiled"] += 1
         self._commit(gateway, sets.Difference(changed, rules if known is None or rules != known else None))
+        self._made_with[gateway] = target
 
     def _compile_some(self, credentials: Collection[UUID]) -> None:
         with self._database.read() as connection:

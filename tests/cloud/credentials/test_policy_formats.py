@@ -325,3 +325,21 @@ def test_rows_that_an_older_hub_wrote_out_in_full_are_not_sent_again(register: R
     again = Follower(register.database)
     again.settle()
     assert (again.deltas("old"), again.heads("old")) == ([], [])
+
+
+def test_a_rule_is_sent_without_compiling_the_rows_anew(register: Register) -> None:
+    register.follower.settle()
+    compiled = register.follower.distribution.counts["compiled"]
+    register.rule("d1", two_persons=True)
+    with register.database.write() as connection:
+        connection.execute(update(tables.Schedule).values(intervals=[[0, 0, 60]]))
+    register.follower.settle()
+    for gateway in ("new", "old"):
+        whole = register.follower.whole(gateway)
+        check_digest(whole)
+        [delta] = register.follower.deltas(gateway)
+        assert (delta.rules, delta.digest) == (whole.rules, whole.digest)
+    assert register.follower.distribution.counts["compiled"] == compiled
+    register.put(tables.DoorRule, door_id=register.door("new", "d2"), **(PLAIN_RULE | {"keeps_list": True}))
+    register.follower.settle()
+    assert register.follower.distribution.counts["compiled"] == compiled + 1  # rows now have card numbers
