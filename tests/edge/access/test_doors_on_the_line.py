@@ -259,7 +259,7 @@ def test_a_long_release_is_renewed_and_a_stopped_gateway_locks_its_doors(tmp_pat
 GATEWAY = """
 import sys
 from pathlib import Path
-from protocols.events import ReaderOnline
+from protocols.access_events import ReaderOnline
 from tests.support.doors import DoorSite, row
 site = DoorSite(Path(sys.argv[1]), release_s=200.0)
 with site:

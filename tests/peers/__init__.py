@@ -1,0 +1,1 @@
+"""Devices that the tests connect to, written from their protocols."""
