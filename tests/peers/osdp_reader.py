@@ -68,6 +68,8 @@ class OsdpReader:
     install_mode: bool = False
     taken: list[Taken] = field(default_factory=list)
     silent: bool = False
+    dies_at: int | None = None
+    """It obeys this command, and neither answers it nor anything after it."""
 
     def __post_init__(self) -> None:
         self._replies: deque[tuple[int, bytes]] = deque()
@@ -132,6 +134,9 @@ class OsdpReader:
             os.write(self._master, self._last[1])
             return
         reply = self._answer(frame, sequence)
+        if self.taken and self.taken[-1].code == self.dies_at:
+            self.silent = True
+            return
         self._last = sequence, reply
         os.write(self._master, reply)
 

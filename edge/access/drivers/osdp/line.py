@@ -4,6 +4,8 @@
 since exceptions inside the library's call-backs are swallowed.
 """
 
+import errno
+import fcntl
 import os
 import termios
 import time
@@ -23,7 +25,8 @@ class Line:
         addresses: the OSDP addresses on the bus.
 
     Raises:
-        OSError: if the port cannot be opened or is no terminal.
+        OSError: if the port cannot be opened or is no terminal; EBUSY if another process of ours has it open: two
+            control panels on one line would take each other's replies.
     """
 
     def __init__(self, port: str, baud_rate: int, addresses: Iterable[int]) -> None:
@@ -36,7 +39,11 @@ class Line:
         self._last = -1
         self._descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _make_raw(self._descriptor, baud_rate)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise OSError(errno.EBUSY, "another gateway, or a command of ours, uses this port") from error
         except termios.error as error:
             os.close(self._descriptor)
             raise OSError(error.args[0], f"not a serial port: {error.args[1]}") from error
