@@ -115,7 +115,7 @@ def latencies_ms(peer: OsdpPeer, readers: Sequence[str], cards: int, credentials
     """From each card at its reader to the strike command at that reader."""
     chance, taken = random.Random(1), []
     for _ in range(cards):
-        time.sleep(chance.uniform(0.6, 0.8))
+        time.sleep(chance.uniform(0.15, 0.35))
         reader, text = chance.choice(readers), card(chance.randrange(credentials)).text
         given_s = peer.do("card", reader, text=text)
         shown = peer.wait(lambda seen, r=reader, t=given_s: _is(seen, "presented", r, t))
