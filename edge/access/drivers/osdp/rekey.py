@@ -113,7 +113,7 @@ class Rekeying:
             raise RekeyFault(f'"{reader.id}" is no OSDP reader: it has no key to set')
         self._bus, self._id, self._address, self._say = bus, reader.id, reader.address, say
         self._file = KeyFile(reader.scbk_file)
-        self._new = b""
+        self._new, self._may_hold = b"", False
 
     def provision(self, limit_s: float) -> None:
         """Wait for the reader in install mode and give it its first key.
@@ -123,8 +123,9 @@ class Rekeying:
             KeyboardInterrupt: the same, after `say` told which key the reader holds.
         """
         with self._line() as line:
-            self._take_up_left_key(line)
-            with self._change(line):
+            if self._took_up_left_key(line):
+                return
+            with self._change(line, self._file.read_pending()):
                 self._wait_for_install_mode(line, time.monotonic() + limit_s)
 
     def rotate(self) -> None:
@@ -134,7 +135,8 @@ class Rekeying:
             RekeyFault, KeyboardInterrupt: as `provision`.
         """
         with self._line() as line:
-            self._take_up_left_key(line)
+            if self._took_up_left_key(line):
+                return
             try:
                 old = self._file.read()
             except (OSError, ValueError) as error:
@@ -145,7 +147,7 @@ class Rekeying:
                     f'reader "{self._id}" does not open a secure channel with the key in {self._file.path}: check its '
                     "power, wires and address; if it lost its key, put it into install mode and use `provision`"
                 )
-            with self._change(line, old):
+            with self._change(line, old=old):
                 talk.send_key(self._new, time.monotonic() + TRY_S)
 
     @contextlib.contextmanager
@@ -163,21 +165,26 @@ class Rekeying:
         finally:
             line.close()
 
-    def _take_up_left_key(self, line: _WatchedLine) -> None:
-        """A change that was cut off may have left the reader with the key that lies beside the key file."""
+    def _took_up_left_key(self, line: _WatchedLine) -> bool:
+        """Finish a change that was cut off after the reader had taken the key that lies beside the key file."""
         left = self._file.read_pending()
-        if left is not None and self._talk_under(line, left) is not None:
-            self._file.confirm()
-            self._say("an earlier change was cut off: the reader already holds its new key, which is now in the file")
+        if left is None or self._talk_under(line, left) is None:
+            return False
+        self._file.confirm()
+        self._say(f"an earlier change was cut off: the reader already holds its new key, now in {self._file.path}")
+        return True
 
     @contextlib.contextmanager
-    def _change(self, line: _WatchedLine, old: bytes | None = None) -> Iterator[None]:
-        """Make a new key and keep it; afterwards find out whether the reader holds it, whatever happened."""
-        self._new = os.urandom(KEY_BYTES)
-        try:
-            self._file.write_pending(self._new)
-        except OSError as error:
-            raise RekeyFault(f"{self._file.pending}: {_cause(error)}; the reader was not touched") from error
+    def _change(self, line: _WatchedLine, left: bytes | None = None, old: bytes | None = None) -> Iterator[None]:
+        """Make a new key and keep it; afterwards find out whether the reader holds it, whatever happened.
+
+        Args:
+            left: the key that an earlier change left behind, which a reader that was away may hold: it is used again.
+            old: the key that the reader is known to hold, if it is.
+        """
+        self._new, self._may_hold = left or os.urandom(KEY_BYTES), left is not None
+        if left is None:
+            self._keep_new_key()
         try:
             yield
         except BaseException:
@@ -188,10 +195,16 @@ class Rekeying:
             raise RekeyFault(sentence)
         self._say(sentence)
 
+    def _keep_new_key(self) -> None:
+        try:
+            self._file.write_pending(self._new)
+        except OSError as error:
+            raise RekeyFault(f"{self._file.pending}: {_cause(error)}; the reader was not touched") from error
+
     def _settle(self, line: _WatchedLine, old: bytes | None) -> tuple[bool, str]:
         """Prove under an enforced secure channel which key the reader holds, and keep that one."""
         name, path = f'reader "{self._id}"', self._file.path
-        if not line.key_sent:
+        if not line.key_sent and not self._may_hold:
             self._file.discard()
             return False, f"no key was sent: {name} holds the key that it held before, and {path} was not changed"
         if self._holds(line, self._new):
