@@ -23,8 +23,9 @@ import osdp
 from edge.access.drivers.interface import Feedback
 from edge.access.drivers.osdp.framing import Unpacker, pack
 from edge.access.drivers.osdp.line import Line
+from edge.access.drivers.osdp.panel import Panel
 from edge.access.drivers.osdp.signals import signal
-from edge.access.drivers.osdp.watchdog import Order, Watchdog
+from edge.access.drivers.osdp.watchdog import Watchdog
 from edge.access.priority import prefer_this_thread
 
 TICK_S = 0.005
@@ -90,62 +91,6 @@ class _Reader:
     """Of the output commands on their way, in order, with the time of submission; None is the worker's own."""
 
 
-class Bus:
-    """The control panel of an open line."""
-
-    def __init__(self, line: Line, readers: list[_Reader]) -> None:
-        self.line = line
-        flags = [osdp.LibFlag.EnforceSecure]
-        self._panel = osdp.ControlPanel(
-            [osdp.PDInfo(reader.address, line, scbk=reader.key, flags=flags) for reader in readers],
-            log_level=osdp.LogLevel.Alert,
-            command_completion_handler=self._completed,
-        )
-        self._context = self._panel.ctx
-        self._context.set_event_callback(self._seen)  # in the place of the wrapper's, which fills a queue for ever
-        self._events: list[tuple[int, dict[str, Any]]] = []
-        self._completions: list[tuple[int, int, bool]] = []
-
-    def work(self) -> None:
-        """Let the library read, answer and poll."""
-        self._context.refresh()
-
-    def linked(self) -> int:
-        """With whom a secure channel stands: a bit for each reader's index."""
-        return int(self._context.status() & self._context.sc_status())
-
-    def take_events(self) -> list[tuple[int, dict[str, Any]]]:
-        """What readers reported: the reader's index, and the library's event."""
-        events, self._events = self._events, []
-        return events
-
-    def take_completions(self) -> list[tuple[int, int, bool]]:
-        """Address, command and success of the commands that ended."""
-        done, self._completions = self._completions, []
-        return done
-
-    def order(self, reader: _Reader, order: Order) -> None:
-        if order is Order.DISABLE:
-            self._context.disable_pd(reader.index)
-        else:
-            self._context.enable_pd(reader.index)
-
-    def submit(self, reader: _Reader, command: dict[str, int | bool]) -> bool:
-        return bool(self._context.submit_command(reader.index, command))
-
-    def capability(self, reader: _Reader, which: int) -> int:
-        """The compliance level that a reader declared; 0 is none."""
-        level, _ = self._context.check_capability(reader.index, which)
-        return int(level)
-
-    def _seen(self, index: int, event: dict[str, Any]) -> int:
-        self._events.append((index, event))
-        return 0
-
-    def _completed(self, address: int, command: dict[str, int], status: int) -> None:
-        self._completions.append((address, command["command"], status == osdp.CompletionStatus.Ok))
-
-
 class Worker:
     """One bus, from its setup to the end of standard input."""
 
@@ -159,7 +104,7 @@ class Worker:
         ]
         self._by_id = {reader.id: reader for reader in self._readers}
         self._by_address = {reader.address: reader for reader in self._readers}
-        self._bus: Bus | None = None
+        self._panel: Panel | None = None
         self._open_at_s, self._open_failures = now_s, 0
         self._heartbeat_at_s = self._watch_at_s = now_s
         self._linked, self._all = 0, (1 << len(self._readers)) - 1
@@ -195,15 +140,15 @@ class Worker:
         end_s = time.monotonic() + FAREWELL_S
         for reader, output in ending:
             self._switch(reader, output, None)
-        while self._bus is not None and self._bus.line.fault is None and time.monotonic() < end_s:
-            select.select([self._bus.line], [], [], TICK_S)
-            self._bus.work()
+        while self._panel is not None and self._panel.line.fault is None and time.monotonic() < end_s:
+            select.select([self._panel.line], [], [], TICK_S)
+            self._panel.work()
 
     def _step(self, now_s: float) -> None:
-        if self._bus is None:
+        if self._panel is None:
             self._open(now_s)
-        if self._bus is not None:
-            self._work(self._bus, now_s)
+        if self._panel is not None:
+            self._work(self._panel, now_s)
         if now_s >= self._heartbeat_at_s:
             self._heartbeat_at_s = now_s + HEARTBEAT_S
             self._report({"is": "alive", "restarts": sum(reader.watchdog.restarts for reader in self._readers)})
@@ -219,7 +164,7 @@ class Worker:
         self._open_failures = 0
         for reader in self._readers:
             reader.watchdog = Watchdog(now_s)
-        self._bus = Bus(line, self._readers)
+        self._panel = Panel(line, [(reader.address, reader.key) for reader in self._readers])
         self._waiting.register(line, select.POLLIN)
 
     def _lose_port(self, error: OSError, now_s: float) -> None:
@@ -232,35 +177,35 @@ class Worker:
             self._unlink(reader, "the port is closed")
             reader.up = False
 
-    def _work(self, bus: Bus, now_s: float) -> None:
-        bus.work()
-        self._tell_completions(bus)
-        for index, event in bus.take_events():
-            self._tell(bus, self._readers[index], event)
-        linked = bus.linked()
+    def _work(self, panel: Panel, now_s: float) -> None:
+        panel.work()
+        self._tell_completions(panel)
+        for index, event in panel.take_events():
+            self._tell(panel, self._readers[index], event)
+        linked = panel.linked()
         if linked != self._linked or now_s >= self._watch_at_s:
             self._linked = linked
             self._watch_at_s = now_s + (WATCH_S if linked == self._all else TICK_S)
-            heard = bus.line.take_heard()
+            heard = panel.line.take_heard()
             for reader in self._readers:
-                self._watch(bus, reader, bool(linked & 1 << reader.index), reader.address in heard, now_s)
+                self._watch(panel, reader, bool(linked & 1 << reader.index), reader.address in heard, now_s)
                 self._drive_outputs(reader, now_s)
-        if bus.line.fault is not None:
-            self._waiting.unregister(bus.line)
-            bus.line.close()
-            self._bus = None
-            self._lose_port(bus.line.fault, now_s)
+        if panel.line.fault is not None:
+            self._waiting.unregister(panel.line)
+            panel.line.close()
+            self._panel = None
+            self._lose_port(panel.line.fault, now_s)
 
-    def _watch(self, bus: Bus, reader: _Reader, linked: bool, heard: bool, now_s: float) -> None:
+    def _watch(self, panel: Panel, reader: _Reader, linked: bool, heard: bool, now_s: float) -> None:
         was_linked, reader.linked = reader.linked, linked
         if was_linked and not reader.linked:
             self._unlink(reader, "the reader stopped answering")
         elif reader.linked and not was_linked:
-            self._ask_inputs(bus, reader)
+            self._ask_inputs(panel, reader)
         was_up, reader.up = reader.up, reader.linked and not reader.asking
         order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up)
         if order is not None:
-            bus.order(reader, order)
+            panel.order(reader.index, order)
         if reader.up and not was_up:
             self._report({"is": "link", "reader": reader.id})
         if standing is not None and standing.up:
@@ -274,11 +219,13 @@ class Worker:
         self._fail_tickets(reader, why)
         self._asked(reader, False)
 
-    def _ask_inputs(self, bus: Bus, reader: _Reader) -> None:
+    def _ask_inputs(self, panel: Panel, reader: _Reader) -> None:
         """Before anything else, so that a door's contact is known as soon as its reader is up."""
-        if reader.ask_failures < MAX_ASK_FAILURES and bus.capability(reader, osdp.Capability.ContactStatusMonitoring):
+        if reader.ask_failures < MAX_ASK_FAILURES and panel.capability(
+            reader.index, osdp.Capability.ContactStatusMonitoring
+        ):
             ask = {"command": osdp.Command.Status, "type": osdp.StatusReportType.Input}
-            reader.asking = bus.submit(reader, ask)
+            reader.asking = panel.submit(reader.index, ask)
 
     def _asked(self, reader: _Reader, ok: bool) -> None:
         if reader.asking:
@@ -286,10 +233,10 @@ class Worker:
             self._watch_at_s = 0.0
             reader.ask_failures = 0 if ok else reader.ask_failures + 1
 
-    def _tell(self, bus: Bus, reader: _Reader, event: dict[str, Any]) -> None:
+    def _tell(self, panel: Panel, reader: _Reader, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == osdp.Event.CardRead and "length" in event:
-            card = {"bits": event["length"], "data": event["data"].hex(), "read_ns": bus.line.read_ns}
+            card = {"bits": event["length"], "data": event["data"].hex(), "read_ns": panel.line.read_ns}
             self._report({"is": "card", "reader": reader.id, **card})
         elif kind == osdp.Event.Status and event["type"] == osdp.StatusReportType.Input:
             self._report({"is": "inputs", "reader": reader.id, "active": [bool(state) for state in event["report"]]})
@@ -298,7 +245,7 @@ class Worker:
             self._report({"is": "local", "reader": reader.id, "tamper": bool(tamper), "power": bool(power)})
         elif kind == osdp.Event.KeyPress:
             keys = "".join(_KEYS.get(key, "") for key in event["data"])
-            self._report({"is": "keys", "reader": reader.id, "keys": keys, "read_ns": bus.line.read_ns})
+            self._report({"is": "keys", "reader": reader.id, "keys": keys, "read_ns": panel.line.read_ns})
 
     def _command(self, message: dict[str, Any]) -> None:
         if message["do"] == "stop":
@@ -311,8 +258,8 @@ class Worker:
             self._feedback(reader, Feedback(message["kind"]))
 
     def _output(self, reader: _Reader, output: int, for_s: float | None, ticket: int) -> None:
-        if self._bus is None or not reader.up or not self._switch(reader, output, for_s, ticket):
-            why = "the port is closed" if self._bus is None else "the reader does not answer"
+        if self._panel is None or not reader.up or not self._switch(reader, output, for_s, ticket):
+            why = "the port is closed" if self._panel is None else "the reader does not answer"
             self._done((ticket, None), False, why)
 
     def _switch(self, reader: _Reader, output: int, for_s: float | None, ticket: int | None = None) -> bool:
@@ -321,12 +268,12 @@ class Worker:
         On for a time is a timed command where the reader can, renewed while it lasts: a dead gateway then leaves no
         door open. On until further notice is one lasting command, which outlives the gateway.
         """
-        if self._bus is None:
+        if self._panel is None:
             return False
         now_s = time.monotonic()
-        level = self._bus.capability(reader, osdp.Capability.OutputControl)
+        level = self._panel.capability(reader.index, osdp.Capability.OutputControl)
         timed = for_s is not None and math.isfinite(for_s) and level >= _TIMED_OUTPUTS
-        if not self._bus.submit(reader, _output_command(output, for_s, timed)):
+        if not self._panel.submit(reader.index, _output_command(output, for_s, timed)):
             _try_again(reader.outputs.get(output), for_s, now_s)
             return False
         reader.tickets.append((ticket, time.monotonic_ns()))
@@ -349,8 +296,8 @@ class Worker:
             else:
                 self._switch(reader, output, None)
 
-    def _tell_completions(self, bus: Bus) -> None:
-        for address, command, ok in bus.take_completions():
+    def _tell_completions(self, panel: Panel) -> None:
+        for address, command, ok in panel.take_completions():
             reader = self._by_address[address]
             if command == osdp.Command.Output and reader.tickets:
                 detail = "" if ok else "the reader refused"
@@ -369,12 +316,12 @@ class Worker:
             self._report({"is": "done", "ticket": ticket, "ok": ok, "detail": detail, "submitted_ns": submitted_ns})
 
     def _feedback(self, reader: _Reader, feedback: Feedback) -> None:
-        if self._bus is None or not reader.up:
+        if self._panel is None or not reader.up:
             return
-        light = self._bus.capability(reader, osdp.Capability.LEDControl)
-        sound = self._bus.capability(reader, osdp.Capability.AudibleControl)
+        light = self._panel.capability(reader.index, osdp.Capability.LEDControl)
+        sound = self._panel.capability(reader.index, osdp.Capability.AudibleControl)
         for command in signal(feedback, light, sound):
-            self._bus.submit(reader, command)
+            self._panel.submit(reader.index, command)
 
     def _report(self, message: dict[str, Any]) -> None:
         frame = pack(message)
