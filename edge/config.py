@@ -126,8 +126,11 @@ class _Fault:
     message: str
 
 
-def load_config(path: FilePath) -> SiteConfig:
+def load_config(path: FilePath, *, with_keys: bool = True) -> SiteConfig:
     """Read and check a site file.
+
+    Args:
+        with_keys: whether the readers' key files are checked too; who makes them cannot.
 
     Raises:
         ConfigurationError: naming every fault as `file:line: key: what is wrong`, in the order of lines.
@@ -142,7 +145,7 @@ def load_config(path: FilePath) -> SiteConfig:
     access = _parse(AccessConfig, document, faults)
     video = _parse(VideoConfig, document, faults)
     if access is not None:
-        faults += _key_file_faults(access)
+        faults += _key_file_faults(access) if with_keys else []
         faults += _shared_names(access, video)
     if faults or core is None or access is None or video is None:
         raise ConfigurationError(tuple(_told(path, Positions(text), faults)))

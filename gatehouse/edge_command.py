@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gatehouse.edge_osdp_command import app as osdp_app
+
 app = typer.Typer(
     name="edge",
     help="The gateway of one community: doors, cameras, outbox and uplink.",
@@ -13,6 +15,7 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.add_typer(osdp_app)
 
 _EXAMPLES = """Examples:
 

@@ -1,4 +1,5 @@
-"""Real readers for the tests: the demo's player in a process of its own, told what to do over its pipes."""
+"""Real readers for the tests: the demo's player in a process of its own, told what to do over its pipes; and a driver
+for one reader."""
 
 import json
 import os
@@ -11,7 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edge.access.config import Reader, ReaderBus
+from edge.access.drivers.interface import DriverEvent
+from edge.access.drivers.osdp.driver import OsdpBus
 from gatehouse.demo.played_plan import Plan
+from tests.support.gateways import eventually
 
 WAIT_S = 20.0
 
@@ -82,3 +87,28 @@ class OsdpPeer:
             with self._changed:
                 self._seen.append(json.loads(line))
                 self._changed.notify_all()
+
+
+class BusAtWork:
+    """The driver of one bus with one reader, `r1`, on the line `link`, and what it has delivered."""
+
+    def __init__(self, link: Path, address: int, key: bytes) -> None:
+        bus = ReaderBus(id="bus1", port=str(link), baud_rate=115200)
+        reader = Reader(id="r1", bus="bus1", address=address, scbk_file=link.with_suffix(".key"))
+        self.driver = OsdpBus(bus, (reader,), {"r1": key})
+        self.delivered: list[DriverEvent] = []
+
+    def __enter__(self) -> "BusAtWork":
+        self.driver.start(self.delivered.append)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.stop()
+
+    def of(self, kind: type[DriverEvent]) -> list[DriverEvent]:
+        """What was delivered of one kind so far."""
+        return [event for event in list(self.delivered) if isinstance(event, kind)]
+
+    def wait(self, event: DriverEvent, timeout_s: float = WAIT_S) -> None:
+        """Until an event was delivered."""
+        eventually(lambda: event in self.delivered, timeout_s, f"{event}; delivered: {self.delivered}")

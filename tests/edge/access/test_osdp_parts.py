@@ -134,6 +134,14 @@ def test_tries_of_a_dead_reader_grow_rare_and_never_end() -> None:
     assert play.now_s - enabled[-1] < 12.1
 
 
+def test_a_reader_that_is_still_asked_for_its_inputs_is_linked_but_not_reported_up() -> None:
+    play = Play()
+    for ready in (False, False, True):
+        order, standing = play.watchdog.observe(True, True, play.now_s + 0.1, ready=ready)
+        assert order is None
+        assert standing == (Standing(True) if ready else None)
+
+
 def test_losses_are_reasons_of_the_contract() -> None:
     assert [ReaderOfflineReason(loss.value) for loss in Loss]
 
@@ -163,6 +171,15 @@ def test_a_line_hears_the_starts_of_replies_also_when_they_are_cut(pty: tuple[in
     assert line.take_heard() == set()
     assert line.read(100) == b""
     line.close()
+
+
+def test_a_line_has_one_control_panel_at_a_time(pty: tuple[int, str]) -> None:
+    _, name = pty
+    first = Line(name, 115200, [1])
+    with pytest.raises(OSError, match="uses this port"):
+        Line(name, 115200, [1])
+    first.close()
+    Line(name, 115200, [1]).close()
 
 
 def test_a_line_that_is_no_serial_port_is_a_clear_error(tmp_path: os.PathLike[str]) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge.access.config import Reader, ReaderBus
@@ -22,8 +22,10 @@ from edge.access.drivers.interface import (
     DriverRestarted,
     Feedback,
     InputsReported,
+    KeysPressed,
     OutputDone,
     OutputsForgotten,
+    PowerReported,
     ReaderDown,
     ReaderUp,
     TamperReported,
@@ -84,6 +86,7 @@ class OsdpBus:
     def stop(self) -> None:
         """End the worker; it switches its outputs off first."""
         self._stopping.set()
+        self._send({"do": "stop"})
         self._close_pipe()
         self._thread.join()
 
@@ -194,27 +197,28 @@ class OsdpBus:
                 reason = ReaderOfflineReason(report["reason"])
                 self._lose(report["reader"], reason, _DETAIL[reason])
             case _:
-                event = _event(report)
-                if event is not None:
+                for event in _events(report):
                     self._deliver(event)
 
     def _lose(self, reader: str, reason: ReaderOfflineReason, detail: str) -> None:
         self._deliver(ReaderDown(reader, reason, detail))
 
 
-def _event(report: dict[str, Any]) -> DriverEvent | None:
+def _events(report: dict[str, Any]) -> Iterable[DriverEvent]:
+    reader = report.get("reader", "")
     match report["is"]:
         case "card":
-            return CardPresented(report["reader"], bytes.fromhex(report["data"]), report["bits"], report["read_ns"])
+            yield CardPresented(reader, bytes.fromhex(report["data"]), report["bits"], report["read_ns"])
+        case "keys" if report["keys"]:
+            yield KeysPressed(reader, report["keys"], report["read_ns"])
         case "inputs":
-            return InputsReported(report["reader"], tuple(report["active"]))
-        case "tamper":
-            return TamperReported(report["reader"], report["active"])
+            yield InputsReported(reader, tuple(report["active"]))
+        case "local":
+            yield TamperReported(reader, report["tamper"])
+            yield PowerReported(reader, report["power"])
         case "link":
-            return OutputsForgotten(report["reader"])
+            yield OutputsForgotten(reader)
         case "up":
-            return ReaderUp(report["reader"], secure_channel=True)
+            yield ReaderUp(reader, secure_channel=True)
         case "done":
-            return OutputDone(report["ticket"], report["ok"], report["detail"], report["submitted_ns"])
-        case _:
-            return None
+            yield OutputDone(report["ticket"], report["ok"], report["detail"], report["submitted_ns"])

@@ -4,13 +4,15 @@
 since exceptions inside the library's call-backs are swallowed.
 """
 
+import errno
+import fcntl
 import os
 import termios
 import time
 import tty
 from collections.abc import Iterable
 
-_START = 0x53
+_START = b"\x53"
 _REPLY = 0x80
 _BAUD = {rate: getattr(termios, f"B{rate}") for rate in (9600, 19200, 38400, 57600, 115200, 230400)}
 
@@ -23,7 +25,8 @@ class Line:
         addresses: the OSDP addresses on the bus.
 
     Raises:
-        OSError: if the port cannot be opened or is no terminal.
+        OSError: if the port cannot be opened or is no terminal; EBUSY if another process of ours has it open: two
+            control panels on one line would take each other's replies.
     """
 
     def __init__(self, port: str, baud_rate: int, addresses: Iterable[int]) -> None:
@@ -33,10 +36,14 @@ class Line:
         """`time.monotonic_ns()` when the newest bytes were taken from the port."""
         self._replies = {address | _REPLY: address for address in addresses}
         self._heard: set[int] = set()
-        self._last = -1
+        self._last = b""
         self._descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _make_raw(self._descriptor, baud_rate)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise OSError(errno.EBUSY, "another gateway, or a command of ours, uses this port") from error
         except termios.error as error:
             os.close(self._descriptor)
             raise OSError(error.args[0], f"not a serial port: {error.args[1]}") from error
@@ -86,12 +93,14 @@ class Line:
             pass
 
     def _listen(self, data: bytes) -> None:
-        previous = self._last
-        for byte in data:
-            if previous == _START and byte in self._replies:
-                self._heard.add(self._replies[byte])
-            previous = byte
-        self._last = previous
+        data = self._last + data
+        place = data.find(_START)
+        while 0 <= place < len(data) - 1:
+            address = self._replies.get(data[place + 1])
+            if address is not None:
+                self._heard.add(address)
+            place = data.find(_START, place + 1)
+        self._last = _START if data.endswith(_START) else b""
 
 
 def _make_raw(descriptor: int, baud_rate: int) -> None:

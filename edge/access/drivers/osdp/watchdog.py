@@ -58,17 +58,20 @@ class Watchdog:
         self._standing: Standing | None = None
         self.restarts = 0
 
-    def observe(self, up: bool, heard: bool, now_s: float) -> tuple[Order | None, Standing | None]:
+    def observe(
+        self, up: bool, heard: bool, now_s: float, *, ready: bool = True
+    ) -> tuple[Order | None, Standing | None]:
         """What to do now, and what to report if that changed.
 
         Args:
             up: whether libosdp holds a secure channel with the reader.
             heard: whether any reply of the reader came since the last call.
+            ready: whether a reader that is up may be reported so already.
         """
         if heard:
             self._heard_s = now_s
         if up and now_s - self._heard_s < SILENCE_S:
-            return None, self._up()
+            return None, self._up(ready)
         if self._down_s is None:
             self._down_s, self._report_at_s = now_s, now_s + REPORT_AFTER_S
             self._heard_while_down = False
@@ -76,10 +79,10 @@ class Watchdog:
         self._heard_while_down |= heard
         return self._order(now_s), self._down(now_s)
 
-    def _up(self) -> Standing | None:
+    def _up(self, ready: bool) -> Standing | None:
         self._down_s = self._report_at_s = None
         self._attempt = 0
-        return self._changed(Standing(True))
+        return self._changed(Standing(True)) if ready else None
 
     def _down(self, now_s: float) -> Standing | None:
         if self._report_at_s is None or now_s < self._report_at_s:

@@ -2,11 +2,15 @@
 
 Setup and commands come as frames on standard input, reports go as frames to standard output (`framing.py`); the
 library's own log goes to standard error. One thread does everything: it wakes for bytes on the line, for a command, or
-after `TICK_S`, and lets the library work; nothing is ever called from within the library's handlers, where submitting a
-command deadlocks. When standard input ends, because the gateway stopped or died, every output that is on is switched
-off and the process ends. Channels are always secure; the worker knows no way to talk in clear.
+after a tick, and lets the library work; nothing is ever called from within the library's handlers, where submitting a
+command deadlocks. Channels are always secure; the worker knows no way to talk in clear.
+
+When standard input ends the process ends, and first switches off every output that is on for a time. One that is on
+until further notice (free passage) is switched off when the gateway said `stop`, and left on when the gateway died:
+nobody ended that passage, and the gateway says anew what holds as soon as it is back.
 """
 
+import math
 import os
 import select
 import sys
@@ -16,12 +20,21 @@ from typing import Any
 
 import osdp
 
+from edge.access.drivers.interface import Feedback
 from edge.access.drivers.osdp.framing import Unpacker, pack
 from edge.access.drivers.osdp.line import Line
-from edge.access.drivers.osdp.watchdog import Order, Watchdog
+from edge.access.drivers.osdp.panel import Panel
+from edge.access.drivers.osdp.signals import signal
+from edge.access.drivers.osdp.watchdog import Watchdog
 from edge.access.priority import prefer_this_thread
 
 TICK_S = 0.005
+IDLE_TICK_S = 0.01
+"""The tick while every reader is linked, when only the next poll is due: less work for some 3 ms more to a card."""
+
+WATCH_S = 0.05
+"""How often readers are looked at while all are linked; bytes wake the worker far more often on a full bus."""
+
 HEARTBEAT_S = 1.0
 REOPEN_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 FAREWELL_S = 0.4
@@ -33,20 +46,29 @@ MAX_TIMER_S = 25.5
 RENEW_S = 10.0
 """An output that stays on for longer than one command can carry is renewed this long before its time ends."""
 
+RETRY_S = 0.2
+"""An output command that the library did not take is tried again so soon."""
+
+MAX_ASK_FAILURES = 2
+"""A reader that refuses to tell its inputs this often, and never told them, is not asked again: each refusal costs its
+secure channel, since libosdp takes any NAK for a loss."""
+
+_KEYS = {0x7F: "*", 0x0D: "#", **{ord(key): key for key in "0123456789*#"}}
+"""OSDP 2.2, 7.12: digits are ASCII, `*` is 7F and `#` is 0D; some keypads send their ASCII. Other keys mean nothing."""
+
 _OFF, _ON, _ON_FOR = 1, 2, 5
 """OSDP output control codes (2.2, table 16): off; on; on for a time, then off."""
 
 _TIMED_OUTPUTS = 3
 """From this compliance level of the output capability on, a reader takes timed commands."""
 
-_FEEDBACK_LED = {"granted": osdp.CommandLEDColor.Green, "denied": osdp.CommandLEDColor.Red}
-_FEEDBACK_BEEPS = {"granted": 1, "denied": 3}
-
 
 @dataclass
 class _OutputOn:
     until_s: float
-    renew_at_s: float
+    """Infinity: until further notice."""
+    act_at_s: float
+    """When to renew it, to switch it off, or to forget it because the reader has switched it off by itself."""
     timed: bool
 
 
@@ -57,60 +79,16 @@ class _Reader:
     address: int
     key: bytes
     watchdog: Watchdog
+    linked: bool = False
+    """Its secure channel stands."""
+    asking: bool = False
+    """It was asked for its inputs and has not answered yet."""
+    ask_failures: int = 0
     up: bool = False
+    """Linked, and its inputs are known where it can tell them."""
     outputs: dict[int, _OutputOn] = field(default_factory=dict)
     tickets: list[tuple[int | None, int]] = field(default_factory=list)
-    """Of the output commands on their way, in order, with the time of submission; None is a renewal."""
-
-
-class Bus:
-    """The control panel of an open line."""
-
-    def __init__(self, line: Line, readers: list[_Reader]) -> None:
-        self.line = line
-        self._readers = readers
-        flags = [osdp.LibFlag.EnforceSecure]
-        self._panel = osdp.ControlPanel(
-            [osdp.PDInfo(reader.address, line, scbk=reader.key, flags=flags) for reader in readers],
-            log_level=osdp.LogLevel.Alert,
-            command_completion_handler=self._completed,
-        )
-        self._context = self._panel.ctx
-        self._completions: list[tuple[int, int, bool]] = []
-
-    def work(self) -> None:
-        """Let the library read, answer and poll."""
-        self._context.refresh()
-
-    def up(self, reader: _Reader) -> bool:
-        """Whether a secure channel stands."""
-        return bool(self._context.status() & self._context.sc_status() & 1 << reader.index)
-
-    def take_events(self, reader: _Reader) -> list[dict[str, Any]]:
-        queue = self._panel.event_queue[reader.index]
-        return [queue.get() for _ in range(queue.qsize())]
-
-    def take_completions(self) -> list[tuple[int, int, bool]]:
-        """Address, command and success of the commands that ended."""
-        done, self._completions = self._completions, []
-        return done
-
-    def order(self, reader: _Reader, order: Order) -> None:
-        if order is Order.DISABLE:
-            self._context.disable_pd(reader.index)
-        else:
-            self._context.enable_pd(reader.index)
-
-    def submit(self, reader: _Reader, command: dict[str, int | bool]) -> bool:
-        return bool(self._context.submit_command(reader.index, command))
-
-    def capability(self, reader: _Reader, which: int) -> int:
-        """The compliance level that a reader declared; 0 is none."""
-        level, _ = self._context.check_capability(reader.index, which)
-        return int(level)
-
-    def _completed(self, address: int, command: dict[str, int], status: int) -> None:
-        self._completions.append((address, command["command"], status == osdp.CompletionStatus.Ok))
+    """Of the output commands on their way, in order, with the time of submission; None is the worker's own."""
 
 
 class Worker:
@@ -126,43 +104,51 @@ class Worker:
         ]
         self._by_id = {reader.id: reader for reader in self._readers}
         self._by_address = {reader.address: reader for reader in self._readers}
-        self._bus: Bus | None = None
+        self._panel: Panel | None = None
         self._open_at_s, self._open_failures = now_s, 0
-        self._heartbeat_at_s = now_s
+        self._heartbeat_at_s = self._watch_at_s = now_s
+        self._linked, self._all = 0, (1 << len(self._readers)) - 1
         self._commands = Unpacker()
+        self._waiting = select.poll()
+        self._told_to_stop = False
 
     def run(self, commands: int) -> None:
         """Work until `commands` ends."""
+        self._waiting.register(commands, select.POLLIN)
         while True:
-            waiting: list[int | Line] = [commands]
-            if self._bus is not None:
-                waiting.append(self._bus.line)
-            ready, _, _ = select.select(waiting, [], [], TICK_S)
-            if commands in ready:
+            tick_s = IDLE_TICK_S if self._linked == self._all else TICK_S
+            ready = self._waiting.poll(tick_s * 1000)
+            if any(descriptor == commands for descriptor, _ in ready):
                 data = os.read(commands, 65536)
                 if not data:
                     return
                 for message in self._commands.receive(data):
                     self._command(message)
+                self._step(time.monotonic())  # the library takes a command up in one step and sends it in the next
             self._step(time.monotonic())
 
     def farewell(self) -> None:
-        """Switch every output off that is on, and give the line the time to say so."""
-        if not any(reader.outputs for reader in self._readers):
+        """Switch outputs off, as the module says, and give the line the time to say so."""
+        ending = [
+            (reader, output)
+            for reader in self._readers
+            for output, state in reader.outputs.items()
+            if self._told_to_stop or math.isfinite(state.until_s)
+        ]
+        if not ending:
             return
         end_s = time.monotonic() + FAREWELL_S
-        for reader in self._readers:
-            for output in list(reader.outputs):
-                self._switch(reader, output, None)
-        while self._bus is not None and self._bus.line.fault is None and time.monotonic() < end_s:
-            select.select([self._bus.line], [], [], TICK_S)
-            self._bus.work()
+        for reader, output in ending:
+            self._switch(reader, output, None)
+        while self._panel is not None and self._panel.line.fault is None and time.monotonic() < end_s:
+            select.select([self._panel.line], [], [], TICK_S)
+            self._panel.work()
 
     def _step(self, now_s: float) -> None:
-        if self._bus is None:
+        if self._panel is None:
             self._open(now_s)
-        if self._bus is not None:
-            self._work(self._bus, now_s)
+        if self._panel is not None:
+            self._work(self._panel, now_s)
         if now_s >= self._heartbeat_at_s:
             self._heartbeat_at_s = now_s + HEARTBEAT_S
             self._report({"is": "alive", "restarts": sum(reader.watchdog.restarts for reader in self._readers)})
@@ -178,7 +164,8 @@ class Worker:
         self._open_failures = 0
         for reader in self._readers:
             reader.watchdog = Watchdog(now_s)
-        self._bus = Bus(line, self._readers)
+        self._panel = Panel(line, [(reader.address, reader.key) for reader in self._readers])
+        self._waiting.register(line, select.POLLIN)
 
     def _lose_port(self, error: OSError, now_s: float) -> None:
         wait_s = REOPEN_S[min(self._open_failures, len(REOPEN_S) - 1)]
@@ -187,32 +174,38 @@ class Worker:
         if self._open_failures == 1:
             self._report({"is": "port_down", "detail": f"{self._port}: {error.strerror}"})
         for reader in self._readers:
+            self._unlink(reader, "the port is closed")
             reader.up = False
-            reader.outputs.clear()
-            self._fail_tickets(reader, "the port is closed")
 
-    def _work(self, bus: Bus, now_s: float) -> None:
-        bus.work()
-        self._tell_completions(bus)
-        heard = bus.line.take_heard()
-        for reader in self._readers:
-            for event in bus.take_events(reader):
-                self._tell(bus, reader, event)
-            self._watch(bus, reader, reader.address in heard, now_s)
-            self._renew(reader, now_s)
-        if bus.line.fault is not None:
-            bus.line.close()
-            self._bus = None
-            self._lose_port(bus.line.fault, now_s)
+    def _work(self, panel: Panel, now_s: float) -> None:
+        panel.work()
+        self._tell_completions(panel)
+        for index, event in panel.take_events():
+            self._tell(panel, self._readers[index], event)
+        linked = panel.linked()
+        if linked != self._linked or now_s >= self._watch_at_s:
+            self._linked = linked
+            self._watch_at_s = now_s + (WATCH_S if linked == self._all else TICK_S)
+            heard = panel.line.take_heard()
+            for reader in self._readers:
+                self._watch(panel, reader, bool(linked & 1 << reader.index), reader.address in heard, now_s)
+                self._drive_outputs(reader, now_s)
+        if panel.line.fault is not None:
+            self._waiting.unregister(panel.line)
+            panel.line.close()
+            self._panel = None
+            self._lose_port(panel.line.fault, now_s)
 
-    def _watch(self, bus: Bus, reader: _Reader, heard: bool, now_s: float) -> None:
-        was_up, reader.up = reader.up, bus.up(reader)
-        if was_up and not reader.up:
-            reader.outputs.clear()
-            self._fail_tickets(reader, "the reader stopped answering")
-        order, standing = reader.watchdog.observe(reader.up, heard, now_s)
+    def _watch(self, panel: Panel, reader: _Reader, linked: bool, heard: bool, now_s: float) -> None:
+        was_linked, reader.linked = reader.linked, linked
+        if was_linked and not reader.linked:
+            self._unlink(reader, "the reader stopped answering")
+        elif reader.linked and not was_linked:
+            self._ask_inputs(panel, reader)
+        was_up, reader.up = reader.up, reader.linked and not reader.asking
+        order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up)
         if order is not None:
-            bus.order(reader, order)
+            panel.order(reader.index, order)
         if reader.up and not was_up:
             self._report({"is": "link", "reader": reader.id})
         if standing is not None and standing.up:
@@ -220,57 +213,97 @@ class Worker:
         elif standing is not None and standing.reason is not None:
             self._report({"is": "down", "reader": reader.id, "reason": standing.reason.value})
 
-    def _tell(self, bus: Bus, reader: _Reader, event: dict[str, Any]) -> None:
+    def _unlink(self, reader: _Reader, why: str) -> None:
+        reader.linked = False
+        reader.outputs.clear()
+        self._fail_tickets(reader, why)
+        self._asked(reader, False)
+
+    def _ask_inputs(self, panel: Panel, reader: _Reader) -> None:
+        """Before anything else, so that a door's contact is known as soon as its reader is up."""
+        if reader.ask_failures < MAX_ASK_FAILURES and panel.capability(
+            reader.index, osdp.Capability.ContactStatusMonitoring
+        ):
+            ask = {"command": osdp.Command.Status, "type": osdp.StatusReportType.Input}
+            reader.asking = panel.submit(reader.index, ask)
+
+    def _asked(self, reader: _Reader, ok: bool) -> None:
+        if reader.asking:
+            reader.asking = False
+            self._watch_at_s = 0.0
+            reader.ask_failures = 0 if ok else reader.ask_failures + 1
+
+    def _tell(self, panel: Panel, reader: _Reader, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == osdp.Event.CardRead and "length" in event:
-            card = {"bits": event["length"], "data": event["data"].hex(), "read_ns": bus.line.read_ns}
+            card = {"bits": event["length"], "data": event["data"].hex(), "read_ns": panel.line.read_ns}
             self._report({"is": "card", "reader": reader.id, **card})
         elif kind == osdp.Event.Status and event["type"] == osdp.StatusReportType.Input:
             self._report({"is": "inputs", "reader": reader.id, "active": [bool(state) for state in event["report"]]})
         elif kind == osdp.Event.Status and event["type"] == osdp.StatusReportType.Local:
-            self._report({"is": "tamper", "reader": reader.id, "active": bool(event["report"][0])})
+            tamper, power = event["report"][:2]
+            self._report({"is": "local", "reader": reader.id, "tamper": bool(tamper), "power": bool(power)})
+        elif kind == osdp.Event.KeyPress:
+            keys = "".join(_KEYS.get(key, "") for key in event["data"])
+            self._report({"is": "keys", "reader": reader.id, "keys": keys, "read_ns": panel.line.read_ns})
 
     def _command(self, message: dict[str, Any]) -> None:
+        if message["do"] == "stop":
+            self._told_to_stop = True
+            return
         reader = self._by_id[message["reader"]]
         if message["do"] == "output":
             self._output(reader, message["output"], message["for_s"], message["ticket"])
         elif message["do"] == "feedback":
-            self._feedback(reader, message["kind"])
+            self._feedback(reader, Feedback(message["kind"]))
 
     def _output(self, reader: _Reader, output: int, for_s: float | None, ticket: int) -> None:
-        if self._bus is None or not reader.up or not self._switch(reader, output, for_s, ticket):
-            why = "the port is closed" if self._bus is None else "the reader does not answer"
+        if self._panel is None or not reader.up or not self._switch(reader, output, for_s, ticket):
+            why = "the port is closed" if self._panel is None else "the reader does not answer"
             self._done((ticket, None), False, why)
 
     def _switch(self, reader: _Reader, output: int, for_s: float | None, ticket: int | None = None) -> bool:
-        """Submit one output command. On is for a time where the reader can: a dead gateway then leaves no door open."""
-        if self._bus is None:
+        """Submit one output command.
+
+        On for a time is a timed command where the reader can, renewed while it lasts: a dead gateway then leaves no
+        door open. On until further notice is one lasting command, which outlives the gateway.
+        """
+        if self._panel is None:
             return False
         now_s = time.monotonic()
-        timed = self._bus.capability(reader, osdp.Capability.OutputControl) >= _TIMED_OUTPUTS
-        code, tenths = (_OFF, 0) if for_s is None else (_ON_FOR, _tenths(for_s)) if timed else (_ON, 0)
-        command = {"command": osdp.Command.Output, "output_no": output, "control_code": code, "timer_count": tenths}
+        level = self._panel.capability(reader.index, osdp.Capability.OutputControl)
+        timed = for_s is not None and math.isfinite(for_s) and level >= _TIMED_OUTPUTS
+        if not self._panel.submit(reader.index, _output_command(output, for_s, timed)):
+            _try_again(reader.outputs.get(output), for_s, now_s)
+            return False
+        reader.tickets.append((ticket, time.monotonic_ns()))
         if for_s is None:
             reader.outputs.pop(output, None)
         else:
-            renew_at_s = now_s + MAX_TIMER_S - RENEW_S if for_s > MAX_TIMER_S else now_s + for_s
-            reader.outputs[output] = _OutputOn(now_s + for_s, renew_at_s, timed)
-        submitted = self._bus.submit(reader, command)
-        if submitted:
-            reader.tickets.append((ticket, time.monotonic_ns()))
-        return submitted
+            act_in_s = MAX_TIMER_S - RENEW_S if timed and for_s > MAX_TIMER_S else for_s
+            reader.outputs[output] = _OutputOn(now_s + for_s, now_s + act_in_s, timed)
+        return True
 
-    def _renew(self, reader: _Reader, now_s: float) -> None:
+    def _drive_outputs(self, reader: _Reader, now_s: float) -> None:
         for output, state in list(reader.outputs.items()):
-            if state.timed and state.renew_at_s <= now_s < state.until_s:
-                self._switch(reader, output, state.until_s - now_s)
+            if now_s < state.act_at_s:
+                continue
+            left_s = state.until_s - now_s
+            if left_s > 0:
+                self._switch(reader, output, left_s)
+            elif state.timed:
+                del reader.outputs[output]
+            else:
+                self._switch(reader, output, None)
 
-    def _tell_completions(self, bus: Bus) -> None:
-        for address, command, ok in bus.take_completions():
+    def _tell_completions(self, panel: Panel) -> None:
+        for address, command, ok in panel.take_completions():
             reader = self._by_address[address]
             if command == osdp.Command.Output and reader.tickets:
                 detail = "" if ok else "the reader refused"
                 self._done(reader.tickets.pop(0), ok, detail)
+            elif command == osdp.Command.Status:
+                self._asked(reader, ok)
 
     def _fail_tickets(self, reader: _Reader, why: str) -> None:
         tickets, reader.tickets = reader.tickets, []
@@ -282,13 +315,13 @@ class Worker:
         if ticket is not None:
             self._report({"is": "done", "ticket": ticket, "ok": ok, "detail": detail, "submitted_ns": submitted_ns})
 
-    def _feedback(self, reader: _Reader, kind: str) -> None:
-        if self._bus is None or not reader.up:
+    def _feedback(self, reader: _Reader, feedback: Feedback) -> None:
+        if self._panel is None or not reader.up:
             return
-        if self._bus.capability(reader, osdp.Capability.LEDControl):
-            self._bus.submit(reader, _led(_FEEDBACK_LED[kind]))
-        if self._bus.capability(reader, osdp.Capability.AudibleControl):
-            self._bus.submit(reader, _buzzer(_FEEDBACK_BEEPS[kind]))
+        light = self._panel.capability(reader.index, osdp.Capability.LEDControl)
+        sound = self._panel.capability(reader.index, osdp.Capability.AudibleControl)
+        for command in signal(feedback, light, sound):
+            self._panel.submit(reader.index, command)
 
     def _report(self, message: dict[str, Any]) -> None:
         frame = pack(message)
@@ -296,36 +329,21 @@ class Worker:
             frame = frame[os.write(self._reports, frame) :]
 
 
+def _output_command(output: int, for_s: float | None, timed: bool) -> dict[str, int | bool]:
+    code, tenths = (_OFF, 0) if for_s is None else (_ON_FOR, _tenths(for_s)) if timed else (_ON, 0)
+    return {"command": osdp.Command.Output, "output_no": output, "control_code": code, "timer_count": tenths}
+
+
+def _try_again(state: _OutputOn | None, for_s: float | None, now_s: float) -> None:
+    """The library did not take a command for this output; one that was to go off must not stay on for that."""
+    if state is not None:
+        state.act_at_s = now_s + RETRY_S
+        if for_s is None:
+            state.until_s, state.timed = now_s, False
+
+
 def _tenths(seconds: float) -> int:
     return max(1, min(255, round(seconds * 10)))
-
-
-def _led(colour: int) -> dict[str, int | bool]:
-    """The reader's light in one colour for two seconds."""
-    return {
-        "command": osdp.Command.LED,
-        "reader": 0,
-        "led_number": 0,
-        "temporary": True,
-        "control_code": 2,
-        "on_count": 10,
-        "off_count": 0,
-        "on_color": colour,
-        "off_color": osdp.CommandLEDColor.Black,
-        "timer_count": 20,
-    }
-
-
-def _buzzer(beeps: int) -> dict[str, int | bool]:
-    """So many beeps of a tenth of a second."""
-    return {
-        "command": osdp.Command.Buzzer,
-        "reader": 0,
-        "control_code": 2,
-        "on_count": 1,
-        "off_count": 1,
-        "rep_count": beeps,
-    }
 
 
 def _read_setup(commands: int) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""libosdp's control panel over one open line, without its threads and queues: it works when it is told to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import osdp
+
+from edge.access.drivers.osdp.line import Line
+from edge.access.drivers.osdp.watchdog import Order
+
+
+class Panel:
+    """The control panel of an open line. Channels are secure, or there is none.
+
+    Args:
+        readers: address and secure channel base key of each; its place is the index that the methods take.
+    """
+
+    def __init__(self, line: Line, readers: Sequence[tuple[int, bytes]]) -> None:
+        self.line = line
+        flags = [osdp.LibFlag.EnforceSecure]
+        self._panel = osdp.ControlPanel(
+            [osdp.PDInfo(address, line, scbk=key, flags=flags) for address, key in readers],
+            log_level=osdp.LogLevel.Alert,
+            command_completion_handler=self._completed,
+        )
+        self._context = self._panel.ctx
+        self._context.set_event_callback(self._seen)  # in the place of the wrapper's, which fills a queue for ever
+        self._events: list[tuple[int, dict[str, Any]]] = []
+        self._completions: list[tuple[int, int, bool]] = []
+
+    def work(self) -> None:
+        """Let the library read, answer and poll."""
+        self._context.refresh()
+
+    def linked(self) -> int:
+        """With whom a secure channel stands: a bit for each reader's index."""
+        return int(self._context.status() & self._context.sc_status())
+
+    def take_events(self) -> list[tuple[int, dict[str, Any]]]:
+        """What readers reported: the reader's index, and the library's event."""
+        events, self._events = self._events, []
+        return events
+
+    def take_completions(self) -> list[tuple[int, int, bool]]:
+        """Address, command and success of the commands that ended."""
+        done, self._completions = self._completions, []
+        return done
+
+    def order(self, index: int, order: Order) -> None:
+        if order is Order.DISABLE:
+            self._context.disable_pd(index)
+        else:
+            self._context.enable_pd(index)
+
+    def submit(self, index: int, command: dict[str, int | bool]) -> bool:
+        return bool(self._context.submit_command(index, command))
+
+    def capability(self, index: int, which: int) -> int:
+        """The compliance level that a reader declared; 0 is none."""
+        level, _ = self._context.check_capability(index, which)
+        return int(level)
+
+    def _seen(self, index: int, event: dict[str, Any]) -> int:
+        self._events.append((index, event))
+        return 0
+
+    def _completed(self, address: int, command: dict[str, int], status: int) -> None:
+        self._completions.append((address, command["command"], status == osdp.CompletionStatus.Ok))
