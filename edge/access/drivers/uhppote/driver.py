@@ -271,7 +271,10 @@ class UhppoteDriver:
             self._work.notify_all()
 
     def _set_up(self, listener: Listener) -> None:
-        """Give the board the settings that are meant; what can be asked is written only where it differs."""
+        """Give the board the settings that are meant; what can be asked is written only where it differs.
+
+        It decides by itself until everything from before was fetched: a card at the door would wait for that.
+        """
         device, board = self._device, self._board
         own = str(device.listen_address or self._link.own_address()), listener.port
         passback, interlock = device.anti_passback.code, device.interlock.code
@@ -280,7 +283,7 @@ class UhppoteDriver:
             board.record_special_events(),
             board.anti_passback() == passback or board.set_anti_passback(passback),
             board.set_interlock(interlock),
-            self._gateway_decides or board.set_remote_control(False),
+            board.set_remote_control(False),
         )
         self._doors.begin()
         if not all(done):
@@ -304,7 +307,7 @@ class UhppoteDriver:
 
     @property
     def _keeps_control(self) -> bool:
-        """While the past is being fetched a card at the door would wait for it, so the board decides until then."""
+        """Whether the board is to ask the gateway now."""
         return self._gateway_decides and self._feed.caught_up
 
     def _wait(self) -> None:
