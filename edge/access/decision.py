@@ -36,6 +36,9 @@ from protocols.rules import AntiPassback
 from protocols.sealing import Verify
 
 SECOND_PERSON_WITHIN_S = 15.0
+DEVICE_DURESS = "duress"
+"""The reason that a device gives with a grant to somebody under threat."""
+
 LATE_S = 600.0
 """A decision that is older when somebody is said to have passed (a device caught up) moves nobody."""
 
@@ -179,7 +182,7 @@ class Decider:
             decision_us=(self._counter_ns() - began_ns) // 1000,
             method=verdict.method,
             holder=_hex(claim),
-            duress=verdict.granted and claim is not None and claim.duress,
+            duress=verdict.granted and (verdict.reason == DEVICE_DURESS or (claim is not None and claim.duress)),
             passing=() if claim is None else (claim.who,),
             at_s=at_s,
         )
