@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from edge.access.calendar import local_minute, next_change, wall_s_of
@@ -19,21 +17,17 @@ from edge.access.drivers.interface import DeviceDecided
 from edge.access.judge import Case, Judge
 from edge.access.ledgers import Ledgers
 from edge.access.lockout import Lockout
+from edge.access.outcome import GRANTED, Decision, Need, denied, granted, holder_of, outcome_of
 from edge.access.presentations import Card, CardAndPin, DoorStanding, Number, Pin, Presentation
 from edge.access.store import CredentialStore
 from edge.access.trust import ClockTrust, HubNews
 from edge.clock import Clock, now
-from protocols.access_events import (
-    AccessDenied,
-    AccessGranted,
-    AccessMethod,
-    DecidedBy,
-    DenialReason,
-    GrantReason,
-)
+from protocols.access_events import AccessMethod, DenialReason, GrantReason
 from protocols.cards import CardFormat
 from protocols.rules import AntiPassback
 from protocols.sealing import Verify
+
+__all__ = ["SECOND_PERSON_WITHIN_S", "Decider", "Decision", "Need", "outcome_of"]
 
 SECOND_PERSON_WITHIN_S = 15.0
 LATE_S = 600.0
@@ -43,44 +37,6 @@ _DAY_S = 86_400.0
 _NO_DEVICE_BEFORE_S = 946_684_800.0
 """The year 2000: a device that tells an earlier time has none."""
 _ORDER = {reason: place for place, reason in enumerate(DenialReason)}
-
-
-class Need(StrEnum):
-    """What is still missing for a door to open."""
-
-    PIN = "pin"
-    """The PIN of the card: ask for it, and present `CardAndPin`."""
-    SECOND_PERSON = "second_person"
-    """Another person with a right here, within `SECOND_PERSON_WITHIN_S`."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided, by which credential under which policy, and how long that took."""
-
-    granted: bool
-    reason: DenialReason | None
-    credential: UUID | None
-    """None with `granted`: somebody unknown at a free door, which no event tells of."""
-    credential_hash: str | None
-    policy_version: int
-    decision_us: int
-    grant_reason: GrantReason = GrantReason.VALID
-    method: AccessMethod = AccessMethod.CARD
-    holder: str | None = None
-    duress: bool = False
-    """Raise a silent alarm; nothing at the door may show it."""
-    needs: Need | None = None
-    frees_door_until: float | None = None
-    """Wall seconds until which this first card frees the door."""
-    locks_out_s: float | None = None
-    """For how long this wrong try has locked the reader out, if it was one too many."""
-    spent: tuple[UUID, ...] = ()
-    """The credentials whose use was counted."""
-    passing: tuple[bytes, ...] = ()
-    """Who passes: one, or the two of a door for two."""
-    at_s: float = 0.0
-    """Wall seconds of the decision, or of the device's own."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +134,7 @@ class Decider:
             policy_version=version,
             decision_us=(self._counter_ns() - began_ns) // 1000,
             method=verdict.method,
-            holder=_hex(claim),
+            holder=holder_of(claim),
             duress=verdict.granted and claim is not None and claim.duress,
             passing=() if claim is None else (claim.who,),
             at_s=at_s,
@@ -256,7 +212,7 @@ class Decider:
         if case.is_free:
             return self._at_free_door(case, reading)
         if self._is_locked_out(case, presented):
-            return _denied(DenialReason.LOCKED_OUT)
+            return denied(DenialReason.LOCKED_OUT)
         if not reading.claims:
             return self._unknown(case, reading)
         if case.leads_out:
@@ -279,21 +235,21 @@ class Decider:
     def _unknown(self, case: Case, reading: Reading) -> Decision:
         is_guess = reading.method is AccessMethod.PIN and reading.why_none is DenialReason.UNKNOWN_CREDENTIAL
         locks_out_s = self._lockout.wrong(case.reader, case.moment.monotonic_s) if is_guess else None
-        return replace(_denied(reading.why_none), credential_hash=reading.hash, locks_out_s=locks_out_s)
+        return replace(denied(reading.why_none), credential_hash=reading.hash, locks_out_s=locks_out_s)
 
     def _at_free_door(self, case: Case, reading: Reading) -> Decision:
         if not reading.claims:
-            return replace(_GRANTED, grant_reason=GrantReason.FREE_PASSAGE)
+            return replace(GRANTED, grant_reason=GrantReason.FREE_PASSAGE)
         claim = self._likeliest(case, reading)
-        return _granted(claim, reading, GrantReason.FREE_PASSAGE)
+        return granted(claim, reading, GrantReason.FREE_PASSAGE)
 
     def _out(self, case: Case, reading: Reading) -> Decision:
         claim = self._likeliest(case, reading)
         if case.standing.interlocked:
-            return _denied(DenialReason.INTERLOCK, claim, reading)
+            return denied(DenialReason.INTERLOCK, claim, reading)
         if self._judge.why_not_valid(case, claim) is not None:
-            return _granted(claim, reading, GrantReason.WAY_OUT)
-        return _granted(claim, reading, self._grant_reason(case, claim))
+            return granted(claim, reading, GrantReason.WAY_OUT)
+        return granted(claim, reading, self._grant_reason(case, claim))
 
     def _likeliest(self, case: Case, reading: Reading) -> Claim:
         """The claim that got furthest, where all open."""
@@ -313,7 +269,7 @@ class Decider:
     def _refused(
         self, case: Case, presented: Presentation, reading: Reading, reason: DenialReason, claim: Claim
     ) -> Decision:
-        decision = _denied(reason, claim, reading)
+        decision = denied(reason, claim, reading)
         if reason is DenialReason.WRONG_PIN:
             return replace(decision, locks_out_s=self._lockout.wrong(case.reader, case.moment.monotonic_s))
         if reason is DenialReason.PIN_MISSING and not isinstance(presented, CardAndPin):
@@ -327,7 +283,7 @@ class Decider:
         first = self._first_of_two(case, claim)
         if first is None:
             needs = None if claim.holder is None else Need.SECOND_PERSON
-            return replace(_denied(DenialReason.SECOND_PERSON_MISSING, claim, reading), needs=needs)
+            return replace(denied(DenialReason.SECOND_PERSON_MISSING, claim, reading), needs=needs)
         return self._let_in(case, (claim, first), reading)
 
     def _first_of_two(self, case: Case, claim: Claim) -> Claim | None:
@@ -351,8 +307,7 @@ class Decider:
     def _let_in(self, case: Case, claims: tuple[Claim, ...], reading: Reading) -> Decision:
         spent = tuple(claim.ref for claim in claims if self._spend(claim))
         return replace(
-            _granted(claims[0], reading, self._grant_reason(case, claims[0])),
-            duress=any(claim.duress for claim in claims),
+            granted(claims[0], reading, self._grant_reason(case, claims[0])),
             frees_door_until=self._first_card(case, claims),
             spent=spent,
             passing=tuple(claim.who for claim in claims),
@@ -390,66 +345,5 @@ class Decider:
         return next(held, reading.claims[0] if reading.claims else None), reading.hash
 
 
-def outcome_of(
-    reader: str, decision: Decision, decided_by: DecidedBy = DecidedBy.GATEWAY, detail: str = ""
-) -> AccessGranted | AccessDenied | None:
-    """The decision as the event that tells of it; None for somebody unknown who was let in (at a free door, or by a
-    device), which is no event of a credential."""
-    if not decision.granted:
-        return AccessDenied(
-            reader=reader,
-            method=decision.method,
-            reason=decision.reason or DenialReason.UNKNOWN_CREDENTIAL,
-            credential=decision.credential,
-            credential_hash=None if decision.credential else decision.credential_hash,
-            policy_version=decision.policy_version,
-            decision_us=decision.decision_us,
-            decided_by=decided_by,
-            detail=detail,
-        )
-    if decision.credential is None:
-        return None
-    return AccessGranted(
-        reader=reader,
-        method=decision.method,
-        credential=decision.credential,
-        policy_version=decision.policy_version,
-        decision_us=decision.decision_us,
-        reason=decision.grant_reason,
-        decided_by=decided_by,
-    )
-
-
-def _denied(reason: DenialReason, claim: Claim | None = None, reading: Reading | None = None) -> Decision:
-    return replace(
-        _GRANTED,
-        granted=False,
-        reason=reason,
-        credential=None if claim is None else claim.ref,
-        credential_hash=None if reading is None else reading.hash,
-        holder=_hex(claim),
-    )
-
-
-def _granted(claim: Claim, reading: Reading, reason: GrantReason) -> Decision:
-    return replace(
-        _GRANTED,
-        credential=claim.ref,
-        credential_hash=reading.hash,
-        grant_reason=reason,
-        holder=_hex(claim),
-        duress=claim.duress,
-        passing=(claim.who,),
-    )
-
-
-def _hex(claim: Claim | None) -> str | None:
-    return None if claim is None or claim.holder is None else claim.holder.hex()
-
-
 def _place(reason: DenialReason | None) -> int:
     return len(_ORDER) if reason is None else _ORDER[reason]
-
-
-_GRANTED = Decision(True, None, None, None, 0, 0)
-"""What every decision is made from."""

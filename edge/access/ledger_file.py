@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 Key = bytes | str
 Row = tuple[object, ...]
+_REST_S = 0.02
+"""Between two transactions, so that many doors at once cost the disk and the interpreter few of them."""
 _RETRY_S = 2.0
 _STOP_S = 3.0
 
@@ -93,8 +95,7 @@ class LedgerFile:
                 self._changed.notify_all()
                 if self._stopping and (not written or not self._waiting):
                     break
-                if not written:
-                    self._changed.wait_for(lambda: self._stopping, _RETRY_S)
+                self._changed.wait_for(lambda: self._stopping, _REST_S if written else _RETRY_S)
         if self._disk is not None:
             self._disk.close()
 

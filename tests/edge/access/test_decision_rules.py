@@ -121,6 +121,8 @@ def test_a_duress_pin_opens_as_any_other_and_says_so(site: Deciding) -> None:
     decision = site.ask(Pin("2468"))
 
     assert (decision.granted, decision.duress) == (True, True)
+    refused = site.ask(Pin("2468"), standing=LOCKED)
+    assert (refused.granted, refused.duress) == (False, True)
 
 
 def test_a_plate_opens_however_its_separators_were_read(site: Deciding) -> None:
