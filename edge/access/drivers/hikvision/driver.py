@@ -415,7 +415,7 @@ class HikvisionDriver:
         for event in told:
             self._deliver(event)
         await self._catch_up(live=False)
-        for event in self._translator.inputs():
+        for event in self._translator.inputs_of_log():
             self._deliver(event)
 
     async def _catch_up(self, live: bool) -> None:

@@ -88,7 +88,11 @@ class Ledger:
 
 
 def load(path: Path, device: str, now: datetime) -> Ledger:
-    """The ledger of a device as it was saved; one that begins now where there is none for it, or an unreadable one."""
+    """The ledger of a device as it was saved; one that begins now where there is none for it, or an unreadable one.
+
+    Devices tell times in whole seconds; so does `now` count.
+    """
+    now = now.replace(microsecond=0)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             return Ledger(device, 0, now)

@@ -168,7 +168,7 @@ class Translator:
 
         Args:
             live: it happens now. Otherwise it is told after an outage: verdicts count, and the last state of a contact
-                is kept for `inputs`.
+                is kept for `inputs_of_log`.
         """
         if event.major == ALARM and event.minor in _TAMPER:
             told = [TamperReported(reader, _TAMPER[event.minor]) for reader in self._readers.values()]
@@ -189,9 +189,9 @@ class Translator:
         """The device was away: what its inputs are is not known."""
         self._inputs = dict.fromkeys(self._readers, _Inputs())
 
-    def inputs(self) -> list[DriverEvent]:
-        """The state of every door whose contact is known."""
-        told = (self._report(door, reader) for door, reader in self._readers.items())
+    def inputs_of_log(self) -> list[DriverEvent]:
+        """The state of every door whose contact only the log told, after the fact."""
+        told = (self._report(door, reader) for door, reader in self._readers.items() if self._inputs[door].from_log)
         return [event for events in told for event in events]
 
     def status(self, status: WorkStatus) -> list[DriverEvent]:
@@ -200,9 +200,10 @@ class Translator:
             contact = status.open_doors[door - 1] if door <= len(status.open_doors) else None
             if contact is not None:
                 self._inputs[door] = replace(inputs, contact=contact, from_log=False)
+        told = [event for door, reader in self._readers.items() for event in self._report(door, reader)]
         if status.tamper is None:
-            return self.inputs()
-        return [*(TamperReported(reader, status.tamper) for reader in self._readers.values()), *self.inputs()]
+            return told
+        return [*(TamperReported(reader, status.tamper) for reader in self._readers.values()), *told]
 
     def _event(self, event: AccessEvent, door: int, reader: str, live: bool) -> list[DriverEvent]:
         inputs, minor = self._inputs[door], event.minor

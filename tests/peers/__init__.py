@@ -1,0 +1,1 @@
+"""Devices played for the tests: real bytes over real sockets, written from each maker's protocol."""
