@@ -443,12 +443,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _stream(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", self.device.stream_type)
-        self.send_header("Connection", "close")
-        self.end_headers()
         stream = Stream(self.connection)
-        self.device.streams.append(stream)
+        with stream.lock:  # an event from now on comes after the headers
+            self.device.streams.append(stream)
+            self.send_response(200)
+            self.send_header("Content-Type", self.device.stream_type)
+            self.send_header("Connection", "close")
+            self.end_headers()
         stream.ended.wait()
         self.close_connection = True
 

@@ -299,7 +299,6 @@ def test_a_log_that_was_begun_anew_goes_on_being_told(site: Site, terminal: Fake
         card_pass(terminal, 2, told=False)
         site.wait(DeviceDecided, 2)
         site.wait(ReaderUp, 4)
-        eventually(lambda: bool(terminal.streams), what="a new stream")
         card_pass(terminal, 3)
         site.wait(DeviceDecided, 3)
 
@@ -316,7 +315,6 @@ def test_another_device_at_the_same_address_has_a_log_of_its_own(site: Site, ter
         terminal.serial_number = "ANOTHER"
         terminal.cut_streams()
         site.wait(ReaderUp, 4)
-        eventually(lambda: bool(terminal.streams), what="a new stream")
         card_pass(terminal, 2)
         site.wait(DeviceDecided, 2)
 
@@ -353,7 +351,6 @@ def test_a_firmware_without_search_still_tells_what_happens(site: Site, terminal
         eventually(lambda: driver.counts["failed_searches"] >= 1, what="a refused search")
     with site.driving():
         site.wait(ReaderUp, 4)
-        eventually(lambda: bool(terminal.streams), what="a stream")
         for entry in terminal.log:
             terminal.tell(entry, current=False)
         card_pass(terminal, 4)
@@ -459,14 +456,14 @@ def test_a_device_that_goes_and_comes_back_is_down_and_up(site: Site, terminal: 
     with site.driving():
         site.wait_online()
         terminal.stop()
-        site.wait(ReaderDown, 2)
+        eventually(lambda: any("cannot be reached" in down.detail for down in site.seen(ReaderDown)), what="no answer")
         terminal.start()
         site.wait(ReaderUp, 4)
         assert site.wait(OutputsForgotten, 4).reader == "r2"
 
     downs = site.seen(ReaderDown)
     assert {down.reason for down in downs} == {ReaderOfflineReason.NO_ANSWER}
-    assert "127.0.0.1" in downs[-1].detail
+    assert {down.reader for down in downs} == {"r1", "r2"}
 
 
 def test_a_wrong_password_is_told_and_not_tried_again_soon(site: Site, terminal: FakeTerminal) -> None:

@@ -29,6 +29,9 @@ TOTAL_S = 12.0
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_CONNECTIONS = 6
 
+_BAD_CHALLENGE = (KeyError, ValueError, NotImplementedError)
+"""What httpx raises for a digest challenge that it cannot read."""
+
 _JSON, _XML = "application/json", "application/xml"
 
 
@@ -115,7 +118,7 @@ class TerminalClient:
             response = await self._http.send(request, stream=True)
         except httpx.HTTPError as error:
             raise self._fault(error, silent_after_s) from error
-        except (KeyError, NotImplementedError) as error:
+        except _BAD_CHALLENGE as error:
             raise self._unknown_digest() from error
         try:
             await self._check(response)
@@ -144,7 +147,7 @@ class TerminalClient:
             raise DeviceFault(ReaderOfflineReason.NO_ANSWER, why) from error
         except httpx.HTTPError as error:
             raise self._fault(error, READ_S) from error
-        except (KeyError, NotImplementedError) as error:
+        except _BAD_CHALLENGE as error:
             raise self._unknown_digest() from error
 
     async def _check(self, response: httpx.Response) -> None:
