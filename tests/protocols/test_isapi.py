@@ -150,9 +150,7 @@ def test_an_answer_is_read(body: bytes, answer: Answer) -> None:
 
 
 def test_a_device_says_who_it_is_and_how_it_stands() -> None:
-    info = (
-        b'<DeviceInfo version="2.0" xmlns="x"><model>K1</model><serialNumber>DS-K1T1</serialNumber></DeviceInfo>'
-    )
+    info = b'<DeviceInfo version="2.0" xmlns="x"><model>K1</model><serialNumber>DS-K1T1</serialNumber></DeviceInfo>'
     work = b'{"AcsWorkStatus":{"doorLockStatus":[0,0],"magneticStatus":[0,1,4],"hostAntiDismantleStatus":0}}'
 
     assert isapi.parse_device_serial(info) == "DS-K1T1"

@@ -18,7 +18,8 @@ import pytest
 
 from edge.access.config import KeyFileFault, Reader
 from edge.access.drivers.hikvision.config import HikvisionTerminal
-from edge.access.drivers.hikvision.driver import HikvisionDriver, Timing, make
+from edge.access.drivers.hikvision.driver import HikvisionDriver, make
+from edge.access.drivers.hikvision.timing import Timing
 from edge.access.drivers.interface import (
     DeviceDecided,
     DoorOpenedByDevice,

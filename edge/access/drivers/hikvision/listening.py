@@ -46,7 +46,7 @@ class EventServer:
     def __init__(self, path: str, take: _Handler) -> None:
         self._path, self._take = path.encode("ascii"), take
         self._allowed: frozenset[str] = frozenset()
-        self._connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.counts: Counter[str] = Counter()
         """Requests by outcome: `taken`, `refused_peer`, `refused_full`, `refused_path`, `too_slow`, `malformed`, …"""
@@ -65,9 +65,11 @@ class EventServer:
         self._allowed = frozenset(_plain(address) for address in addresses)
 
     async def close(self) -> None:
-        """Stop listening. What is being served is cut off when the loop ends."""
+        """Stop listening, and cut off what is being served."""
         if self._server is not None:
             self._server.close()
+        for task in self._serving:
+            task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
@@ -76,27 +78,30 @@ class EventServer:
             self.counts[refusal] += 1
             writer.transport.abort()
             return
-        self._connections += 1
-        outcome = "taken"
+        task = asyncio.current_task()
+        if task is not None:
+            self._serving.add(task)
+        outcome = "broken_off"
         try:
             async with asyncio.timeout(REQUEST_S):
                 outcome = await self._answer(reader, writer)
         except TimeoutError:
             outcome = "too_slow"
-        except OSError:
-            outcome = "broken_off"
+        except (OSError, asyncio.CancelledError):
+            pass  # the task ends here either way, and the outcome says so
         finally:
-            self._connections -= 1
+            if task is not None:
+                self._serving.discard(task)
             self.counts[outcome] += 1
-            if outcome == "taken":
-                writer.close()
+            if outcome in ("too_slow", "broken_off"):
+                writer.transport.abort()
             else:
-                writer.transport.abort() if outcome in ("too_slow", "broken_off") else writer.close()
+                writer.close()
 
     def _refuse_connection(self, peer: str) -> str:
         if _plain(peer) not in self._allowed:
             return "refused_peer"
-        return "refused_full" if self._connections >= MAX_CONNECTIONS else ""
+        return "refused_full" if len(self._serving) >= MAX_CONNECTIONS else ""
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
