@@ -26,6 +26,9 @@ PERIODS_A_DAY = 8
 """The rows of a weekday in a week plan."""
 
 MAX_SERIAL = 2**63 - 1
+LAST_SERIAL = 3_000_000_000
+"""The largest number that devices take in a search; they count from 1."""
+
 _NAMESPACE = 'version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema"'
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -223,7 +226,7 @@ def search_events(search_id: str, position: int, first_serial: int, since: datet
         condition["startTime"] = since.isoformat(timespec="seconds")
         condition["endTime"] = "2037-12-31T23:59:59" + since.isoformat(timespec="seconds")[19:]
     if first_serial:
-        condition |= {"beginSerialNo": first_serial, "endSerialNo": 0xFFFFFFFF}
+        condition |= {"beginSerialNo": first_serial, "endSerialNo": max(first_serial, LAST_SERIAL)}
     return _json({"AcsEventCond": condition})
 
 

@@ -65,6 +65,7 @@ class FakeTerminal:
         self.hosts: dict[int, dict[str, str]] = {}
         self.requests: list[tuple[str, str, bytes]] = []
         self.contacts = [0, 0]
+        self.searches_by_number = True
         self.refusing: dict[str, tuple[int, str]] = {}
         self.answering: dict[str, bytes] = {}
         self.unauthorised = 0
@@ -279,7 +280,7 @@ class FakeTerminal:
 
     def _access(self, method: str, path: str, given: dict[str, Any]) -> Answer | None:
         known = {
-            ("POST", "AcsEvent"): lambda: _ok(self._found(given["AcsEventCond"])),
+            ("POST", "AcsEvent"): lambda: self._search(given["AcsEventCond"]),
             ("GET", "UserInfo/Count"): lambda: _ok({"UserInfoCount": {"userNumber": len(self.users)}}),
             ("POST", "UserInfo/Search"): lambda: _ok(self._found_users(given["UserInfoSearchCond"])),
             ("POST", "UserInfo/Record"): lambda: self._write_user(given["UserInfo"], new=True),
@@ -336,6 +337,13 @@ class FakeTerminal:
             if gone
             else (400, "application/json", _status(6, "cardNoNotExist"))
         )
+
+    def _search(self, condition: dict[str, Any]) -> Answer:
+        by_number = "beginSerialNo" in condition
+        too_much = condition["maxResults"] > 30 or condition.get("endSerialNo", 0) > 3_000_000_000
+        if too_much or (by_number and not self.searches_by_number):
+            return _invalid("badParameters")
+        return _ok(self._found(condition))
 
     def _found(self, condition: dict[str, Any]) -> dict[str, Any]:
         since = datetime.fromisoformat(condition["startTime"]) if "startTime" in condition else None

@@ -245,7 +245,9 @@ def test_what_happened_while_the_stream_was_cut_is_searched_page_by_page(site: S
     assert sorted(site.cards()) == sorted(f"w26:0:{number}" for number in range(1, 102))
 
 
-def test_stream_and_search_may_overlap(site: Site, terminal: FakeTerminal) -> None:
+@pytest.mark.parametrize("by_number", [True, False])
+def test_stream_and_search_may_overlap(site: Site, terminal: FakeTerminal, by_number: bool) -> None:
+    terminal.searches_by_number = by_number
     with site.driving() as driver:
         site.wait_online()
         lost = card_pass(terminal, 1, told=False)
@@ -260,7 +262,9 @@ def test_stream_and_search_may_overlap(site: Site, terminal: FakeTerminal) -> No
     assert sorted(site.cards()) == ["w26:0:1", "w26:0:2", "w26:0:3"]
 
 
-def test_a_restart_doubles_nothing_and_loses_nothing(site: Site, terminal: FakeTerminal) -> None:
+@pytest.mark.parametrize("by_number", [True, False])
+def test_a_restart_doubles_nothing_and_loses_nothing(site: Site, terminal: FakeTerminal, by_number: bool) -> None:
+    terminal.searches_by_number = by_number
     with site.driving():
         site.wait_online()
         for number in range(1, 6):

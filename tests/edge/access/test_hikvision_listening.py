@@ -186,6 +186,15 @@ def test_a_client_that_goes_away_leaves_nothing(running: Listening) -> None:
     assert running.ask(post(MESSAGE)) == 200
 
 
+def test_what_is_being_served_at_the_end_is_cut_off(running: Listening) -> None:
+    with running.connected() as client:
+        client.send(b"POST ")
+        eventually(lambda: bool(asyncio.all_tasks(running.loop)), what="a request being served")
+        asyncio.run_coroutine_threadsafe(running.server.close(), running.loop).result(5)
+        assert client.status() == 0
+        eventually(lambda: running.server.counts["broken_off"] == 1, what="its end")
+
+
 def test_fuzz_no_request_ends_the_server(running: Listening) -> None:
     rng = random.Random(20261123)
     sources = [post(MESSAGE), post(FORM, "multipart/form-data; boundary=x")]

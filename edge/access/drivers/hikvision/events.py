@@ -50,6 +50,7 @@ class EventFollower:
         self._file = context.state_dir / "log.json"
         self._ledger: ledgers.Ledger | None = None
         self._gap = asyncio.Event()
+        self._searches_by_number = True
 
     @property
     def device(self) -> str | None:
@@ -185,13 +186,23 @@ class EventFollower:
         return anew
 
     async def _search(self, first: int, since: datetime) -> AsyncIterator[tuple[AccessEvent, ...]]:
-        """The log's entries from a number and a time on, page by page."""
+        """The log's entries from a number and a time on, page by page; from the time alone, where the firmware does not
+        search by number."""
         search_id, position = secrets.token_hex(8), 0
         for _ in range(MAX_SEARCH_PAGES):
-            body = isapi.search_events(search_id, position, first, since)
-            page = isapi.parse_search(await self._client.send("POST", ACS_EVENT, body))
+            by_number = first if self._searches_by_number else 0
+            try:
+                page = await self._page(isapi.search_events(search_id, position, by_number, since))
+            except Refused:
+                if not by_number or position:
+                    raise
+                self._searches_by_number = False
+                continue
             self._counts["unreadable_entries"] += page.unreadable
             yield page.events
             position += page.returned
             if not page.more or not page.returned:
                 return
+
+    async def _page(self, condition: bytes) -> isapi.SearchPage:
+        return isapi.parse_search(await self._client.send("POST", ACS_EVENT, condition))
