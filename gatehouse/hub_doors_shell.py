@@ -26,6 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check it, and say what would be done.")]
 DoorName = Annotated[str, typer.Argument(metavar="GATEWAY/DOOR", help="For example gw-east/d-lobby.")]
+Name = Annotated[str, typer.Option("--name", help="What people call it.")]
 Code = Annotated[str, typer.Argument(help="Small letters, digits, - and _, for example residents.")]
 
 _CHANGED = {"added": "is added", "updated": "is changed", "unchanged": "was so already"}

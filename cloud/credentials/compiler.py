@@ -209,28 +209,25 @@ class _Held:
         if len(groups) > MAX_GROUPS:
             log.error("credential %s is in %d groups of one gateway; %d are sent", self.ref, len(groups), MAX_GROUPS)
         key = target.card_key
-        plain = CredentialRow(
+        card_hash, some = pins.keyed_hash_of(key, self.text), tuple(groups[:MAX_GROUPS])
+        if target.policy_format < 2:
+            return CredentialRow(ref=self.ref, hash=card_hash, not_before=self.since, not_after=self.until, groups=some)
+        lists = self.kind is CredentialKind.CARD and not target.listing.isdisjoint(groups)
+        return CredentialRow(
             ref=self.ref,
-            hash=pins.keyed_hash_of(key, self.text),
+            hash=card_hash,
             not_before=self.since,
             not_after=self.until,
-            groups=tuple(groups[:MAX_GROUPS]),
-        )
-        if target.policy_format < 2:
-            return plain
-        lists = self.kind is CredentialKind.CARD and not target.listing.isdisjoint(groups)
-        return plain.model_copy(
-            update={
-                "kind": self.kind,
-                "holder": pins.keyed_hash_of(key, pins.holder_text(self.holder)),
-                "pin": self._pin_hash(key, self.pin),
-                "duress_pin": self._pin_hash(key, self.duress_pin),
-                "duress": self.duress,
-                "uses": self.uses,
-                "offline_s": self.offline_s,
-                "first": self.first,
-                "number": self.number if lists else None,
-            }
+            groups=some,
+            kind=self.kind,
+            holder=pins.keyed_hash_of(key, pins.holder_text(self.holder)),
+            pin=self._pin_hash(key, self.pin),
+            duress_pin=self._pin_hash(key, self.duress_pin),
+            duress=self.duress,
+            uses=self.uses,
+            offline_s=self.offline_s,
+            first=self.first,
+            number=self.number if lists else None,
         )
 
     def _pin_hash(self, key: bytes, pin: str | None) -> str | None:

@@ -11,6 +11,9 @@ from cloud.database.tables import RegisterChange
 MAX_SINGLE = 2000
 """More changed credentials than this are dealt with by compiling everything anew."""
 
+MAX_READ = 20_000
+"""More marks than this are not even read: an import leaves several for each of its credentials."""
+
 _NUMBER = Sequence("register_change_number")
 
 
@@ -42,6 +45,9 @@ def take_marks(database: Database) -> Changes:
             return Changes()
     taken = delete(RegisterChange).returning(RegisterChange.credential_id, RegisterChange.gateway_id)
     with database.write() as connection:
+        if connection.execute(select(func.count()).select_from(RegisterChange)).scalar_one() > MAX_READ:
+            connection.execute(delete(RegisterChange))
+            return Changes(everything=True)
         marks = connection.execute(taken).all()
     credentials = frozenset(credential for credential, _ in marks if credential is not None)
     gateways = frozenset(gateway for _, gateway in marks if gateway is not None)

@@ -343,3 +343,14 @@ def test_a_rule_is_sent_without_compiling_the_rows_anew(register: Register) -> N
     register.put(tables.DoorRule, door_id=register.door("new", "d2"), **(PLAIN_RULE | {"keeps_list": True}))
     register.follower.settle()
     assert register.follower.distribution.counts["compiled"] == compiled + 1  # rows now have card numbers
+
+
+def test_more_marks_than_are_worth_reading_stand_for_everything(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_marks(register.database)
+    register.change_card(first=True)
+    register.change_card(first=False)
+    monkeypatch.setattr("cloud.credentials.marks.MAX_READ", 1)
+    assert take_marks(register.database).everything
+    assert not take_marks(register.database).everything
