@@ -12,11 +12,13 @@ from openpyxl import Workbook
 
 from gatehouse.demo.osdp_readers import Plan as ReaderPlan
 from gatehouse.demo.osdp_readers import PlayedReader
+from gatehouse.demo.watch import read_metrics
 from tests.support.osdp import OsdpPeer
 from tests.support.site import GATEWAY, Process, Site, eventually, free_port
 
 DOOR, READER, CARD, OTHER_CARD = "d-gate", "r-gate", "w26:52:1001", "w26:52:1002"
-GUARD, PASSWORD = "guard", "correct horse battery"
+TENANT, TENANT_CARD = "李清照", "w26:52:1003"
+GUARD, SECOND_GUARD, PASSWORD = "guard", "guard-two", "correct horse battery"
 UP_S = 60.0
 
 
@@ -40,7 +42,8 @@ class Community:
         self._write_register()
         code = self.hub("gateways", "add", GATEWAY).strip()
         self.hub("import", str(self.folder / "register.xlsx"))
-        self.hub("accounts", "add", GUARD, "--password-file", "-", given=PASSWORD + "\n")
+        for account in (GUARD, SECOND_GUARD):
+            self.hub("accounts", "add", account, "--password-file", "-", given=PASSWORD + "\n")
         self.site.start_hub()
         self.command("edge", "enroll", "--hub", self.site.url, "--state-dir", str(self.folder / "gateway"), given=code)
         self.readers = OsdpPeer(self._plan(), self.folder).__enter__()
@@ -73,11 +76,20 @@ class Community:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def act(self, account: str, *arguments: str) -> str:
+        """Run `gatehouse hub doors ...` in the name of an account; its output."""
+        name = ("--as", account, "--password-file", "-", "--hub", self.site.url)
+        return self.hub("doors", *arguments, *name, given=PASSWORD + "\n")
+
     def credentials_version(self) -> int:
         try:
             return int(httpx.get(f"{self.health}/healthz", timeout=2).json()["credentials"]["version"])
         except httpx.HTTPError:
             return 0
+
+    def metric(self, name: str) -> float:
+        """A counter of the gateway, over all its labels."""
+        return read_metrics(f"{self.health}/metrics").get(name, 0.0)
 
     def rows(self) -> list[dict[str, Any]]:
         """The newest events, as the guard's page reads them."""
@@ -146,6 +158,7 @@ held_after_s = 30.0
                 ("name", "dwelling", "role", "since", "card", "groups"),
                 ("张三丰", "b1-101", "owner", "2020-01-01", CARD, "all"),
                 ("欧阳修", "b1-101", "family", "2020-01-01", OTHER_CARD, "all"),
+                (TENANT, "b1-101", "tenant", "2020-01-01", TENANT_CARD, "all"),
             ],
         }
         for title, rows in sheets.items():

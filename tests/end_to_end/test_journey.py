@@ -1,10 +1,24 @@
 """One event's journey, from the card's bits on the reader's line to the guard's page, and a guard's way back."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
+from sqlalchemy import select, update
 
-from tests.end_to_end.community import CARD, DOOR, OTHER_CARD, READER, Community
+from cloud.database.tables import Person, Residency
+from tests.end_to_end.community import (
+    CARD,
+    DOOR,
+    GUARD,
+    OTHER_CARD,
+    READER,
+    SECOND_GUARD,
+    TENANT,
+    TENANT_CARD,
+    Community,
+)
 from tests.support.site import GATEWAY, eventually
 
 
@@ -81,6 +95,43 @@ def test_the_door_decides_while_the_hub_is_down_and_nothing_is_lost(community: C
     community.readers.wait_output(READER, True, given_s)
     community.site.start_hub()
     eventually(lambda: community.count("access.granted.v1") == before + 1, 40, "the event of the outage arrives")
+
+
+def test_two_people_lock_every_door_and_the_way_out_stays_open(community: Community) -> None:
+    asked = community.act(GUARD, "lockdown", "ask", GATEWAY, "--why", "a break-in").strip()
+    with pytest.raises(AssertionError):
+        community.act(GUARD, "lockdown", "confirm", asked, "--yes")  # the same person
+    community.act(SECOND_GUARD, "lockdown", "confirm", asked, "--yes")
+    assert community.wait_for_row("lockdown.changed.v1")["cause"] == "began"
+    before = community.count("access.denied.v1")
+    community.readers.do("card", READER, text=CARD)
+    assert community.wait_for_row("access.denied.v1", before)["cause"] == "lockdown"
+    given_s = community.readers.do("rex", READER)
+    community.readers.wait_output(READER, True, given_s)
+    community.act(GUARD, "lockdown", "end", asked, "--yes")
+    given_s = community.readers.do("card", READER, text=CARD)
+    community.readers.wait_output(READER, True, given_s)
+
+
+def test_a_lease_that_ends_while_the_hub_is_away_ends_the_card_in_that_second(community: Community) -> None:
+    version, ends = community.credentials_version(), datetime.now(UTC) + timedelta(seconds=12)
+    with community.site.foundation.database.write() as connection:
+        tenant = select(Person.id).where(Person.name == TENANT).scalar_subquery()
+        connection.execute(update(Residency).where(Residency.person_id == tenant).values(until=ends))
+    eventually(lambda: community.credentials_version() > version, 5, "the lease's end is known at the door")
+    community.site.hub.kill9()
+    community.site.kill_broker()
+    given_s = community.readers.do("card", READER, text=TENANT_CARD)
+    community.readers.wait_output(READER, True, given_s)
+    eventually(lambda: datetime.now(UTC) > ends, 15, "the lease is over")
+    denied = community.metric("gatehouse_edge_access_denied_total")
+    community.readers.do("card", READER, text=TENANT_CARD)
+    eventually(lambda: community.metric("gatehouse_edge_access_denied_total") == denied + 1, 5, "the door stays shut")
+    before = community.site.rows("SELECT count(*) FROM event WHERE type = 'access.denied.v1'")[0][0]
+    community.site.start_hub()
+    told = "SELECT count(*) FROM event WHERE type = 'access.denied.v1'"
+    eventually(lambda: community.site.rows(told)[0][0] == before + 1, 40, "it is told when the hub is back")
+    assert community.wait_for_row("access.denied.v1")["cause"] == "expired"
 
 
 def test_a_revoked_gateway_is_cut_off_and_the_door_still_opens(community: Community) -> None:
