@@ -23,8 +23,11 @@ from protocols.access_events import (
     DoorClosed,
     DoorForced,
     DoorHeld,
+    DoorMode,
+    DoorModeChanged,
     DoorOpened,
     DoorReleased,
+    ModeCause,
     ReaderOffline,
     ReaderOfflineReason,
     ReaderOnline,
@@ -136,6 +139,19 @@ def test_the_exit_button_releases_and_the_opening_is_not_forced(site: DoorSite, 
 
     site.recording.wait(DoorReleased, "d1", given_s, cause=ReleaseCause.REQUEST_TO_EXIT)
     site.recording.wait(DoorOpened, "d1", given_s, cause=ReleaseCause.REQUEST_TO_EXIT)
+
+
+def test_a_free_door_and_a_lockdown_reach_the_strike(site: DoorSite, peer: OsdpPeer) -> None:
+    given_s = time.monotonic()
+    assert site.controller.set_mode("d1", DoorMode.FREE, None, uuid.uuid4()).done
+    on = peer.wait_output("r1", True, given_s)
+
+    assert site.controller.lock_down(uuid.uuid4(), active=True).done
+    off = peer.wait_output("r1", False, on["t"])
+    peer.do("rex", "r1")
+    peer.wait_output("r1", True, off["t"])
+
+    site.recording.wait(DoorModeChanged, "d1", mode=DoorMode.LOCKED, cause=ModeCause.LOCKDOWN)
 
 
 def test_a_command_releases_and_is_confirmed_by_the_reader(site: DoorSite, peer: OsdpPeer) -> None:
