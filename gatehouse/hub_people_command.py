@@ -53,13 +53,16 @@ def residents(
 
 @credentials.command("list")
 def list_credentials(context: typer.Context, person: Person, as_json: Json = False, config: Config = None) -> None:
-    """List what a person holds, without numbers and PINs. ENDS is the lease's end if that is earlier."""
+    """List what a person holds, without numbers and PINs. ENDS is the lease's end if that is earlier.
+
+    STRENGTH: weak (guessed or read off), fair (copied by who held it), good (card and PIN), signed (a QR code)."""
     from cloud.access.credentials import credentials_of
 
     columns = {
         "CREDENTIAL": lambda each: each.id,
         "KIND": lambda each: each.kind,
         "NUMBER": lambda each: f"…{each.ends_with}",
+        "STRENGTH": lambda each: each.strength,
         "ENDS": lambda each: each.ends_at,
         "PIN": lambda each: "yes" if each.has_pin else "-",
         "GROUPS": lambda each: " ".join(each.groups),

@@ -20,6 +20,7 @@ from protocols.cards import parse_text
 from protocols.credentials import CredentialKind
 from protocols.pins import pin_text
 from protocols.plates import normal_plate
+from protocols.strength import Strength, strength_of_card, strength_of_pin
 
 
 def credentials_of(connection: Connection, vault: Vault, person: UUID) -> list[CredentialValue]:
@@ -177,11 +178,13 @@ def _changed(vault: Vault, change: CredentialChange) -> dict[str, Any]:
 
 def _value(connection: Connection, vault: Vault, row: Row[*tuple[Any, ...]]) -> CredentialValue:
     groups = select(CredentialGroup.group_code).where(CredentialGroup.credential_id == row.id)
+    kind, number = CredentialKind(row.kind), vault.open(row.number_sealed, NUMBER).decode()
     return CredentialValue(
         id=row.id,
         person=row.person_id,
-        kind=CredentialKind(row.kind),
-        ends_with=vault.open(row.number_sealed, NUMBER).decode()[-2:],
+        kind=kind,
+        ends_with=number[-2:],
+        strength=_strength(kind, number, has_pin=row.pin_sealed is not None),
         groups=tuple(sorted(connection.execute(groups).scalars())),
         since=row.since,
         until=row.until,
@@ -193,3 +196,15 @@ def _value(connection: Connection, vault: Vault, row: Row[*tuple[Any, ...]]) -> 
         has_pin=row.pin_sealed is not None,
         has_duress_pin=row.duress_pin_sealed is not None,
     )
+
+
+def _strength(kind: CredentialKind, number: str, *, has_pin: bool) -> Strength:
+    match kind:
+        case CredentialKind.CARD:
+            return strength_of_card(parse_text(number), has_pin=has_pin)
+        case CredentialKind.PIN:
+            return strength_of_pin(number)
+        case CredentialKind.PLATE:
+            return Strength.WEAK
+        case CredentialKind.PASS:
+            return Strength.SIGNED

@@ -12,6 +12,7 @@ from protocols.access_events import AccessMethod, DoorMode
 from protocols.base import DeviceId, GatewayId, Instant, PlaceCode
 from protocols.credentials import CredentialKind
 from protocols.rules import AntiPassback, RuleId
+from protocols.strength import Strength
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 Why = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
@@ -262,6 +263,7 @@ class CredentialValue(BaseModel):
         person="0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
         kind="card",
         ends_with="45",
+        strength="good",
         groups=["residents"],
         ends_at="2026-09-01T00:00:00+08:00",
         has_pin=True,
@@ -270,6 +272,7 @@ class CredentialValue(BaseModel):
     person: UUID
     kind: CredentialKind
     ends_with: str
+    strength: Strength
     groups: tuple[RuleId, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
