@@ -119,6 +119,12 @@ def card_pass(terminal: FakeTerminal, number: int, **more: Any) -> dict[str, Any
     return terminal.happen(0x01, cardNo=str(number), employeeNoString=CREDENTIAL.hex, **more)
 
 
+def wait_for_the_next_second() -> None:
+    """Entries carry whole seconds, by which a log that was begun anew is told from the old one."""
+    began = int(time.time())
+    eventually(lambda: int(time.time()) > began + 1, what="the second after the next")
+
+
 # Events
 
 
@@ -297,8 +303,10 @@ def test_a_log_that_was_begun_anew_goes_on_being_told(site: Site, terminal: Fake
     terminal.next_serial = 5000
     with site.driving():
         site.wait_online()
-        card_pass(terminal, 1, ago=timedelta(minutes=2))
-        site.wait(DeviceDecided)
+        card_pass(terminal, 1)
+        kept = site.state / "log.json"
+        eventually(lambda: json.loads(kept.read_bytes())["mark"] == 5000, what="the mark")
+        wait_for_the_next_second()
         terminal.begin_log_anew()
         terminal.cut_streams()
         card_pass(terminal, 2, told=False)
@@ -344,6 +352,15 @@ def test_a_contact_in_the_log_is_told_as_it_ended_and_openings_of_the_past_open_
 
     later = [event for event in site.events[before:] if isinstance(event, InputsReported | DoorOpenedByDevice)]
     assert later == [InputsReported("r1", (False, False, False))]
+
+
+def test_a_button_that_the_stream_tells_after_the_fact_opens_nothing(site: Site, terminal: FakeTerminal) -> None:
+    with site.driving():
+        site.wait_online()
+        terminal.tell(terminal.happen(0x17, told=False), current=False)
+        terminal.happen(0x17, door=2)
+        site.wait(DoorOpenedByDevice)
+    assert site.seen(DoorOpenedByDevice) == [DoorOpenedByDevice("r2")]
 
 
 def test_a_firmware_without_search_still_tells_what_happens(site: Site, terminal: FakeTerminal) -> None:
@@ -476,6 +493,7 @@ def test_a_wrong_password_is_told_and_not_tried_again_soon(site: Site, terminal:
         down = site.wait(ReaderDown)
         assert driver.set_output("r1", 0, 5.0, 1)
         done = site.wait(OutputDone)
+        threading.Event().wait(0.7)  # in which an unreachable device would be tried several times
 
     assert down.reason is ReaderOfflineReason.UNAUTHORISED
     assert "password_file" in down.detail
@@ -833,6 +851,16 @@ def test_a_device_that_was_away_gets_the_newest_roster_when_it_is_back(site: Sit
         terminal.start()
         eventually(is_held(terminal, {"5": newest.credential}), what="the newest")
     assert writes(terminal).count("UserInfo/Record") == 1
+
+
+def test_a_newer_roster_ends_the_writing_of_an_older_one(site: Site, terminal: FakeTerminal) -> None:
+    last = entry(1000)
+    with site.driving() as driver:
+        driver.set_roster(roster(*(entry(number) for number in range(1, 400))))
+        eventually(lambda: bool(terminal.users), what="the first of many")
+        driver.set_roster(roster(last))
+        eventually(is_held(terminal, {"1000": last.credential}), what="the last alone")
+    assert writes(terminal).count("UserInfo/Record") < 399
 
 
 def test_a_device_that_was_reset_gets_everything_again(site: Site, terminal: FakeTerminal) -> None:
