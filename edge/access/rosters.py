@@ -32,7 +32,7 @@ class _Basis:
 
     policy_version: int
     today: date
-    stale: bool
+    stale_up_to_s: int | None
     readers: tuple[tuple[str, str], ...]
 
 
@@ -74,11 +74,11 @@ class RosterKeeper:
         wall_s = self._clock.wall_s()
         locked = {door.id for door in self._doors() if door.mode is DoorMode.LOCKED}
         today = datetime.fromtimestamp(wall_s, self._zone).date()
-        version, stale = self._store.policy[0], self._decider.stale(wall_s)
+        version, stale_up_to_s = self._store.policy[0], self._decider.stale_up_to_s(wall_s)
         for line, readers in lines.items():
             served = ((reader, self._door_of.get(reader)) for reader in readers)
             open_to_device = sorted((reader, door) for reader, door in served if door and door not in locked)
-            self._send(line, _Basis(version, today, stale, tuple(open_to_device)), wall_s)
+            self._send(line, _Basis(version, today, stale_up_to_s, tuple(open_to_device)), wall_s)
 
     def _send(self, line: str, basis: _Basis, wall_s: float) -> None:
         if self._sent.get(line) == basis:
