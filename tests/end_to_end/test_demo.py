@@ -20,7 +20,7 @@ def test_the_demo_counts_every_step_of_the_path_and_ends_by_itself(tmp_path: Pat
     counted = json.loads(figures.read_text())
     assert counted.pop("outbox") < 50
     assert all(value > 0 for value in counted.values()), counted
-    assert counted["card_reads"] == counted["decisions"]
+    assert counted["card_reads"] < counted["decisions"]  # PINs and QR codes are decided, too
 
 
 def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
