@@ -141,6 +141,13 @@ class OutboxFile:
         )
         return [(seq, EventClass(name)) for seq, name in found]
 
+    def least_worth(self, limit: int) -> list[tuple[int, EventClass]]:
+        """Number and class of the rows that are to go first, over all priorities: the lowest class, the oldest."""
+        found = self._connection.execute(
+            "SELECT seq, class FROM outbox WHERE prio > ? ORDER BY prio DESC, seq LIMIT ?", (Priority.GAP, limit)
+        )
+        return [(seq, EventClass(name)) for seq, name in found]
+
     def gaps(self) -> list[OutboxRow]:
         """The gap events that no receipt has covered yet."""
         return _rows(

@@ -35,24 +35,29 @@ class Dropped:
 
 
 def drop_oldest(file: OutboxFile, reason: GapReason, unnumbered: Counter[EventClass], make_row: MakeRow) -> Dropped:
-    """Drop a part of the lowest class; `unnumbered` are drops that never had a number, told in the same gap event.
+    """Drop a part of the lowest class, and of the next where that gives no room.
+
+    `unnumbered` are drops that never had a number; they are told in the same gap event.
 
     Raises:
         OutboxFull: if not even dropping gives room, or only gap events are left.
     """
+    priority = file.worst_priority()
+    if priority is None:
+        raise OutboxFull("nothing is left that may be dropped")
     chunk = FIRST_CHUNK_ROWS
+    victims = file.oldest(priority, chunk)
     while True:
-        priority = file.worst_priority()
-        if priority is None:
-            raise OutboxFull("nothing is left that may be dropped")
-        victims = file.oldest(priority, chunk)
         by_class = Counter(event_class for _, event_class in victims)
         try:
             _swap(file, [(seq, seq) for seq, _ in victims], reason, by_class + unnumbered, make_row)
         except OutboxFull:
-            if len(victims) < chunk:
+            if len(victims) >= chunk:
+                chunk *= 4
+            more = file.least_worth(chunk)  # of the next class too, where one is too few rows to make room
+            if len(more) == len(victims):
                 raise
-            chunk *= 4
+            victims = more
         else:
             return Dropped(by_class)
 

@@ -1,8 +1,10 @@
 """The outbox: durable before it says so, numbered without a hole, deleted by receipt alone."""
 
+import contextlib
 import sqlite3
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,10 +15,14 @@ from hypothesis import strategies as st
 from edge.counters import Counters
 from edge.observations import Observation
 from edge.outbox import Outbox, OutboxLimits
+from edge.outbox.file import NewRow, OutboxFile, OutboxFull
 from edge.outbox.intake import Intake
 from edge.outbox.ranges import in_parts, merged
-from protocols.events import CameraFault, CameraOffline, Event, PersonLeftZone, SourceRestarted
+from edge.outbox.room import drop_oldest
+from edge.outbox.rows import Priority
+from protocols.events import CameraFault, CameraOffline, Event, GapReason, PersonLeftZone, SourceRestarted
 from protocols.receipts import Receipt
+from protocols.topics import EventClass
 from tests.support.gateways import GATEWAY, SetClock, eventually, forced, make_outbox, opened, seen
 
 
@@ -217,6 +223,26 @@ def test_the_quota_drops_the_oldest_of_the_lowest_class_and_says_which(tmp_path:
     assert outbox.status().rows == 100, "after the hub's receipt there is room again"
     outbox.stop()
     outbox.close()
+
+
+def test_where_the_lowest_class_gives_no_room_the_next_one_does(tmp_path: Path) -> None:
+    file = OutboxFile(tmp_path / "outbox.db", 2**20, uuid4())
+
+    def row(seq: int, priority: Priority, size: int = 500) -> NewRow:
+        return NewRow(seq, uuid4(), EventClass.VIDEO, priority, 0, b"x" * size)
+
+    file.append([row(1, Priority.VIDEO)])
+    file.set_quota(400 * 1024)
+    with contextlib.suppress(OutboxFull):
+        for seq in range(2, 10_000):
+            file.append([row(seq, Priority.DOOR)])
+    assert file.last_seq < 9_999, "it was never full"
+    file.freeze()
+    dropped = drop_oldest(file, GapReason.DISK_FULL, Counter(), lambda _gap, seq: row(seq, Priority.GAP, 4000))
+    assert dropped.count > 1
+    assert file.worst_priority() is Priority.DOOR
+    file.append([row(file.last_seq + 1, Priority.DOOR)])
+    file.close()
 
 
 def test_no_video_takes_a_doors_place_and_only_a_door_does(tmp_path: Path) -> None:
