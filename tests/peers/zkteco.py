@@ -9,6 +9,7 @@ import http.client
 import re
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +34,7 @@ class NotAdmitted(Exception):
     """The server answered with another status than 200."""
 
 
-class PushClient:
+class PushClient(ABC):
     """What both kinds of device do alike.
 
     Args:
@@ -135,8 +136,9 @@ class PushClient:
                 self._ended.wait(ERROR_DELAY_S)
             self._ended.wait(POLL_S)
 
+    @abstractmethod
     def _handshake(self) -> None:
-        raise NotImplementedError
+        """Say who it is, in its dialect."""
 
     def _send_uploads(self) -> None:
         for upload in self.waiting:
@@ -162,8 +164,9 @@ class PushClient:
         if self.answers:
             assert self.request("POST", "devicecmd", {}, "\n".join(results).encode()) == "OK"
 
+    @abstractmethod
     def _carry_out(self, text: str) -> int:
-        raise NotImplementedError
+        """Do what a command says; its return code."""
 
 
 @dataclass

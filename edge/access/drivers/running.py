@@ -102,7 +102,7 @@ class RunningDrivers:
             return
         try:
             driver.feedback(reader, feedback)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - a light that fails must not keep a door's events from being told
             self._note_fault("feedback", line)
 
     def lines_with_roster(self) -> dict[str, tuple[str, ...]]:
@@ -120,7 +120,7 @@ class RunningDrivers:
             return
         try:
             take(roster)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - a fault with one make's list must not keep the others from theirs
             self._note_fault("set_roster", line)
 
     def _note_fault(self, call: str, line: str) -> None:

@@ -187,7 +187,7 @@ class Rekeying:
             self._keep_new_key()
         try:
             yield
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a person must learn which key the reader holds; raised on
             self._say(self._settle(line, old)[1])
             raise
         taken, sentence = self._settle(line, old)
