@@ -276,16 +276,18 @@ def test_after_an_outage_a_relay_whose_pulse_is_over_is_switched_off(peer: Onvif
     relay.settings_are_fixed = True
     with running(peer.port, password_file) as (driver, deliveries):
         deliveries.wait_for(InputsReported)
-        driver.set_output(READER, 0, 0.5, ticket=1)
+        driver.set_output(READER, 0, 3.0, ticket=1)
         deliveries.done(1)
+        over_s = time.monotonic() + 3.0
         peer.stop()
         down = deliveries.wait_for(ReaderDown)
+        eventually(lambda: time.monotonic() > over_s, what="the end of the pulse")
         assert not driver.set_output(READER, 0, 5.0, ticket=2), "nothing opens late"
         relay.switched.clear()
         peer.start()
         relay.active = True
         deliveries.wait_for(InputsReported, 2)
-
+        eventually(lambda: bool(relay.switched), what="the relay's off")
         assert relay.switched == [False]
     assert down.reason is ReaderOfflineReason.NO_ANSWER
     assert len(deliveries.of(OutputsForgotten)) == 2

@@ -6,7 +6,6 @@ when it is back. While the device is away commands are refused, so that none ope
 """
 
 import random
-import threading
 import time
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,10 +13,8 @@ from itertools import groupby
 from edge.access.config import Reader
 from edge.access.drivers.coils import Coils
 from edge.access.drivers.interface import (
-    Deliver,
     Driver,
     DriverContext,
-    Feedback,
     InputsReported,
     OutputDone,
     OutputsForgotten,
@@ -26,8 +23,7 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.modbus.config import InputTable, ModbusDevice, ModbusInput
 from edge.access.drivers.modbus.link import Link, LinkLost, Refused
-from edge.access.drivers.output_commands import OutputCommands
-from edge.access.priority import prefer_this_thread
+from edge.access.drivers.relay_device import RelayDevice
 from edge.backoff import Backoff
 from protocols.access_events import ReaderOfflineReason
 
@@ -51,58 +47,21 @@ class _Span:
     count: int
 
 
-class ModbusDriver:
+class ModbusDriver(RelayDevice):
     """One device."""
 
     def __init__(self, device: ModbusDevice, reader: str) -> None:
-        self._device, self._reader = device, reader
-        self._coils = Coils(len(device.outputs), device.interlocked, device.min_off_s)
+        coils = Coils(len(device.outputs), device.interlocked, device.min_off_s)
+        backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
+        super().__init__("modbus", device.id, reader, coils, backoff, STEADY_S, STOP_S)
+        self._device = device
         self._spans = _spans(device.inputs) or (_Span(InputTable.COIL, device.outputs[0], 1),)
-        self._commands = OutputCommands(self._coils)
-        self._thread = threading.Thread(target=self._run, name=f"modbus-{device.id}", daemon=True)
-        self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
         self._watchdog = 0
         self._maybe_on: set[int] = set()
         """Outputs that a write switched on, answered or not, and none has switched off since."""
 
-    @property
-    def name(self) -> str:
-        return self._device.id
-
-    def start(self, deliver: Deliver) -> None:
-        """As in `interface.Driver`."""
-        self._deliver = deliver
-        self._commands.begin(deliver)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """As in `interface.Driver`."""
-        self._commands.end()
-        self._thread.join(STOP_S)
-
-    def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
-        """As in `interface.Driver`. An off that finds the device away is done when it is back."""
-        if reader != self._reader or not 0 <= output < len(self._device.outputs):
-            return False
-        return self._commands.hand_over(output, for_s, ticket)
-
-    def feedback(self, reader: str, feedback: Feedback) -> None:
-        """A barrier shows nothing."""
-
-    def _run(self) -> None:
-        prefer_this_thread()
-        while not self._commands.ending.is_set():
-            began_s = time.monotonic()
-            reason, detail = self._session()
-            self._commands.up.clear()
-            self._commands.void(detail)
-            if self._commands.ending.is_set():
-                break
-            if time.monotonic() - began_s > STEADY_S:
-                self._backoff.reset()
-            self._deliver(ReaderDown(self._reader, reason, detail))
-            self._commands.rest(self._backoff.next_s())
-        self._release_all()
+    def _output_count(self) -> int:
+        return len(self._device.outputs)
 
     def _session(self) -> tuple[ReaderOfflineReason, str]:
         """Connect and work until it fails or is to stop; returns why it ended."""
@@ -171,7 +130,7 @@ class ModbusDriver:
             active = tuple(seen[each.table, each.address] != each.inverted for each in self._device.inputs)
             self._deliver(InputsReported(self._reader, active))
 
-    def _release_all(self) -> None:
+    def _last_act(self) -> None:
         """The last act: if an output may be on, and the device can be reached at once, all are switched off."""
         self._coils.all_off()
         if not self._maybe_on:

@@ -16,22 +16,18 @@ from dataclasses import replace
 from edge.access.config import ConfigFault, KeyFileFault, Reader
 from edge.access.drivers.coils import Coils, Write
 from edge.access.drivers.interface import (
-    Deliver,
     DoorOpenedByDevice,
     Driver,
     DriverContext,
-    Feedback,
     InputsReported,
     OutputDone,
     OutputsForgotten,
-    ReaderDown,
     ReaderUp,
 )
 from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted, trust
 from edge.access.drivers.onvif.config import OnvifDevice
 from edge.access.drivers.onvif.pull_point import PullPoint
-from edge.access.drivers.output_commands import OutputCommands
-from edge.access.priority import prefer_this_thread
+from edge.access.drivers.relay_device import RelayDevice
 from edge.access.secret_files import read_secret
 from edge.backoff import Backoff
 from edge.clock import Clock
@@ -57,16 +53,15 @@ OWN_EVENT_S = 5.0
 STOP_S = 15.0
 
 
-class OnvifDriver:
+class OnvifDriver(RelayDevice):
     """One device."""
 
     def __init__(self, device: OnvifDevice, reader: str, password: str, clock: Clock) -> None:
-        self._device, self._reader, self._password, self._clock = device, reader, password, clock
-        self._coils = Coils(len(device.relays) or MAX_OUTPUTS)
+        coils = Coils(len(device.relays) or MAX_OUTPUTS)
+        backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
+        super().__init__("onvif", device.id, reader, coils, backoff, STEADY_S, STOP_S)
+        self._device, self._password, self._clock = device, password, clock
         self._relays: list[RelayOutput] = []
-        self._commands = OutputCommands(self._coils)
-        self._thread = threading.Thread(target=self._run, name=f"onvif-{device.id}", daemon=True)
-        self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
         self._was_up = False
         """Whether the present session began, or the last one had."""
         self._maybe_on: set[int] = set()
@@ -74,46 +69,14 @@ class OnvifDriver:
         self._own_until_s: dict[int, float] = {}
         """Until when an "active" of a relay is of our own making."""
 
-    @property
-    def name(self) -> str:
-        return self._device.id
+    def _output_count(self) -> int:
+        return len(self._relays) or len(self._device.relays) or MAX_OUTPUTS
 
-    def start(self, deliver: Deliver) -> None:
-        """As in `interface.Driver`."""
-        self._deliver = deliver
-        self._commands.begin(deliver)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """As in `interface.Driver`."""
-        self._commands.end()
-        self._thread.join(STOP_S)
-
-    def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
-        """As in `interface.Driver`. An off that finds the device away is done when it is back."""
-        most = len(self._relays) or len(self._device.relays) or MAX_OUTPUTS
-        if reader != self._reader or not 0 <= output < most:
-            return False
-        return self._commands.hand_over(output, for_s, ticket)
-
-    def feedback(self, reader: str, feedback: Feedback) -> None:
-        """ONVIF has no way to show it."""
-
-    def _run(self) -> None:
-        prefer_this_thread()
-        while not self._commands.ending.is_set():
-            began_s = time.monotonic()
-            reason, detail = self._session()
-            self._commands.up.clear()
-            self._commands.void(detail)
-            if self._commands.ending.is_set():
-                return
-            if time.monotonic() - began_s > STEADY_S:
-                self._backoff.reset()
-            self._deliver(ReaderDown(self._reader, reason, detail))
-            # a session that had begun knew the password: the device's clock was set, and is asked for anew at once
-            refused = reason is ReaderOfflineReason.UNAUTHORISED and not self._was_up
-            self._commands.rest(UNAUTHORISED_RETRY_S if refused else self._backoff.next_s())
+    def _pause_s(self, reason: ReaderOfflineReason) -> float:
+        """Long after a wrong password. A session that had begun knew it: the device's clock was set."""
+        if reason is ReaderOfflineReason.UNAUTHORISED and not self._was_up:
+            return UNAUTHORISED_RETRY_S
+        return super()._pause_s(reason)
 
     def _session(self) -> tuple[ReaderOfflineReason, str]:
         """Connect and work until it fails or is to stop; returns why it ended."""
