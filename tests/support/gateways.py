@@ -47,11 +47,11 @@ _ACTIONS: dict[type[object], Action] = {
 }
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str = "") -> None:
-    """Wait for a condition; fail at the deadline."""
+def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str | Callable[[], str] = "") -> None:
+    """Wait for a condition; fail at the deadline, saying `what` was awaited."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what() if callable(what) else what}"
         time.sleep(0.01)
 
 

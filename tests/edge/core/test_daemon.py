@@ -99,7 +99,7 @@ def test_it_survives_kill_9_and_the_broker_tells_of_its_death(
         time.sleep(dice.uniform(0, 0.2))
         running.process.kill()
         running.process.wait(10)
-        eventually(lambda: hub.states[-1].state is Presence.OFFLINE, what="the will")
+        eventually(lambda: hub.states[-1].state is Presence.OFFLINE, 60, lambda: f"the will after {hub.states}")
     sessions = [state.session for state in hub.states]
     assert sessions == sorted(sessions)
     assert len(set(sessions)) == 3
