@@ -13,7 +13,7 @@ from gatehouse.hub_shell import ask_to_confirm, told_faults
 
 if TYPE_CHECKING:
     from cloud.access.passes import PassMaker
-    from cloud.access.values import QrCode
+    from cloud.access.values.passes import QrCode
     from cloud.hub import Foundation
 
 credentials = group("Cards, PINs and plates of persons.")
@@ -89,7 +89,7 @@ def add_credential(
 ) -> None:
     """Give a person a card, a PIN that opens by itself, or a plate."""
     from cloud.access import credentials as service
-    from cloud.access.values import NewCredential
+    from cloud.access.values.people import NewCredential
     from cloud.register.ids import IdMaker
 
     given = typer.prompt("Number", hide_input=True) if number == "-" else number
@@ -118,7 +118,7 @@ def change_credential(
 ) -> None:
     """Change a credential; what is left out stays as it is."""
     from cloud.access import credentials as service
-    from cloud.access.values import CredentialChange
+    from cloud.access.values.people import CredentialChange
 
     with changing(context, config, dry_run) as change:
         vault = change.foundation.vault
@@ -197,7 +197,7 @@ def make_pass(
     config: Config = None,
 ) -> None:
     """Make a pass. Its QR codes are written as pictures; a courier's code is printed this once."""
-    from cloud.access.values import PassRequest
+    from cloud.access.values.passes import PassRequest
     from cloud.hub import utc_now
     from cloud.register.cells import weekdays
 
@@ -300,7 +300,7 @@ def set_grace(
 ) -> None:
     """Show the hours of grace after a residency's end by role, or replace them all."""
     from cloud.access import leases as service
-    from cloud.access.values import GraceChange
+    from cloud.access.values.leases import GraceChange
 
     if role is None:
         with reading(context, config) as (_, connection):

@@ -10,18 +10,9 @@ from cloud.access import credentials, leases, passes, people
 from cloud.access.office import DoorOffice
 from cloud.access.problems import documented
 from cloud.access.routes import Admission, Identifier, Listing, Made, new_router
-from cloud.access.values import (
-    CredentialChange,
-    CredentialValue,
-    GraceChange,
-    IssuedPass,
-    LeaseValue,
-    NewCredential,
-    PassRequest,
-    PassValue,
-    PersonValue,
-    QrCode,
-)
+from cloud.access.values.leases import GraceChange, LeaseValue
+from cloud.access.values.passes import IssuedPass, PassRequest, PassValue, QrCode
+from cloud.access.values.people import CredentialChange, CredentialValue, NewCredential, PersonValue
 from cloud.accounts import SignedIn
 
 _CHANGES = documented(403, 404, 409, 422, 503)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select
 
-from cloud.access.values import GraceChange, LeaseValue
+from cloud.access.values.leases import GraceChange, LeaseValue
 from cloud.credentials.leases import lease_ends
 from cloud.database.tables import LeaseGrace, LeaseWarning, Person, Place, Residency, ResidencyRole
 from cloud.live.masking import masked_name
