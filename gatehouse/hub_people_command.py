@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from gatehouse.hub_act_command import deal_with_lease
 from gatehouse.hub_doors_shell import Config, DryRun, Json, Yes, changing, door_values, group, reading, show, value_of
 from gatehouse.hub_shell import ask_to_confirm, told_faults
 
@@ -273,20 +274,27 @@ def list_leases(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """List the leases that end soon, and which warnings (days before) were told."""
+    """List the leases that end soon or are in grace, the warnings told (days before), and who dealt with them."""
     from cloud.access.leases import ending_leases
     from cloud.hub import utc_now
 
     columns = {
+        "LEASE": lambda each: each.residency,
         "UNTIL": lambda each: each.until,
         "ACCESS ENDS": lambda each: each.ends_at,
+        "DAYS LEFT": lambda each: each.days_left,
         "DWELLING": lambda each: each.dwelling,
         "NAME": lambda each: each.name,
         "ROLE": lambda each: each.role,
         "WARNED": lambda each: " ".join(map(str, each.warned)),
+        "DEALT WITH": lambda each: each.dealt_with_at,
+        "BY": lambda each: each.dealt_with_by,
     }
     with reading(context, config) as (_, connection):
-        show(ending_leases(connection, utc_now(), timedelta(days=days)), as_json, columns)
+        show(ending_leases(connection, utc_now(), timedelta(days=days), grace=True), as_json, columns)
+
+
+leases.command("dealt-with")(deal_with_lease)
 
 
 @leases.command("grace")
