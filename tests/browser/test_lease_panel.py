@@ -107,7 +107,7 @@ def test_the_panel_speaks_english_and_axe_finds_nothing_grave(desk: Page, consol
         expect(card(desk, ending)).to_contain_text(text)
     for text in ("Ended", "access goes on until", "days left: 3"):
         expect(card(desk, grace)).to_contain_text(text)
-    card(desk, grace).get_by_role("button", name="Dealt with: 欧阳*").click()
+    card(desk, grace).get_by_role("button", name="Mark as dealt with: 欧阳*").click()
     expect(card(desk, grace)).to_contain_text("Dealt with by guard", timeout=ANSWER_MS)
 
     assert grave(desk) == []
