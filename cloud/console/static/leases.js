@@ -4,6 +4,7 @@ import { ask } from "./link.js";
 import { day, knows, moment, t } from "./words.js";
 
 const READ_EVERY_MS = 60000;
+const CHANGED = new Set([404, 409]); // it was prolonged, or somebody else marked it at the same moment: read anew
 
 export class Leases {
   /** @param {{list: HTMLElement, summary: HTMLElement, pageToken: string}} parts */
@@ -109,7 +110,7 @@ class Card {
         headers: { "X-Gatehouse-Token": this.board.pageToken, "Content-Type": "application/json" },
         body: JSON.stringify({ until: this.lease.until }),
       });
-      if (!answer.ok && answer.status !== 404) this.#say(t("lease.refused", { status: answer.status }), "alarm");
+      if (!answer.ok && !CHANGED.has(answer.status)) this.#say(t("lease.refused", { status: answer.status }), "alarm");
       else await this.board.read();
     } catch {
       this.#say(t("lease.unsent"), "alarm");
