@@ -41,6 +41,7 @@ from edge.systemd import Notifier
 from edge.uplink import Uplink, UplinkSettings
 from edge.uplink.commands import Commands
 from edge.uplink.credentials import CredentialSync
+from edge.uplink.freshness import EchoMark, Freshness
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols.access_events import DoorMode
@@ -113,9 +114,13 @@ class Daemon:
         commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
+        freshness = Freshness(
+            identity.hub_key, EchoMark(folder / "hub_echoes", identity.hub_key), clock, os.urandom, counters,
+            lambda ago_s: decider.heard_from_hub(clock.wall_s(), ago_s), self._watch.hub_said,
+        )  # fmt: skip
         uplink = Uplink(
             identity, self._outbox, commands, credentials, self._session, settings, clock, self._watch.state,
-            software_version(), jitter, counters, lambda: decider.heard_from_hub(clock.wall_s()),
+            software_version(), jitter, counters, freshness,
         )  # fmt: skip
         readings = Readings(
             counters, self._part_states, self._outbox.status, uplink.status, doors.status,
@@ -168,6 +173,7 @@ class Daemon:
             _log.warning("the wall clock jumped", extra={"delta_s": jump.delta_s})
             self._decider.clock_jumped(jump.delta_s)
             self._doors.look_again()
+            self._uplink.tell_soon()  # the hub's time may confirm the new one
             self._tell(jump)
         if self._watch.has_settled():
             _log.info("the wall clock is trusted")
@@ -205,6 +211,7 @@ class Daemon:
         head = self._store.head()
         access = self._doors.status()
         off_disk = self._off_disk()
+        off_hub_s = self._watch.off_hub_s
         is_well = (
             outbox.state == "ok"
             and not any(off_disk.values())
@@ -217,6 +224,8 @@ class Daemon:
                 "gateway": self._identity.gateway,
                 "version": software_version(),
                 "clock": self._watch.state(),
+                "clock_trusted": self._decider.clock_is_trusted(self._clock.wall_s()),
+                "clock_off_hub_s": None if off_hub_s is None else round(off_hub_s, 1),
                 "parts": {
                     name: {"state": part.state, "reason": part.reason, "restarts": part.restarts}
                     for name, part in parts.items()

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from cloud.access.api_commands import command_routes, lockdown_routes
 from cloud.access.api_doors import area_routes, door_routes, group_routes, holiday_routes, schedule_routes
-from cloud.access.api_people import credential_routes, lease_routes, pass_routes
+from cloud.access.api_people import credential_routes, lease_routes, notice_routes, pass_routes
 from cloud.access.office import DoorOffice
 from cloud.access.problems import ProblemRoute, problem_schemas
 from cloud.access.routes import PREFIX, admission
@@ -33,6 +33,7 @@ def access_router(office: DoorOffice, guard: Guard) -> APIRouter:
         credential_routes,
         pass_routes,
         lease_routes,
+        notice_routes,
         command_routes,
         lockdown_routes,
     ):

@@ -10,7 +10,7 @@ from cloud.access.doors import door_id
 from cloud.access.office import DoorOffice
 from cloud.access.problems import documented
 from cloud.access.routes import Admission, Code, DeviceName, GatewayName, Identifier, Listing, Sent, new_router
-from cloud.access.values import Asked, LockdownRequest, LockdownValue, ModeChange
+from cloud.access.values.commands import Asked, LockdownRequest, LockdownValue, ModeChange
 from cloud.accounts import SignedIn
 from cloud.register.doors import DoorKey
 from cloud.register.errors import RegisterError

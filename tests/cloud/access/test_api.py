@@ -1,19 +1,22 @@
 """The API of door management over real HTTP: who may, what comes of it, and every error as a problem detail."""
 
+import importlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pkgutil import iter_modules
 from typing import Any
 from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import select, text
 
 from cloud.access.api import access_router, openapi_document
 from cloud.access.problems import MEDIA_TYPE
-from cloud.access.values import RuleValue
+from cloud.access.values.doors import RuleValue
 from cloud.console.guard import Guard
 from cloud.credentials.rules import rules_of
 from cloud.database import tables
@@ -97,7 +100,9 @@ def test_every_operation_has_a_description_examples_and_its_problems(name: str, 
 def test_every_example_is_one_that_the_model_takes() -> None:
     from cloud.access import routes, values
 
-    models = [each for module in (values, routes) for each in vars(module).values() if hasattr(each, "model_config")]
+    subjects = [importlib.import_module(f"{values.__name__}.{found.name}") for found in iter_modules(values.__path__)]
+    every = {each for module in (*subjects, routes) for each in vars(module).values() if isinstance(each, type)}
+    models = [each for each in every if issubclass(each, BaseModel)]
     seen = 0
     for model in models:
         for example in (model.model_config.get("json_schema_extra") or {}).get("examples", ()):
@@ -147,7 +152,7 @@ def test_a_guard_reads_and_acts_and_manages_nothing(console: RunningConsole) -> 
     with signed_in(console, GUARD) as client:
         for name, operation in OPERATIONS:
             status = called(client, name, operation).status_code
-            acts = operation["tags"][0] in ("commands", "lockdowns")
+            acts = operation["tags"][0] in ("commands", "lockdowns", "lease notices")
             people = operation["tags"][0] in ("credentials", "leases")
             allowed = acts or (name.startswith("GET") and not people)
             assert (status == 403) is not allowed, (name, status)

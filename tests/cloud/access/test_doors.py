@@ -8,16 +8,9 @@ from sqlalchemy import insert
 
 from cloud.access import areas, doors, groups, holidays, schedules
 from cloud.access.errors import InUse, NotThere
-from cloud.access.values import (
-    AreaChange,
-    DoorChange,
-    DoorKeyValue,
-    GroupChange,
-    IntervalValue,
-    ReaderValue,
-    RuleValue,
-    ScheduleChange,
-)
+from cloud.access.values.base import DoorKeyValue
+from cloud.access.values.doors import AreaChange, DoorChange, ReaderValue, RuleValue
+from cloud.access.values.weeks import GroupChange, IntervalValue, ScheduleChange
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.register.change import Change
