@@ -261,7 +261,7 @@ def test_stream_and_search_may_overlap(site: Site, terminal: FakeTerminal, by_nu
         site.wait(DeviceDecided, 2)  # the missing number set off a search
         terminal.tell(seen)
         terminal.tell(lost, current=False)
-        eventually(lambda: driver.counts["repeated_events"] >= 2, what="repeated events")
+        eventually(lambda: driver.counters["repeated_events"] >= 2, what="repeated events")
         card_pass(terminal, 3)
         site.wait(DeviceDecided, 3)
 
@@ -292,7 +292,7 @@ def test_what_was_before_the_first_connection_is_not_told(site: Site, terminal: 
     with site.driving() as driver:
         site.wait_online()
         terminal.tell(old, current=False)
-        eventually(lambda: driver.counts["repeated_events"] >= 1, what="the old entry")
+        eventually(lambda: driver.counters["repeated_events"] >= 1, what="the old entry")
         card_pass(terminal, 2)
         site.wait(DeviceDecided)
 
@@ -370,7 +370,7 @@ def test_a_firmware_without_search_still_tells_what_happens(site: Site, terminal
         for number in (1, 2, 3):
             card_pass(terminal, number)
         site.wait(DeviceDecided, 3)
-        eventually(lambda: driver.counts["failed_searches"] >= 1, what="a refused search")
+        eventually(lambda: driver.counters["failed_searches"] >= 1, what="a refused search")
     with site.driving():
         site.wait(ReaderUp, 4)
         for entry in terminal.log:
@@ -389,7 +389,7 @@ def test_a_poisoned_entry_of_the_log_stops_nothing(site: Site, terminal: FakeTer
         terminal.happen(0x01, told=False, cardNo="7" * 100)
         card_pass(terminal, 3)
         site.wait(DeviceDecided, 2)
-        eventually(lambda: driver.counts["unreadable_entries"] >= 1, what="the entry")
+        eventually(lambda: driver.counters["unreadable_entries"] >= 1, what="the entry")
 
 
 # The connection
@@ -459,7 +459,7 @@ def test_unreadable_messages_are_counted_and_the_stream_goes_on(site: Site, term
             terminal.send_raw(part("application/json", body))
         card_pass(terminal, 1)
         site.wait(DeviceDecided)
-        assert driver.counts["unreadable_messages"] == 5
+        assert driver.counters["unreadable_messages"] == 5
 
     assert not site.seen(ReaderDown)
 
@@ -526,7 +526,7 @@ def test_a_strange_challenge_is_no_crash_and_gets_no_password(
     monkeypatch.setattr(terminal, "challenge", lambda: challenge)
     with site.driving() as driver:
         site.wait(ReaderDown)
-        assert driver.counts["faults"] == 0
+        assert driver.counters["faults"] == 0
     assert terminal.unauthorised == 0
 
 
@@ -665,7 +665,7 @@ def test_commands_never_block_and_never_come_late(site: Site, terminal: FakeTerm
 
     assert took_s < 1.0
     assert sum(taken) == 64
-    assert driver.counts["orders_dropped"] == 36
+    assert driver.counters["orders_dropped"] == 36
     assert not any(done.done for done in site.seen(OutputDone))
     assert {done.ticket for done in site.seen(OutputDone)} == set(range(64))
     assert len(terminal.commands) <= 1  # the first one was on its way; no other opened a door later
@@ -681,7 +681,7 @@ def test_it_ends_within_seconds_even_when_the_device_hangs(site: Site, terminal:
     took_s = time.monotonic() - began_s
     terminal.stalling.clear()
     assert took_s < 6.0
-    assert driver.counts["left_open_at_stop"] == 1
+    assert driver.counters["left_open_at_stop"] == 1
 
 
 # Listening
@@ -901,11 +901,11 @@ def test_what_the_device_refuses_stops_no_other_and_is_tried_again(site: Site, t
     terminal.refusing["/ISAPI/AccessControl/CardInfo/Record"] = (400, "deviceFull")
     with site.driving() as driver:
         driver.set_roster(roster(one, entry(2)))
-        eventually(lambda: driver.counts["refused_entries"] >= 2, what="refused cards")
+        eventually(lambda: driver.counters["refused_entries"] >= 2, what="refused cards")
         assert len(terminal.users) == 2
         terminal.refusing.clear()
         eventually(lambda: len(terminal.cards) == 2, what="the cards after all")
-        assert driver.counts["faults"] == 0
+        assert driver.counters["faults"] == 0
 
 
 def test_an_entry_without_a_right_here_or_never_valid_is_not_sent(site: Site, terminal: FakeTerminal) -> None:

@@ -11,7 +11,6 @@ import random
 import secrets
 import socket
 import threading
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from edge.access.config import ConfigFault, KeyFileFault, Reader
@@ -29,6 +28,7 @@ from edge.access.drivers.interface import (
     Driver,
     DriverContext,
     DriverEvent,
+    DriverReport,
     Feedback,
     OutputsForgotten,
     ReaderDown,
@@ -38,6 +38,7 @@ from edge.access.drivers.interface import (
 from edge.access.priority import prefer_this_thread
 from edge.access.secret_files import read_secret
 from edge.backoff import Backoff
+from edge.counters import Counters
 from protocols import isapi
 from protocols.access_events import ReaderOfflineReason
 from protocols.base import ProtocolError
@@ -80,13 +81,13 @@ class HikvisionDriver:
         self._thread = threading.Thread(target=self._run, name=f"hikvision-{device.id}")
         self._stopping, self._online = asyncio.Event(), asyncio.Event()
         self._down: tuple[ReaderOfflineReason, str] | None = None
-        self.counts: Counter[str] = Counter()
+        self.counters = Counters()
         """What went wrong or was left out, by name."""
         self._follower = EventFollower(
-            device.id, self._client, self._translator, self._writer, context, self._timing, self._tell, self.counts
+            device.id, self._client, self._translator, self._writer, context, self._timing, self._tell, self.counters
         )
         self._commander = Commander(
-            self._client, self._doors, self._translator, context.clock, self._why_locked, self._tell, self.counts
+            self._client, self._doors, self._translator, context.clock, self._why_locked, self._tell, self.counters
         )
         self._keeper = RosterKeeper(
             device.id,
@@ -97,7 +98,7 @@ class HikvisionDriver:
             self._timing,
             lambda: self._follower.device,
             self._online,
-            self.counts,
+            self.counters,
         )
 
     @property
@@ -124,6 +125,11 @@ class HikvisionDriver:
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """The terminal shows its own verdicts; there is nothing to add."""
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        own = {"unknown_entries": self._translator.unknown, "state_not_written": self._writer.faults}
+        return DriverReport({**self.counters.snapshot(), **own})
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
@@ -164,7 +170,7 @@ class HikvisionDriver:
             async with asyncio.timeout(STOP_S):
                 await self._commander.close_doors()
         except (TimeoutError, DeviceFault, Refused):
-            self.counts["left_open_at_stop"] += 1
+            self.counters.add("left_open_at_stop")
         await self._client.close()
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -173,7 +179,7 @@ class HikvisionDriver:
             try:
                 await work()
             except Exception:  # noqa: BLE001 - a fault with one device must not end its driver
-                self.counts["faults"] += 1
+                self.counters.add("faults")
                 _log.exception("%s: %s failed", self.name, getattr(work, "__name__", "a task"))
             await asyncio.sleep(self._timing.retry_s)
 
@@ -244,7 +250,7 @@ class HikvisionDriver:
     async def _listening_session(self) -> None:
         path = f"/isapi/{secrets.token_hex(16)}"
         server = EventServer(path, self._follower.take_message)
-        server.counts = self.counts
+        server.counters = self.counters
         address, port = self._device.listen_address or "", self._device.listen_port
         try:
             port = await server.start(address, port)

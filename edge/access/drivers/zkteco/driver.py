@@ -1,7 +1,9 @@
 """The driver of one ZKTeco device: joins it to the listener of its address, and passes on what the controller asks."""
 
+from collections import Counter
+
 from edge.access.config import ConfigFault, KeyFileFault, Reader
-from edge.access.drivers.interface import Deliver, DriverContext, Feedback, Roster, RosterDriver
+from edge.access.drivers.interface import Deliver, DriverContext, DriverReport, Feedback, Roster, RosterDriver
 from edge.access.drivers.zkteco.config import ZktecoDevice
 from edge.access.drivers.zkteco.device import PushDevice
 from edge.access.drivers.zkteco.listener import ListenAddress, Listener, ListenerConflict, Listeners
@@ -103,6 +105,15 @@ class ZktecoDriver:
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """Nothing: the device shows and sounds its own verdict."""
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`. What the listener counts is told by the first of the devices that share
+        it, so that nothing is counted twice."""
+        counts = Counter(self.counters.snapshot())
+        listener = self._listener
+        if listener is not None and self._device in listener.devices[:1]:
+            counts.update(listener.counters.snapshot())
+        return DriverReport(counts)
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
