@@ -7,7 +7,7 @@ to a reader and are numbered from 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -202,6 +202,8 @@ class DriverContext:
     """Its own folder (mode 700, made by whoever starts the driver) for what must outlive a restart."""
     zone: ZoneInfo
     clock: Clock
+    pulses_s: Mapping[str, float] = field(default_factory=dict)
+    """For each reader whose output 0 is a door's strike: how long it lets the door go (`release_s`)."""
 
 
 class Driver(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from edge.access.config import AccessConfig, ConfigFault, KeyFileFault
 from edge.access.device_statuses import device_statuses
 from edge.access.door import DoorState
-from edge.access.drivers import running
+from edge.access.drivers import registry, running
 from edge.access.drivers.interface import (
     Deliver,
     DriverContext,
@@ -244,6 +244,25 @@ def test_a_device_gets_a_folder_of_its_own_that_nobody_else_may_read(tmp_path: P
     made.make()
 
     assert (tmp_path / "devices" / "terminal").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_device_is_told_for_how_long_its_strikes_let_a_door_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[DriverContext] = []
+    device = SimpleNamespace(id="terminal", kind="any")
+    strikes = [
+        {"id": "d1", "place": "gate", "readers": ["r1"], "release_s": 7.5, "strike": {"reader": "r1", "output": 0}},
+        {"id": "d2", "place": "gate", "readers": ["r2"], "release_s": 9.0, "strike": {"reader": "r2", "output": 1}},
+    ]
+    doors = AccessConfig.model_validate({**CONFIG.model_dump(), "door": strikes}).door
+    config = CONFIG.model_copy(update={"reader_bus": (), "device": (device,), "door": doors})
+    monkeypatch.setattr(registry, "make_driver", lambda _device, _readers, context: told.append(context))
+
+    (made,) = driver_sources(config, DriverContext(tmp_path, ZONE, SystemClock()))
+    made.make()
+
+    assert told[0].pulses_s == {"r1": 7.5}
 
 
 def test_a_device_gets_its_list_when_the_policy_the_day_or_a_lock_changes_it(tmp_path: Path) -> None:

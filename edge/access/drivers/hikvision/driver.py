@@ -1,8 +1,9 @@
 """The gateway's side of one Hikvision terminal: one thread with an event loop, which owns everything here.
 
-While the terminal answers, four things go on beside each other: events come in (`_connection`), the terminal's log is
-searched for those that did not (`EventFollower`), doors are commanded (`Commander`), and the terminal's own list is
-made the roster (`RosterKeeper`). Each recovers by itself; none can end the others.
+While the terminal answers, five things go on beside each other: events come in (`_connection`), the terminal's log is
+searched for those that did not (`EventFollower`), doors are commanded (`Commander`), the terminal's own list is made
+the roster (`RosterKeeper`), and its doors' times those of the site file (`PulseKeeper`). Each recovers by itself; none
+can end the others.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from edge.access.drivers.hikvision.commands import Commander
 from edge.access.drivers.hikvision.config import EventMode, HikvisionTerminal
 from edge.access.drivers.hikvision.events import EventFollower
 from edge.access.drivers.hikvision.listening import EventServer
+from edge.access.drivers.hikvision.pulses import PulseKeeper
 from edge.access.drivers.hikvision.roster_keeper import RosterKeeper
 from edge.access.drivers.hikvision.state_writer import StateWriter
 from edge.access.drivers.hikvision.timing import Timing
@@ -100,6 +102,8 @@ class HikvisionDriver:
             self._online,
             self.counters,
         )
+        pulses_s = {self._doors[reader]: for_s for reader, for_s in context.pulses_s.items() if reader in self._doors}
+        self._pulses = PulseKeeper(device.id, self._client, pulses_s, self._timing, self._online, self.counters)
 
     @property
     def name(self) -> str:
@@ -129,7 +133,7 @@ class HikvisionDriver:
     def report(self) -> DriverReport:
         """As in `interface.ReportingDriver`."""
         own = {"unknown_entries": self._translator.unknown, "state_not_written": self._writer.faults}
-        return DriverReport({**self.counters.snapshot(), **own})
+        return DriverReport({**self.counters.snapshot(), **own}, self._pulses.complaints)
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
@@ -160,7 +164,7 @@ class HikvisionDriver:
             self._loop.close()
 
     async def _main(self) -> None:
-        works = (self._connection, self._commander.run, self._keeper.run)
+        works = (self._connection, self._commander.run, self._keeper.run, self._pulses.run)
         tasks = [asyncio.create_task(self._guarded(work)) for work in works]
         await self._stopping.wait()
         for task in tasks:
@@ -291,6 +295,7 @@ class HikvisionDriver:
             self._deliver(OutputsForgotten(reader))
         self._online.set()
         self._keeper.look_again()
+        self._pulses.look_again()
 
     def _say_down(self, reason: ReaderOfflineReason, detail: str) -> None:
         self._online.clear()

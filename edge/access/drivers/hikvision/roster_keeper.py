@@ -84,7 +84,7 @@ class RosterKeeper:
         if held is None or held.device != device:
             held = await asyncio.to_thread(rosters.load, self._file, device)
         count = await count_users(self._client)
-        if held is not None and (count is None or count >= len(held.users)):
+        if held is not None and (count is None or count >= held.sure_users):
             return held
         self._counters.add("lists_taken_over")
         return await take_over(self._client, device)
