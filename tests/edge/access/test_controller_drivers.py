@@ -253,7 +253,13 @@ def test_a_device_is_told_for_how_long_its_strikes_let_a_door_go(
     device = SimpleNamespace(id="terminal", kind="any")
     strikes = [
         {"id": "d1", "place": "gate", "readers": ["r1"], "release_s": 7.5, "strike": {"reader": "r1", "output": 0}},
-        {"id": "d2", "place": "gate", "readers": ["r2"], "release_s": 9.0, "strike": {"reader": "r2", "output": 1}},
+        {
+            "id": "d2",
+            "place": "gate",
+            "readers": ["r2", "r3"],
+            "release_s": 9.0,
+            "strike": {"reader": "r2", "output": 1},
+        },
     ]
     doors = AccessConfig.model_validate({**CONFIG.model_dump(), "door": strikes}).door
     config = CONFIG.model_copy(update={"reader_bus": (), "device": (device,), "door": doors})
