@@ -67,6 +67,11 @@ class PushRequest:
         return self.query.get("table", "").lower()
 
     @property
+    def asks(self) -> bool:
+        """Whether the device asks for a verdict before it opens ("background verification")."""
+        return self.endpoint is Endpoint.CDATA and self.method == "POST" and bool(self.query.get("authtype"))
+
+    @property
     def table_name(self) -> str:
         """As the device spells it, since the acknowledgement repeats it; empty if it is no name."""
         name = self.query.get("tablename", "")

@@ -162,7 +162,7 @@ class TestOddUploads:
         assert play.say("POST", "querydata?tablename=user&count=9") == "user=9"
         assert play.say("GET", "ping") == "OK"
         assert play.say("POST", "exchange?type=publickey", "PublicKey=x") == "OK"
-        assert play.say("POST", "cdata?AuthType=device", "pin=1") == "AUTH=TIMEOUT\r\n"
+        assert play.say("POST", "cdata?AuthType=device", "pin=1") == "AUTH=TIMEOUT\r\npin=1\r\n"
         assert play.counters["records_unknown"] == 1
         assert play.counters["uploads_thrown_away"] == 3
         assert not play.of(DeviceDecided)

@@ -150,6 +150,8 @@ class PushDevice:
             return lambda _line: True
         if request.endpoint is not Endpoint.CDATA:
             return lambda _line: False
+        if request.asks:
+            return lambda _line: True
         if request.table == "operlog":
             return lambda line: line.startswith(OPERATION_PREFIX)
         is_read = request.table in ("rtlog", "rtstate", "attlog", "options") or (
@@ -167,6 +169,8 @@ class PushDevice:
             self.heard()
             if was_up and _is_handshake(request):
                 self._forget_outputs()
+            if request.asks:
+                return await self._verdict(lines)
             answer = self.take(request, lines, line_count)
             for number, event in enumerate(answer.events, 1):
                 self._deliver(event)
@@ -366,9 +370,6 @@ class PushDevice:
                 return Answer(_counted(request, line_count))
             case "options":
                 return Answer(replies.OK)
-        if request.query.get("authtype"):
-            self.counters.add("remote_decisions_refused")
-            return Answer("AUTH=TIMEOUT\r\n")
         self.counters.add("uploads_thrown_away" if request.table else "unknown_requests")
         return Answer(replies.OK)
 
@@ -376,6 +377,26 @@ class PushDevice:
         stamp = request.query.get("stamp", "")
         if stamp.isascii() and stamp.isdigit() and len(stamp) <= MAX_STAMP_DIGITS:
             self._state.learn({f"stamp {request.table}": stamp})
+
+    # A device that asks
+
+    async def _verdict(self, lines: list[str]) -> str:
+        """Let the doors judge the card that a device asks about. Anything else than a card, it judges by itself."""
+        line = lines[0] if len(lines) == 1 else ""
+        asked = self._uploads.asked(line) if self.dialect is Dialect.ACCESS else None
+        if asked is None:
+            self.counters.add("asks_left_to_device")
+            return replies.verdict(replies.Auth.TIMEOUT, line)
+        verdict = await self._outputs.asks.ask(asked.reader, lambda: self._deliver(asked))
+        control = self._outputs.answer_ask(verdict)
+        if verdict.granted is None:
+            self.counters.add("asks_not_decided")
+            return replies.verdict(replies.Auth.TIMEOUT, line)
+        return replies.verdict(replies.Auth.SUCCEED if verdict.granted else replies.Auth.FAILED, line, control)
+
+    def decided(self, reader: str, *, granted: bool) -> None:
+        """What the doors decided of what was presented at a reader; from any thread."""
+        self._outputs.asks.decided(reader, granted)
 
     # The roster
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 from edge.access.config import ConfigFault, KeyFileFault, Reader
 from edge.access.drivers.interface import Deliver, DriverContext, DriverReport, Feedback, Roster, RosterDriver
+from edge.access.drivers.zkteco.commands import OPERATOR_WAITS_S
 from edge.access.drivers.zkteco.config import ZktecoDevice
 from edge.access.drivers.zkteco.device import PushDevice
 from edge.access.drivers.zkteco.listener import ListenAddress, Listener, ListenerConflict, Listeners
@@ -103,8 +104,15 @@ class ZktecoDriver:
         """As in `interface.Driver`."""
         return self._device is not None and self._device.set_output(reader, output, for_s, ticket)
 
+    @property
+    def answer_s(self) -> float:
+        """As in `interface.SlowDriver`: the device fetches a command at its next poll, and answers it then."""
+        return OPERATOR_WAITS_S
+
     def feedback(self, reader: str, feedback: Feedback) -> None:
-        """Nothing: the device shows and sounds its own verdict."""
+        """The device shows and sounds its own verdict, and the gateway's where it asked for one."""
+        if self._device is not None:
+            self._device.decided(reader, granted=feedback is Feedback.GRANTED)
 
     def report(self) -> DriverReport:
         """As in `interface.ReportingDriver`. What the listener counts is told by the first of the devices that share

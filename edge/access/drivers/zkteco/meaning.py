@@ -41,7 +41,7 @@ class Meaning:
     """A word for a refusal, or `duress`."""
 
 
-_GRANTS = (0, 1, 2, 3, 14, 15, 16, 17, 18, 19, 203, 207, 208, 215, 216, 218, 222, 232)
+_GRANTS = (0, 1, 2, 3, 14, 15, 16, 17, 18, 19, 203, 207, 208, 215, 216, 218, 232)
 _DURESS = (101, 103)
 _OPENED = (4, 5, 11, 202, 205, 210)
 _DENIALS = {
@@ -65,7 +65,6 @@ _DENIALS = {
     40: "second_person_refused",
     41: "wrong_method",
     42: "unreadable",
-    44: "refused_remotely",
     45: "remote_timeout",
     48: "second_person_refused",
     49: "outside_schedule",
@@ -95,7 +94,13 @@ _OTHERS = {
     106: Kind.POWER_FAILED,
     107: Kind.POWER_FAILED,
 }
-_OF_NO_MEANING = (6, 7, 8, 9, 10, 12, 13, 28, 36, 37, 204, 206, 209, 214, 220, 221, 224, 225, 226, 233, 234, 237, 255)
+_ANSWERED = (44, 222)
+"""The device tells that the server refused or granted what it asked for: told already, as the gateway's own verdict."""
+_ASKS, _UNKNOWN_CARD = 223, 27
+_OF_NO_MEANING = (
+    6, 7, 8, 9, 10, 12, 13, 28, 36, 37, 204, 206, 209, 214, 220, 221, 223, 224, 225, 226, 233, 234, 237, 255,
+    *_ANSWERED,
+)  # fmt: skip
 _LAST_REFUSAL, _FIRST_REFUSAL = 99, 20
 
 MEANINGS: dict[int, Meaning] = {
@@ -116,6 +121,12 @@ def meaning_of(event: int, *, has_person: bool) -> Meaning:
     if has_person and _FIRST_REFUSAL <= event <= _LAST_REFUSAL:
         return Meaning(Kind.DENIED, f"event_{event}")
     return Meaning(Kind.UNKNOWN)
+
+
+def asks_for_verdict(event: int) -> bool:
+    """Whether the gateway may judge what a device asks about: what it would let in, or a card that it does not know.
+    What it refuses for reasons of its own, and a duress code, it judges alone."""
+    return event in (_ASKS, _UNKNOWN_CARD) or event in _GRANTS
 
 
 _CARD_MODES = frozenset((4, 10, 14, 23, 26))
