@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from cloud.database.tables import ResidencyRole
-from protocols.access_events import AccessMethod, DoorMode
+from protocols.access_events import BIOMETRIC_METHODS, AccessMethod, DoorMode
 from protocols.base import DeviceId, GatewayId, Instant, PlaceCode
 from protocols.credentials import CredentialKind
 from protocols.rules import AntiPassback, RuleId
@@ -61,7 +61,7 @@ class RuleValue(BaseModel):
         interlock=None,
         keeps_list=False,
     )
-    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=6)]
+    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=len(AccessMethod))]
     card_alone: RuleId | None = None
     free: RuleId | None = None
     first_card: RuleId | None = None
@@ -72,8 +72,9 @@ class RuleValue(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if set(self.methods) == {AccessMethod.FACE}:
-            raise ValueError("methods: a face may never be the only way in; add card, pin, card_pin, qr or plate")
+        if BIOMETRIC_METHODS.issuperset(self.methods):
+            why = "a face, finger, palm or vein may never be the only way in"
+            raise ValueError(f"methods: {why}; add card, pin, card_pin, qr or plate")
         if len(set(self.methods)) != len(self.methods):
             raise ValueError("methods: each at most once")
         if self.card_alone is not None and AccessMethod.CARD_PIN not in self.methods:

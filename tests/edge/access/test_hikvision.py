@@ -156,6 +156,10 @@ def test_a_card_that_the_terminal_let_in_is_told_with_its_credential_and_time(
     ("minor", "fields", "granted", "method", "reason"),
     [
         (0x4B, {}, True, AccessMethod.FACE, ""),
+        (0x26, {}, True, AccessMethod.FINGERPRINT, ""),
+        (0x45, {}, True, AccessMethod.FINGERPRINT, ""),
+        (0x27, {}, False, AccessMethod.FINGERPRINT, "not_recognised"),
+        (0x36, {}, True, AccessMethod.FACE, ""),
         (0x4C, {}, False, AccessMethod.FACE, "not_recognised"),
         (0x01, {"cardReaderKind": 3, "cardNo": "77"}, True, AccessMethod.QR, ""),
         (0x02, {"cardNo": "77"}, True, AccessMethod.CARD_PIN, ""),
