@@ -68,8 +68,10 @@ class PushRequest:
 
     @property
     def asks(self) -> bool:
-        """Whether the device asks for a verdict before it opens ("background verification")."""
-        return self.endpoint is Endpoint.CDATA and self.method == "POST" and bool(self.query.get("authtype"))
+        """Whether the device asks for a verdict before it opens ("background verification"). What names a table is an
+        upload of that table, whatever else it says."""
+        is_upload = self.endpoint is Endpoint.CDATA and self.method == "POST"
+        return is_upload and not self.table and bool(self.query.get("authtype"))
 
     @property
     def table_name(self) -> str:

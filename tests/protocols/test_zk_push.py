@@ -324,6 +324,7 @@ class TestReplies:
         assert parse_request("POST", "/iclock/cdata?SN=1&AuthType=device").asks
         assert not parse_request("GET", "/iclock/cdata?SN=1&AuthType=device").asks
         assert not parse_request("POST", "/iclock/cdata?SN=1&table=rtlog").asks
+        assert not parse_request("POST", "/iclock/cdata?SN=1&table=biodata&AuthType=device").asks
 
     def test_each_door_is_a_bit(self) -> None:
         assert replies.access_right(7, 2, {1, 3}) == "Pin=7\tAuthorizeTimezoneId=2\tAuthorizeDoorId=5"

@@ -511,7 +511,7 @@ class TestOneListener:
     def test_a_dialect_that_the_device_does_not_name_is_learnt_and_kept(self, tmp_path: Path) -> None:
         with gateway(tmp_path) as site:
             driver = site.add("board", doors=1)
-            driver.device.heard()
+            driver.device.standing.heard(begins_anew=False)
             with AccessController(driver.port, device_type="acc"):
                 eventually(lambda: driver.device.dialect.value == "access", what="learnt")
         with gateway(tmp_path) as site:

@@ -29,7 +29,7 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.zkteco.commands import ANSWER_S, FETCH_S, MAX_COMMANDS, OutputCommands
 from edge.access.drivers.zkteco.config import ZktecoDevice
-from edge.access.drivers.zkteco.device import SILENT_S, STRANGER_EVERY_S, PushDevice
+from edge.access.drivers.zkteco.device import PushDevice
 from edge.access.drivers.zkteco.meaning import MEANINGS, Kind, card_of, decided_by, meaning_of, method_of, number_of
 from edge.access.drivers.zkteco.roster import (
     ANSWER_S as ROSTER_ANSWER_S,
@@ -42,6 +42,7 @@ from edge.access.drivers.zkteco.roster import (
     RosterSync,
     merged_days,
 )
+from edge.access.drivers.zkteco.standing import SILENT_S, STRANGER_EVERY_S
 from edge.access.drivers.zkteco.state import FIRST_PIN, MAX_SEEN, DeviceState
 from edge.counters import Counters
 from protocols.access_events import BIOMETRIC_METHODS, AccessMethod, DecidedBy, ReaderOfflineReason
@@ -120,12 +121,12 @@ class TestUpAndDown:
 
     def test_made_up_serial_numbers_do_not_fill_the_event_log(self, play: Play) -> None:
         for number in range(1000):
-            play.device.tell_stranger(f"stranger {number}")
+            play.device.standing.tell_stranger(f"stranger {number}")
             play.pass_time(0.1, 0.1)
         assert len(play.of(ReaderDown)) == 2 * math.ceil(100 / STRANGER_EVERY_S)
         play.poll()
-        play.device.tell_stranger("another")
-        assert play.device.is_up
+        play.device.standing.tell_stranger("another")
+        assert play.device.standing.is_up
 
 
 class TestTimes:

@@ -89,7 +89,7 @@ class ZktecoDriver:
         try:
             self._listener = self._listeners.join(address, self._device, self._context.clock)
         except ListenerConflict as error:
-            self._device.lose(ReaderOfflineReason.PORT, str(error))
+            self._device.standing.lose(ReaderOfflineReason.PORT, str(error))
 
     def stop(self) -> None:
         """Switch off what is on, and end."""
