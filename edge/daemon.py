@@ -20,7 +20,7 @@ from typing import Any
 from edge.access.config import card_formats
 from edge.access.decision import Decider
 from edge.access.ledgers import Ledgers
-from edge.access.status import AccessStatus
+from edge.access.status import AccessStatus, DeviceStatus
 from edge.access.store import CredentialStore
 from edge.access.telling import Own
 from edge.clock import Clock, SystemClock, now
@@ -272,6 +272,17 @@ def _doors_health(access: AccessStatus | None) -> dict[str, Any]:
         "modes": {door.id: door.mode for door in access.doors if door.mode is not DoorMode.NORMAL},
         "readers_away": {reader.id: reader.detail for reader in access.readers if not reader.online},
         "modes_not_read": access.modes_fault,
+        "devices": {device.id: _device_health(device) for device in access.devices},
+    }
+
+
+def _device_health(device: DeviceStatus) -> dict[str, Any]:
+    return {
+        "state": device.state,
+        "reason": device.reason,
+        "detail": device.detail,
+        "complaints": device.complaints,
+        "happenings": dict(device.counts),
     }
 
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from edge.access.status import AccessStatus
+from edge.access.status import AccessStatus, DeviceState, DeviceStatus
 from edge.counters import Counters
 from edge.outbox import STATES as OUTBOX_STATES
 from edge.outbox import OutboxStatus
@@ -130,6 +130,7 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
     for reader in status.readers:
         readers.add_metric([reader.id], bool(reader.online))
     yield readers
+    yield from _devices(status.devices)
     counted = status.counters
     yield CounterMetricFamily("gatehouse_edge_card_reads", "Cards read", counted.card_reads)
     yield _labelled("gatehouse_edge_presented", "What was presented", "kind", dict(counted.presented))
@@ -166,6 +167,27 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
         count_value=len(latencies),
         sum_value=sum(latencies),
     )
+
+
+def _devices(devices: tuple[DeviceStatus, ...]) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "gatehouse_edge_driver_state", "1 for the state a device or bus is in", labels=["driver", "state"]
+    )
+    complaints = GaugeMetricFamily(
+        "gatehouse_edge_driver_complaints", "What at a device is not as the site file wants it", labels=["driver"]
+    )
+    counts = CounterMetricFamily(
+        "gatehouse_edge_driver_happenings",
+        "What a driver counts: mostly what was lost, refused or went wrong",
+        labels=["driver", "what"],
+    )
+    for device in devices:
+        for state in DeviceState:
+            states.add_metric([device.id, state], state is device.state)
+        complaints.add_metric([device.id], len(device.complaints))
+        for what, count in sorted(device.counts.items()):
+            counts.add_metric([device.id, what], count)
+    yield from (states, complaints, counts)
 
 
 _CAMERA_COUNTS = (

@@ -64,6 +64,8 @@ class EventRow(BaseModel):
     person: str | None = None
     dwelling: str | None = None
     credential: CredentialCheck | None = None
+    method: str | None = None
+    """How it was presented, such as `card` or `fingerprint`."""
     cause: str | None = None
     """The reason of a refusal, the cause of an opening or the fault of a device."""
     seconds: float | None = None
@@ -175,10 +177,16 @@ def _content(body: str) -> tuple[str | None, EventData | None]:
 def _details(data: EventData | None) -> dict[str, Any]:
     """What is shown of an event's data, field by field: nothing passes that is not named here."""
     match data:
-        case access_events.AccessGranted() | access_events.AccessDuress():
+        case access_events.AccessGranted():
+            return {"credential": CredentialCheck.VALID, "method": data.method.value}
+        case access_events.AccessDuress():
             return {"credential": CredentialCheck.VALID}
         case access_events.AccessDenied():
-            return {"credential": CredentialCheck.REFUSED, "cause": data.reason.value}
+            return {
+                "credential": CredentialCheck.REFUSED,
+                "method": data.method.value,
+                "cause": data.reason.value,
+            }
         case access_events.DoorReleased() | access_events.DoorOpened():
             return {"cause": data.cause.value}
         case access_events.DoorClosed() | access_events.DoorHeld():

@@ -54,7 +54,8 @@ class Outcome(Protocol):
 
 
 class DoorCommands(Protocol):
-    """What the doors do when told to, each within two seconds (`edge.devices.Doors`)."""
+    """What the doors do when told to (`edge.devices.Doors`): within two seconds, or some more to release a door whose
+    device fetches its commands."""
 
     def release(self, door: str, corr: UUID) -> Outcome:
         """Release a door's strike once, for its time."""

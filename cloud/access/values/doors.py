@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from cloud.access.values.base import Name, example
-from protocols.access_events import AccessMethod
+from protocols.access_events import BIOMETRIC_METHODS, AccessMethod
 from protocols.base import DeviceId, GatewayId, PlaceCode
 from protocols.rules import AntiPassback, RuleId
 
@@ -39,7 +39,7 @@ class RuleValue(BaseModel):
         interlock=None,
         keeps_list=False,
     )
-    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=6)]
+    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=len(AccessMethod))]
     card_alone: RuleId | None = None
     free: RuleId | None = None
     first_card: RuleId | None = None
@@ -50,8 +50,9 @@ class RuleValue(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if set(self.methods) == {AccessMethod.FACE}:
-            raise ValueError("methods: a face may never be the only way in; add card, pin, card_pin, qr or plate")
+        if BIOMETRIC_METHODS.issuperset(self.methods):
+            why = "a face, finger, palm or vein may never be the only way in"
+            raise ValueError(f"methods: {why}; add card, pin, card_pin, qr or plate")
         if len(set(self.methods)) != len(self.methods):
             raise ValueError("methods: each at most once")
         if self.card_alone is not None and AccessMethod.CARD_PIN not in self.methods:

@@ -88,7 +88,7 @@ export class Rows {
 
   #what(row) {
     const words = document.createElement("div");
-    const note = [row.vehicle && t(`vehicle.${row.vehicle}`), row.cause && causeText(row.cause)];
+    const note = [row.vehicle && t(`vehicle.${row.vehicle}`), methodText(row.method), row.cause && causeText(row.cause)];
     if (row.seconds !== null) note.push(duration(row.seconds));
     words.append(line("strong", eventText(row)));
     const details = document.createElement("span");
@@ -128,6 +128,9 @@ export function eventText(row) {
   const type = row.type.replace(/\.v\d+$/, "");
   return knows(`event.${type}`) ? t(`event.${type}`) : t("event.unknown", { type });
 }
+
+/** How it was presented; a card is so usual that it goes without saying. */
+const methodText = (method) => (method && method !== "card" && knows(`method.${method}`) ? t(`method.${method}`) : null);
 
 const causeText = (cause) => (knows(`cause.${cause}`) ? t(`cause.${cause}`) : cause);
 

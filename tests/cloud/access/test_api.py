@@ -182,7 +182,7 @@ def test_a_rule_is_set_shown_compiled_and_audited(console: RunningConsole) -> No
 def test_what_is_wrong_is_told_by_field(console: RunningConsole) -> None:
     with signed_in(console) as client:
         faceless = problem(client.put(f"{DOOR}/rule", json={"methods": ["face"]}), 422)
-        assert "a face may never be the only way in" in faceless["errors"][0]["problem"]
+        assert "palm or vein may never be the only way in" in faceless["errors"][0]["problem"]
         unknown = problem(client.put(f"{DOOR}/rule", json={"methods": ["card"], "free": "nights"}), 422)
         assert unknown["errors"] == [
             {"field": "free", "problem": "there is no schedule 'nights'", "remedy": "add it to the schedules first"}

@@ -123,7 +123,10 @@ def test_a_dry_run_changes_nothing_and_a_question_comes_first(line: Line, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rule", "set", "east/d-gate", "--method", "face"], "a face may never be the only way in"),
+        (
+            ["rule", "set", "east/d-gate", "--method", "face"],
+            "may never be the only way in",
+        ),
         (["rule", "set", "east/d-gate", "--method", "card", "--free", "nights"], "there is no schedule 'nights'"),
         (["rule", "set", "east", "--method", "card"], "write GATEWAY/DOOR"),
         (["show", "east/d-none"], "there is no door east/d-none"),

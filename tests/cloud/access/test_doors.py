@@ -51,7 +51,9 @@ def test_a_door_is_shown_with_its_rule_readers_and_groups(site: Database) -> Non
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"methods": ["face"]}, "a face may never be the only way in"),
+        ({"methods": ["face"]}, "a face, finger, palm or vein may never be the only way in"),
+        ({"methods": ["fingerprint"]}, "a face, finger, palm or vein may never be the only way in"),
+        ({"methods": ["face", "palm", "vein"]}, "a face, finger, palm or vein may never be the only way in"),
         ({"methods": []}, "methods"),
         ({"methods": ["card", "card"]}, "each at most once"),
         ({"methods": ["card"], "card_alone": "always"}, "card_pin"),

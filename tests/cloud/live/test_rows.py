@@ -45,6 +45,14 @@ def test_a_row_says_no_more_than_a_guard_may_know(database: Database) -> None:
     assert set(json.loads(rows_of(database)[0].model_dump_json())) == set(EventRow.model_fields)
 
 
+@pytest.mark.parametrize("method", AccessMethod)
+def test_a_row_says_how_somebody_came_to_a_door(database: Database, method: AccessMethod) -> None:
+    seed = Seed(database)
+    seed.store(seed.gateway.event(granted(seed.credential).model_copy(update={"method": method})))
+    (row,) = rows_of(database)
+    assert (row.method, row.credential) == (method.value, "valid")
+
+
 def test_an_event_of_an_unknown_type_or_an_unreadable_body_still_makes_a_row(database: Database) -> None:
     seed = Seed(database)
     seed.store(seed.gateway.event(opened()))

@@ -7,10 +7,13 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from protocols.enrolment import encode_key
 from protocols.events import GatewayStarted
 from protocols.presence import Presence
+from tests.peers.hikvision import FakeTerminal, part
+from tests.peers.hikvision import running as played_terminal
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
@@ -85,6 +88,55 @@ url = "rtsp://127.0.0.1:{free_port()}/x"
         assert line in metrics
     doors = health.json()["doors"]
     assert (doors["lockdown"], doors["modes"], list(doors["readers_away"])) == (False, {}, ["r-in"])
+    assert running.end() == 0
+
+
+def test_health_and_metrics_tell_how_each_device_stands_and_what_its_driver_counts(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    password = tmp_path / "terminal.password"
+    password.write_text("A-long-1\n")
+    password.chmod(0o600)
+    with played_terminal(FakeTerminal()) as terminal:
+        running = start(
+            f"""
+[[device]]
+id = "t-gate"
+kind = "hikvision"
+host = "127.0.0.1"
+port = {terminal.port}
+username = "gatehouse"
+password_file = "{password}"
+[[reader]]
+id = "r-gate"
+device = "t-gate"
+channel = 1
+[[door]]
+id = "d-gate"
+place = "gate-east"
+readers = ["r-gate"]
+strike = {{ reader = "r-gate", output = 0 }}
+"""
+        )
+        running.wait_up()
+
+        def device() -> dict[str, Any]:
+            told: dict[str, Any] = running.health()["doors"]["devices"]["t-gate"]
+            return told
+
+        eventually(lambda: device()["state"] == "online" and terminal.streams, 20, "the terminal online")
+        assert (device()["reason"], device()["detail"]) == (None, "")
+        terminal.send_raw(part("application/json", b'{"eventType": "AccessControllerEvent"'))
+        eventually(lambda: device()["happenings"].get("unreadable_messages") == 1, 10, "a count")
+        metrics = running.get("/metrics").text
+        assert 'gatehouse_edge_driver_state{driver="t-gate",state="online"} 1.0' in metrics
+        assert 'gatehouse_edge_driver_happenings_total{driver="t-gate",what="unreadable_messages"} 1.0' in metrics
+        assert 'gatehouse_edge_on_disk{what="access"} 1.0' in metrics
+        assert 'gatehouse_edge_on_disk{what="commands"} 1.0' in metrics
+    eventually(lambda: device()["state"] == "offline", 20, "the terminal offline")
+    eventually(lambda: "cannot be reached" in device()["detail"], 20, "the cause")
+    assert device()["reason"] == "no_answer"
+    assert 'gatehouse_edge_driver_state{driver="t-gate",state="offline"} 1.0' in running.get("/metrics").text
     assert running.end() == 0
 
 

@@ -53,6 +53,10 @@ class Wanted:
     changes_at: datetime | None
 
 
+UNSURE = ""
+"""Held instead of a digest, or of a card's user, while a device may hold this or that: an answer did not come."""
+
+
 @dataclass
 class Held:
     """What a device holds, as far as we know: digests of users and plans, and the user of each card."""
@@ -67,6 +71,11 @@ class Held:
         """As its file holds it."""
         fields = {"device": self.device, "users": self.users, "cards": self.cards, "plans": self.plans}
         return json.dumps(fields).encode()
+
+    @property
+    def sure_users(self) -> int:
+        """How many users the device holds at least."""
+        return sum(mark != UNSURE for mark in self.users.values())
 
     def forget_user(self, employee: str) -> None:
         """A user was deleted, and its cards with it."""

@@ -19,6 +19,7 @@ from edge.access.drivers.interface import (
     CardPresented,
     Deliver,
     DriverEvent,
+    DriverReport,
     DriverRestarted,
     Feedback,
     InputsReported,
@@ -32,6 +33,7 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.osdp.framing import BrokenFrame, Unpacker, pack
 from edge.access.priority import prefer_this_thread
+from edge.counters import Counters
 from protocols.access_events import ReaderOfflineReason
 
 SILENT_WORKER_S = 5.0
@@ -68,6 +70,9 @@ class OsdpBus:
         self._pipe_lock = threading.Lock()
         self._pipe: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self.counters = Counters()
+        self._reader_restarts = 0
+        """Of the present worker's readers: how often its watchdogs disabled one that had fallen silent."""
 
     @property
     def name(self) -> str:
@@ -98,15 +103,20 @@ class OsdpBus:
         """As in `interface.Driver`."""
         self._send({"do": "feedback", "reader": reader, "kind": feedback.value})
 
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        return DriverReport(self.counters.snapshot())
+
     def _send(self, message: dict[str, Any]) -> bool:
         frame = pack(message)
         with self._pipe_lock:
             if self._pipe is None:
                 return False
-            try:
-                return os.write(self._pipe, frame) == len(frame)
-            except (BlockingIOError, BrokenPipeError):
-                return False
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                if os.write(self._pipe, frame) == len(frame):
+                    return True
+        self.counters.add("commands_not_taken")
+        return False
 
     def _supervise(self) -> None:
         prefer_this_thread()
@@ -122,6 +132,7 @@ class OsdpBus:
             self._stopping.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
             failures += 1
             if not self._stopping.is_set():
+                self.counters.add("worker_restarts")
                 self._deliver(DriverRestarted(self.name, why, failures))
 
     def _run_worker(self) -> str:
@@ -144,6 +155,7 @@ class OsdpBus:
     def _open_pipe(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None:
             raise RuntimeError("the worker was started without a pipe")
+        self._reader_restarts = 0
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(self._setup)
         pipe = os.dup(process.stdin.fileno())
@@ -196,6 +208,9 @@ class OsdpBus:
             case "down":
                 reason = ReaderOfflineReason(report["reason"])
                 self._lose(report["reader"], reason, _DETAIL[reason])
+            case "alive":
+                self.counters.add("reader_restarts", max(0, report["restarts"] - self._reader_restarts))
+                self._reader_restarts = report["restarts"]
             case _:
                 for event in _events(report):
                     self._deliver(event)

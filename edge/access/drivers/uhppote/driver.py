@@ -19,6 +19,7 @@ from edge.access.config import Reader
 from edge.access.drivers.interface import (
     Deliver,
     DriverContext,
+    DriverReport,
     Feedback,
     OutputDone,
     OutputsForgotten,
@@ -161,6 +162,10 @@ class UhppoteDriver:
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
         self._roster.offer(roster)
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        return DriverReport(self.counters.snapshot())
 
     def compare_roster(self) -> None:
         """Read the board's whole list back and put right what differs."""
