@@ -16,7 +16,7 @@ from edge.access.config import AccessConfig, card_formats
 from edge.access.control import DoorControl
 from edge.access.counts import Counts
 from edge.access.decision import Decider
-from edge.access.drivers.interface import DriverContext, DriverEvent
+from edge.access.drivers.interface import DriverContext, DriverEvent, Rotated
 from edge.access.drivers.registry import driver_sources
 from edge.access.drivers.running import DriverSource, RunningDrivers
 from edge.access.kept_modes import ModeFile
@@ -94,6 +94,7 @@ class AccessController:
         self._rosters = RosterKeeper(
             config, store, decider, self._drivers, self._control.doors, clock, zone, self._driver_counts
         )
+        self._lines = {reader.id: reader.line for reader in config.reader}
         self._thread = threading.Thread(target=self._run, name="doors")
 
     def start(self) -> None:
@@ -133,6 +134,13 @@ class AccessController:
     def look_again(self) -> None:
         """The wall clock jumped: look at what goes by it. Safe from any thread, never blocks."""
         self._put(LookAgain())
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key. Unlike the commands above it takes some seconds, and holds up no door meanwhile."""
+        line = self._lines.get(reader)
+        if line is None:
+            return Rotated(False, f'the running gateway has no reader "{reader}"; was it started with this site file?')
+        return self._drivers.rotate_key(line, reader, say)
 
     def status(self) -> AccessStatus:
         """How everything stands; safe from any thread."""

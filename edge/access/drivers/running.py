@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.access.config import KeyFileFault
-from edge.access.drivers.interface import Deliver, Driver, DriverRestarted, Feedback, ReaderDown, Roster
+from edge.access.drivers.interface import Deliver, Driver, DriverRestarted, Feedback, ReaderDown, Roster, Rotated
 from edge.backoff import Backoff
 from edge.counters import Counters
 from edge.worker import Worker
@@ -122,6 +122,16 @@ class RunningDrivers:
             take(roster)
         except Exception:  # noqa: BLE001 - a fault with one make's list must not keep the others from theirs
             self._note_fault("set_roster", line)
+
+    def rotate_key(self, line: str, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; takes some seconds."""
+        place = self._places[line]
+        if place.driver is None:
+            return Rotated(False, f'the driver of reader "{reader}" does not run: {place.why}')
+        rotate: Callable[[str, Callable[[str], None]], Rotated] | None = getattr(place.driver, "rotate_key", None)
+        if rotate is None:
+            return Rotated(False, f'reader "{reader}" is on a device, not on an OSDP bus, and has no key to change')
+        return rotate(reader, say)
 
     def _note_fault(self, call: str, line: str) -> None:
         self._counters.add("driver_faults")

@@ -56,7 +56,24 @@ class Watchdog:
         self._report_at_s: float | None = now_s + FIRST_REPORT_AFTER_S
         self._heard_while_down = False
         self._standing: Standing | None = None
+        self._patience_until_s = 0.0
         self.restarts = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the reader, down as it is, answers and yet a whole attempt brought about no channel."""
+        return self._down_s is not None and self._attempt > 0 and self._heard_while_down
+
+    def be_patient(self, until_s: float) -> None:
+        """Report no loss before then: it is known why the reader is away."""
+        self._patience_until_s = max(until_s, self._patience_until_s)
+
+    def begin_anew(self, now_s: float) -> None:
+        """The panel was made anew: the reader is enabled, and an attempt begins."""
+        self._enabled, self._since_s, self._heard_s, self._attempt = True, now_s, now_s, 0
+        self._heard_while_down = False
+        if self._down_s is None:
+            self._down_s, self._report_at_s = now_s, now_s + REPORT_AFTER_S
 
     def observe(
         self, up: bool, heard: bool, now_s: float, *, ready: bool = True
@@ -85,7 +102,7 @@ class Watchdog:
         return self._changed(Standing(True)) if ready else None
 
     def _down(self, now_s: float) -> Standing | None:
-        if self._report_at_s is None or now_s < self._report_at_s:
+        if self._report_at_s is None or now_s < max(self._report_at_s, self._patience_until_s):
             return None
         reason = Loss.KEY if self._heard_while_down else Loss.NO_ANSWER
         return self._changed(Standing(False, reason))
