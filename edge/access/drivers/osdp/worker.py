@@ -251,7 +251,8 @@ class Worker:
             panel.order(reader.index, order)
         if order is Order.DISABLE and reader.watchdog.is_refused:
             self._doubt(panel.line, reader, now_s)
-        if (reader.up and not was_up) or (reader.held and now_s >= reader.hold_until_s):
+        is_back = reader.up and not was_up and reader.key.is_certain
+        if is_back or (reader.held and now_s >= reader.hold_until_s):
             self._let_go(reader)
         if reader.up and not was_up:
             self._report({"is": "link", "reader": reader.id})
@@ -289,7 +290,7 @@ class Worker:
 
     def _rekey(self, reader: _Reader, new: bytes) -> None:
         """Send a new key; whatever comes of it is told once a channel stands again."""
-        ready = self._panel is not None and reader.up and reader.key.is_certain
+        ready = reader.linked and reader.key.is_certain
         if self._panel is None or not ready or not self._panel.submit_key(reader.index, new):
             self._report({"is": "rekey", "reader": reader.id, "step": "away"})
             return
