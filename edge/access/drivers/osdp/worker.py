@@ -196,6 +196,8 @@ class Worker:
         self._open_failures = 0
         for reader in self._readers:
             reader.watchdog = Watchdog(now_s)
+            if not reader.key.is_certain:
+                reader.watchdog.be_patient(now_s + REKEY_PATIENCE_S)
         self._panel = self._new_panel(line)
         self._waiting.register(line, select.POLLIN)
 
