@@ -29,6 +29,10 @@ _STEPS = {
     "taken": "the reader acknowledged it and must now prove it: its channel is opened anew",
     "unanswered": "the reader did not acknowledge it: the gateway finds out which key it holds",
 }
+_FOLDER_REMEDY = (
+    "the reader was not touched. The gateway must be allowed to write in that folder (its owner; ReadWritePaths= of its "
+    "systemd unit), or stop it and run this again"
+)
 _log = logging.getLogger(__name__)
 _News = queue.Queue[str | Rotated]
 
@@ -87,7 +91,7 @@ class Rotations:
         try:
             file.write_pending(new)
         except OSError as error:
-            return Rotated(False, f"{file.pending}: {error.strerror or error}; the reader was not touched")
+            return Rotated(False, f"{file.pending}: {error.strerror or error}; {_FOLDER_REMEDY}")
         say(f"a new key was made; it is kept in {file.pending} until the reader has proven to hold it")
         if not hand_over(new):
             with contextlib.suppress(OSError):
