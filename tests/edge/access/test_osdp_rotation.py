@@ -6,6 +6,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,32 @@ class TwoReaders:
         self.r2.card(b"efgh", 26)
         eventually(lambda: len(self.of(CardPresented)) == seen + 2, 5.0, "two cards")
 
+    @contextmanager
+    def cards_all_along(self) -> Iterator[None]:
+        """Cards at both readers, from before the block until after it; every one is read, once."""
+        stop, shown = threading.Event(), 0
+
+        def show() -> None:
+            nonlocal shown
+            while not stop.wait(0.05):
+                shown += 1
+                for reader in (self.r1, self.r2):
+                    reader.card(shown.to_bytes(4, "big"), 32)
+
+        showing = threading.Thread(target=show)
+        showing.start()
+        try:
+            eventually(lambda: bool(self.of(CardPresented)), what="cards before")
+            yield
+            after = len(self.of(CardPresented))
+            eventually(lambda: len(self.of(CardPresented)) > after + 10, what="cards after")
+        finally:
+            stop.set()
+            showing.join()
+        eventually(lambda: len(self.of(CardPresented)) >= 2 * shown, what=f"all {shown} cards of either reader")
+        read = sorted((card.reader, card.data) for card in self.of(CardPresented))
+        assert read == [(name, n.to_bytes(4, "big")) for name in ("r1", "r2") for n in range(1, shown + 1)]
+
     def nobody_was_alarmed(self) -> None:
         assert not self.of(ReaderDown)
         assert len(self.of(ReaderUp)) == 2, "each came up once, at the start"
@@ -124,35 +151,14 @@ def bus(idle: TwoReaders) -> Iterator[TwoReaders]:
 
 
 def test_a_rotation_changes_both_keys_alarms_nobody_and_loses_no_card(bus: TwoReaders) -> None:
-    stop, shown = threading.Event(), 0
-
-    def show() -> None:
-        nonlocal shown
-        while not stop.wait(0.05):
-            shown += 1
-            for reader in (bus.r1, bus.r2):
-                reader.card(shown.to_bytes(4, "big"), 32)
-
-    showing = threading.Thread(target=show)
-    showing.start()
-    try:
-        eventually(lambda: bool(bus.of(CardPresented)), what="cards before")
+    with bus.cards_all_along():
         outcome = bus.rotate()
-        after = len(bus.of(CardPresented))
-        eventually(lambda: len(bus.of(CardPresented)) > after + 10, what="cards after")
-    finally:
-        stop.set()
-        showing.join()
 
     assert outcome.done, outcome.sentence
     assert bus.kept() == bus.r1.key != bus.old["r1"]
     assert bus.kept("r2") == bus.r2.key == bus.old["r2"]
     assert stat.S_IMODE(bus.file("r1").stat().st_mode) == 0o600
     assert not bus.pending.exists()
-    eventually(lambda: len(bus.of(CardPresented)) == 2 * shown, what=f"all {shown} cards of either reader")
-    assert {card.data for card in bus.of(CardPresented) if card.reader == "r1"} == {
-        number.to_bytes(4, "big") for number in range(1, shown + 1)
-    }
     assert all(taken.secure for taken in bus.r1.commands(KEYSET))
     bus.nobody_was_alarmed()
 
@@ -195,16 +201,16 @@ def test_a_reader_that_refuses_keeps_its_key_and_works_on(bus: TwoReaders) -> No
     bus.nobody_was_alarmed()
 
 
-def test_a_reader_that_acknowledges_and_keeps_its_old_key_is_found_out(bus: TwoReaders) -> None:
+def test_a_reader_that_acknowledges_and_keeps_its_old_key_is_found_out_and_no_card_is_lost(bus: TwoReaders) -> None:
     bus.r1.ignores = frozenset({KEYSET})
 
-    outcome = bus.rotate()
+    with bus.cards_all_along():
+        outcome = bus.rotate()
 
     assert not outcome.done
     assert "it holds its old one" in outcome.sentence
     assert bus.kept() == bus.r1.key == bus.old["r1"]
     assert not bus.pending.exists()
-    bus.shows_cards()
     bus.nobody_was_alarmed()
 
 
@@ -351,7 +357,7 @@ def test_a_reader_that_refuses_both_status_polls_is_soon_up(idle: TwoReaders) ->
         up_s = time.monotonic() - begun_s
         idle.shows_cards()
 
-    assert up_s < 5.0
+    assert up_s < 8.0
     assert len(idle.r1.commands(ISTAT)) == len(idle.r1.commands(LSTAT)) == MAX_ASK_FAILURES
     assert not idle.of(ReaderDown)
 

@@ -30,8 +30,8 @@ _STEPS = {
     "unanswered": "the reader did not acknowledge it: the gateway finds out which key it holds",
 }
 _FOLDER_REMEDY = (
-    "the reader was not touched. The gateway must be allowed to write in that folder (its owner; ReadWritePaths= of its "
-    "systemd unit), or stop it and run this again"
+    "the reader was not touched. The gateway must be allowed to write in that folder (its owner; ReadWritePaths= of "
+    "its systemd unit), or stop it and run this again"
 )
 _log = logging.getLogger(__name__)
 _News = queue.Queue[str | Rotated]

@@ -170,6 +170,8 @@ class Worker:
         if not ending:
             return
         end_s = time.monotonic() + FAREWELL_S
+        if self._panel is not None:
+            self._panel.line.is_muted = False
         for reader, output in ending:
             self._switch(reader, output, None)
         while self._panel is not None and self._panel.line.fault is None and time.monotonic() < end_s:
@@ -219,7 +221,7 @@ class Worker:
         if self._trial is None:
             self._serve(panel, now_s)
         else:
-            self._try_other_key(panel.line, *self._trial, now_s)
+            self._try_other_key(panel, *self._trial, now_s)
         if panel.line.fault is not None:
             self._waiting.unregister(panel.line)
             panel.line.close()
@@ -227,10 +229,7 @@ class Worker:
             self._lose_port(panel.line.fault, now_s)
 
     def _serve(self, panel: Panel, now_s: float) -> None:
-        panel.work()
-        self._tell_completions(panel)
-        for index, event in panel.take_events():
-            self._tell(panel, self._readers[index], event)
+        self._let_work(panel)
         linked = panel.linked()
         if linked != self._linked or now_s >= self._watch_at_s:
             self._linked = linked
@@ -239,6 +238,12 @@ class Worker:
             for reader in self._readers:
                 self._watch(panel, reader, bool(linked & 1 << reader.index), reader.address in heard, now_s)
                 self._drive_outputs(reader, now_s)
+
+    def _let_work(self, panel: Panel) -> None:
+        panel.work()
+        self._tell_completions(panel)
+        for index, event in panel.take_events():
+            self._tell(panel, self._readers[index], event)
 
     def _watch(self, panel: Panel, reader: _Reader, linked: bool, heard: bool, now_s: float) -> None:
         was_linked, reader.linked = reader.linked, linked
@@ -318,14 +323,17 @@ class Worker:
         if self._trial is None and reader.key.other is not None and now_s >= reader.trial_at_s:
             self._trial = reader, Trial(line, reader.address, reader.key.other, now_s)
 
-    def _try_other_key(self, line: Line, reader: _Reader, trial: Trial, now_s: float) -> None:
+    def _try_other_key(self, panel: Panel, reader: _Reader, trial: Trial, now_s: float) -> None:
+        if trial.waits(now_s):
+            self._let_work(panel)
+            return
         holds = trial.work(now_s)
         if holds is None:
             return
         self._trial = None
         if holds:
             self._tell_key(reader, reader.key.linked_under_other())
-            self._renew(line, now_s)
+            self._renew(panel.line, now_s)
         else:
             reader.trials += 1
             reader.trial_at_s = now_s + PAUSES_S[min(reader.trials, len(PAUSES_S) - 1)]
