@@ -121,8 +121,10 @@ class OsdpReader:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            ready, _, _ = select.select([self._master], [], [], 0.05)
-            if ready:
+            ready, _, _ = select.select([self._master], [], [], 0.02)
+            if not ready:
+                self._buffer = b""  # a frame that does not go on was spoilt
+            else:
                 self._buffer += os.read(self._master, 4096)
                 while (frame := self._next_frame()) is not None:
                     for reader in (self, *self.beside):

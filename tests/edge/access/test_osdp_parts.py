@@ -123,6 +123,22 @@ def test_a_reader_that_is_up_but_not_heard_is_restarted_before_the_library_sees_
     assert play.orders[0][0] - silent_s == pytest.approx(SILENCE_S, abs=0.05)
 
 
+def test_a_reader_that_is_not_heard_is_down_whatever_the_library_still_believes() -> None:
+    play = Play()
+    play.pass_time(1.0, up=True, heard=True)
+    silent_s = play.now_s
+
+    play.pass_time(8.0, up=True, heard=False)
+    play.pass_time(0.1, up=True, heard=True)
+
+    assert [standing for _, standing in play.standings] == [
+        Standing(True),
+        Standing(False, Loss.NO_ANSWER),
+        Standing(True),
+    ]
+    assert play.standings[1][0] - silent_s == pytest.approx(SILENCE_S + REPORT_AFTER_S, abs=0.05)
+
+
 def test_tries_of_a_dead_reader_grow_rare_and_never_end() -> None:
     play = Play()
     play.pass_time(120.0, up=False, heard=False)

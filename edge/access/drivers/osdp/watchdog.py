@@ -70,7 +70,7 @@ class Watchdog:
 
     def begin_anew(self, now_s: float) -> None:
         """The panel was made anew: the reader is enabled, and an attempt begins."""
-        self._enabled, self._since_s, self._heard_s, self._attempt = True, now_s, now_s, 0
+        self._enabled, self._since_s, self._attempt = True, now_s, 0
         self._heard_while_down = False
         if self._down_s is None:
             self._down_s, self._report_at_s = now_s, now_s + REPORT_AFTER_S
@@ -119,7 +119,7 @@ class Watchdog:
             self._attempt += 1
             return self._disable(now_s)
         if not self._enabled and spent_s >= PAUSE_S[min(self._attempt, len(PAUSE_S) - 1)]:
-            self._enabled, self._since_s, self._heard_s = True, now_s, now_s
+            self._enabled, self._since_s = True, now_s
             return Order.ENABLE
         return None
 
