@@ -52,7 +52,7 @@ class Rotations:
         """The new keys that a reader may have heard of and has not proven yet."""
         self._waiting: dict[str, _News] = {}
         self._settling: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock, self._disk = threading.Lock(), threading.Lock()
 
     def keys_of(self, reader: str) -> dict[str, str | None]:
         """What a worker is told of a reader's keys."""
@@ -130,7 +130,13 @@ class Rotations:
 
     def _settle(self, reader: str, is_new: bool, away: bool) -> None:
         """Keep the key that the reader holds, and that one alone. In a thread of its own: a disk may be slow."""
-        file, new = self._files[reader], self._new[reader]
+        with self._disk:
+            self._keep(reader, is_new, away)
+
+    def _keep(self, reader: str, is_new: bool, away: bool) -> None:
+        file, new = self._files[reader], self._new.get(reader)
+        if new is None:
+            return  # two workers, one after the other, told of the same change
         try:
             if is_new:
                 file.confirm()
