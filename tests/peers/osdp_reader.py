@@ -24,6 +24,8 @@ ACK, NAK, PDID, PDCAP, LSTATR, ISTATR, RAW, KEYPAD, CCRYPT, RMAC_I = (
     *(0x49, 0x50, 0x53, 0x76, 0x78),
 )
 NAK_UNKNOWN_COMMAND, NAK_CONDITION, NAK_CHECK = 3, 6, 1
+SHORTEST_FRAME = 8
+"""Head, a command without data, and a CRC; a spoilt length may say less."""
 DEFAULT_KEY = bytes.fromhex("303132333435363738393a3b3c3d3e3f")  # SCBK-D, annex D
 FULL = {1: (1, 2), 2: (4, 2), 4: (4, 1), 5: (1, 1), 8: (1, 0), 9: (1, 1)}
 """Capabilities (function code: level, number): contacts, timed outputs, light, sound, CRC, secure channel."""
@@ -135,7 +137,8 @@ class OsdpReader:
     def _next_frame(self) -> bytes | None:
         start = self._buffer.find(b"\x53")
         self._buffer = self._buffer[start:] if start >= 0 else b""
-        if len(self._buffer) < 4 or len(self._buffer) < (end := int.from_bytes(self._buffer[2:4], "little")):
+        end = max(SHORTEST_FRAME, int.from_bytes(self._buffer[2:4], "little"))
+        if len(self._buffer) < end:
             return None
         frame, self._buffer = self._buffer[:end], self._buffer[end:]
         return frame

@@ -30,6 +30,7 @@ from edge.access.drivers.osdp.held_key import HeldKey
 from edge.access.drivers.osdp.watchdog import REPORT_AFTER_S, Standing, Watchdog
 from edge.access.drivers.osdp.worker import MAX_ASK_FAILURES, REKEY_PATIENCE_S
 from gatehouse.demo.played_plan import Plan, PlayedReader
+from tests.peers.line_in_the_middle import LineInTheMiddle, Mischief
 from tests.peers.osdp_reader import ISTAT, KEYSET, LSTAT, OUT, OsdpReader
 from tests.support.gateways import eventually
 from tests.support.osdp import BusAtWork, OsdpPeer
@@ -279,6 +280,47 @@ def test_a_worker_that_is_killed_in_the_middle_costs_no_key(bus: TwoReaders) -> 
     assert outcome.done, outcome.sentence
     assert bus.kept() == bus.r1.key != bus.old["r1"]
     bus.shows_cards()
+
+
+def test_on_a_line_that_loses_and_spoils_frames_no_key_is_lost(idle: TwoReaders) -> None:
+    idle.r1.link = idle.folder / "far"
+    held_and_not_kept: list[bytes] = []
+    calm = threading.Event()
+
+    def watch() -> None:
+        while not calm.wait(0.001):
+            held = idle.r1.key
+            kept = [read_if_there(path) for path in (idle.file("r1"), idle.pending, idle.file("r1"))]
+            if held == idle.r1.key and held.hex() not in kept:
+                held_and_not_kept.append(held)
+
+    rotating, watching = threading.Thread(target=idle.rotate), threading.Thread(target=watch)
+    with idle.r1, LineInTheMiddle(idle.link, idle.r1.link, Mischief(seed=5)) as line:
+        idle.start()
+        watching.start()
+        try:
+            line.mischief = Mischief(drop_rate=0.25, flip_rate=0.05, seed=5)
+            rotating.start()
+            eventually(lambda: bool(idle.r1.commands(KEYSET)) or not rotating.is_alive(), what="a change, or none")
+            time.sleep(0.3)  # of mischief while the key is proven
+            line.mischief = Mischief(seed=5)
+            rotating.join()
+            eventually(lambda: not idle.pending.exists(), 20.0, "the change settled")
+        finally:
+            calm.set()
+            watching.join()
+        idle.shows_cards()
+        idle.driver.stop()
+
+    assert not held_and_not_kept
+    assert idle.kept() == idle.r1.key
+
+
+def read_if_there(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def test_a_reader_that_is_not_connected_is_sent_nothing(idle: TwoReaders) -> None:

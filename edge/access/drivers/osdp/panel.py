@@ -66,6 +66,9 @@ class Panel:
         else:
             self._context.enable_pd(index)
 
+    def is_enabled(self, index: int) -> bool:
+        return bool(self._context.is_pd_enabled(index))
+
     def submit(self, index: int, command: dict[str, int | bool]) -> bool:
         return bool(self._context.submit_command(index, command))
 

@@ -76,7 +76,7 @@ class Watchdog:
             self._down_s, self._report_at_s = now_s, now_s + REPORT_AFTER_S
 
     def observe(
-        self, up: bool, heard: bool, now_s: float, *, ready: bool = True
+        self, up: bool, heard: bool, now_s: float, *, ready: bool = True, enabled: bool = True
     ) -> tuple[Order | None, Standing | None]:
         """What to do now, and what to report if that changed.
 
@@ -84,6 +84,8 @@ class Watchdog:
             up: whether libosdp holds a secure channel with the reader.
             heard: whether any reply of the reader came since the last call.
             ready: whether a reader that is up may be reported so already.
+            enabled: whether libosdp has the reader enabled: it obeys an order only when it no longer waits for a reply,
+                which can take a second, and may so disable a reader long after that was ordered.
         """
         if heard:
             self._heard_s = now_s
@@ -94,6 +96,8 @@ class Watchdog:
             self._heard_while_down = False
             return self._disable(now_s), None
         self._heard_while_down |= heard
+        if self._enabled and not enabled:
+            self._enabled, self._since_s = False, now_s
         return self._order(now_s), self._down(now_s)
 
     def _up(self, ready: bool) -> Standing | None:

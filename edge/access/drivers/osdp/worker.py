@@ -253,7 +253,8 @@ class Worker:
             self._tell_key(reader, reader.key.linked())
             self._ask_status(panel, reader)
         was_up, reader.up = reader.up, reader.linked and not reader.asking
-        order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up)
+        enabled = reader.linked or panel.is_enabled(reader.index)
+        order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up, enabled=enabled)
         if order is not None:
             panel.order(reader.index, order)
         if order is Order.DISABLE and reader.watchdog.is_refused:
