@@ -33,7 +33,10 @@ _ROTATE_EXAMPLES = """Example, for the reader r-east of site.toml, while the gat
   sudo -u gatehouse gatehouse edge osdp rotate r-east --config /etc/gatehouse/site.toml
 """
 
-_GOES_ON = "the gateway goes on by itself and keeps the key that the reader proves to hold; its log says which"
+_GOES_ON = (
+    "neither key is lost; the gateway goes on by itself, or when it is back, and keeps the one that the reader proves "
+    "to hold; its log says which"
+)
 
 
 @app.command(epilog=_PROVISION_EXAMPLES)
