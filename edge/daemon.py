@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -26,6 +26,7 @@ from edge.access.telling import Own
 from edge.clock import Clock, SystemClock, now
 from edge.clock_watch import ClockWatch, kernel_says_synchronised
 from edge.config import SiteConfig
+from edge.control_socket import Answer, ControlSocket, Say
 from edge.counters import Counters
 from edge.devices import Cameras, Doors
 from edge.errors import EdgeError
@@ -134,6 +135,7 @@ class Daemon:
             parts.append(("doors", doors))
         parts += [("commands", commands), ("credentials", credentials), ("uplink", uplink), ("pictures", pictures)]
         parts.append(("health", self._health))
+        parts.append(("control", ControlSocket(folder, {"osdp.rotate": self._rotate_key})))
         if config.video.cameras:
             parts.append(("video", cameras))
         self._supervisor = Supervisor(
@@ -190,7 +192,8 @@ class Daemon:
         _log.info("gateway stops")
         stopped = self._supervisor.stop(["doors", "video"], _STOP_DEVICES_S)
         stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
-        stopped &= self._supervisor.stop(["uplink", "commands", "credentials", "pictures", "health"], _STOP_REST_S)
+        rest = ["uplink", "commands", "credentials", "pictures", "health", "control"]
+        stopped &= self._supervisor.stop(rest, _STOP_REST_S)
         if not stopped:
             _log.warning("a part did not stop in time")
         self._outbox.close()
@@ -243,6 +246,14 @@ class Daemon:
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
+
+    def _rotate_key(self, fields: Mapping[str, Any], say: Say) -> Answer:
+        """Order `osdp.rotate`: change the key of `reader`, an OSDP reader, over its secure channel."""
+        reader = fields.get("reader")
+        if not isinstance(reader, str):
+            return Answer(False, 'there is no "reader" in the order')
+        rotated = self._doors.rotate_key(reader, say)
+        return Answer(rotated.done, rotated.sentence)
 
     def _off_disk(self) -> dict[str, str | None]:
         """Why each thing that belongs on disk is kept in memory alone; None: it is on disk."""

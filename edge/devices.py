@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from edge.access.decision import Decider
+from edge.access.drivers.interface import Rotated
 from edge.access.status import AccessStatus, Outcome
 from edge.access.store import CredentialStore
 from edge.access.telling import Own
@@ -66,6 +67,13 @@ class Doors:
     def forgive(self, area: str | None) -> Outcome:
         """Forget who is in an area."""
         return self._told_to(lambda controller: controller.forgive(area))
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; takes some seconds."""
+        controller = self._controller
+        if controller is None:
+            return Rotated(False, "the door controller of this gateway does not run")
+        return controller.rotate_key(reader, say)
 
     def look_again(self) -> None:
         """The wall clock jumped: look at what goes by it."""

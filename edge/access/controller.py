@@ -17,7 +17,7 @@ from edge.access.control import DoorControl
 from edge.access.counts import Counts
 from edge.access.decision import Decider
 from edge.access.device_statuses import device_statuses
-from edge.access.drivers.interface import DriverContext, DriverEvent
+from edge.access.drivers.interface import DriverContext, DriverEvent, Rotated
 from edge.access.drivers.registry import driver_sources
 from edge.access.drivers.running import DriverSource, RunningDrivers
 from edge.access.kept_modes import ModeFile
@@ -81,8 +81,8 @@ class AccessController:
         if sources is None:
             sources = driver_sources(config, DriverContext((state_dir or Path()) / "devices", zone, clock))
         self._drivers = RunningDrivers(sources, self._driver_counts)
-        lines = {reader.id: reader.line for reader in config.reader}
-        self._strike_lines = {door.id: lines[door.strike.reader] for door in config.door}
+        self._lines = {reader.id: reader.line for reader in config.reader}
+        self._strike_lines = {door.id: self._lines[door.strike.reader] for door in config.door}
         self._mode_file = ModeFile(state_dir)
         decider = decider or _forgetful(config, store, clock, zone)
         self._control = DoorControl(
@@ -139,6 +139,13 @@ class AccessController:
     def look_again(self) -> None:
         """The wall clock jumped: look at what goes by it. Safe from any thread, never blocks."""
         self._put(LookAgain())
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key. Unlike the commands above it takes some seconds, and holds up no door meanwhile."""
+        line = self._lines.get(reader)
+        if line is None:
+            return Rotated(False, f'the running gateway has no reader "{reader}"; was it started with this site file?')
+        return self._drivers.rotate_key(line, reader, say)
 
     def status(self) -> AccessStatus:
         """How everything stands; safe from any thread."""

@@ -262,6 +262,22 @@ class SlowDriver(Driver, Protocol):
 
 
 @dataclass(frozen=True)
+class Rotated:
+    """What became of the change of a reader's key; `sentence` says for a person which key the reader holds."""
+
+    done: bool
+    sentence: str
+
+
+class RekeyingDriver(Driver, Protocol):
+    """A driver whose readers hold keys that it can change while they work."""
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; for a thread that may wait some seconds. `say` takes sentences on the way."""
+        ...
+
+
+@dataclass(frozen=True)
 class RosterEntry:
     """A credential that a device keeps in its own list: when it is valid, and where."""
 

@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.access.config import KeyFileFault
-from edge.access.drivers.interface import Deliver, Driver, DriverReport, DriverRestarted, Feedback, ReaderDown, Roster
+from edge.access.drivers.interface import (
+    Deliver,
+    Driver,
+    DriverReport,
+    DriverRestarted,
+    Feedback,
+    ReaderDown,
+    Roster,
+    Rotated,
+)
 from edge.backoff import Backoff
 from edge.counters import Counters
 from edge.worker import Worker
@@ -142,6 +151,16 @@ class RunningDrivers:
             self._note_fault("report", line)
             return DriverReport({})
         return told
+
+    def rotate_key(self, line: str, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; takes some seconds."""
+        place = self._places[line]
+        if place.driver is None:
+            return Rotated(False, f'the driver of reader "{reader}" does not run: {place.why}')
+        rotate: Callable[[str, Callable[[str], None]], Rotated] | None = getattr(place.driver, "rotate_key", None)
+        if rotate is None:
+            return Rotated(False, f'reader "{reader}" is on a device, not on an OSDP bus, and has no key to change')
+        return rotate(reader, say)
 
     def _note_fault(self, call: str, line: str) -> None:
         self._counters.add("driver_faults")
