@@ -259,7 +259,7 @@ def read_relay_outputs(answer: Element) -> tuple[RelayOutput, ...]:
 
 def read_digital_inputs(answer: Element) -> tuple[str, ...]:
     """The tokens of the inputs in the device's order (`GetDigitalInputsResponse`)."""
-    return tuple(_token(each) for each in list(answer.all("DigitalInputs"))[:_MAX_TOKENS])
+    return tuple(token_of(each) for each in list(answer.all("DigitalInputs"))[:_MAX_TOKENS])
 
 
 def read_subscription(answer: Element) -> Subscription:
@@ -347,10 +347,15 @@ def _relay(element: Element) -> RelayOutput:
     mode = RelayMode.MONOSTABLE if properties.text_of("Mode") == RelayMode.MONOSTABLE else RelayMode.BISTABLE
     delay = properties.text_of("DelayTime")
     idle = "closed" if properties.text_of("IdleState") == "closed" else "open"
-    return RelayOutput(_token(element), mode, read_duration(delay) if delay else 0.0, idle)
+    return RelayOutput(token_of(element), mode, read_duration(delay) if delay else 0.0, idle)
 
 
-def _token(element: Element) -> str:
+def token_of(element: Element) -> str:
+    """The token by which the device names one of its things.
+
+    Raises:
+        ProtocolError: if it has none, or one that is far too long.
+    """
     token = element.attributes.get("token", "")
     if not 1 <= len(token) <= 64:
         raise ProtocolError("a token is 1 to 64 characters")
