@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gatehouse import edge_replay_command
+from gatehouse.edge_cameras_command import app as cameras_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.add_typer(cameras_app)
 app.add_typer(osdp_app)
 app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
 

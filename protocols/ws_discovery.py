@@ -69,9 +69,10 @@ def read_matches(datagram: bytes, sender: str) -> tuple[Match, ...]:
     Raises:
         ProtocolError: if it is no well-formed XML, or of no sensible size.
     """
-    matches = read_xml(datagram).child("Body", "ProbeMatches")
-    if matches is None:
+    body = read_xml(datagram).child("Body")
+    if body is None:
         return ()
+    matches = body.child("ProbeMatches") or body  # some devices leave the plural out
     found = (_match(each, sender) for each in list(matches.all("ProbeMatch"))[:MAX_MATCHES])
     return tuple(match for match in found if match is not None)
 

@@ -4,6 +4,7 @@ Authentication is a WS-UsernameToken with the time by the device's own clock, an
 that (Core, section 5.9.1 and 5.9.2). Basic is never answered, so the password itself is never sent.
 """
 
+import contextlib
 import os
 import ssl
 import threading
@@ -100,6 +101,21 @@ class OnvifClient:
             self._paths.update(onvif.read_services(answer))
         except ProtocolError as error:
             raise Unreachable(f"{self._where} lists its services wrongly: {error}") from None
+
+    def read_clock(self) -> float | None:
+        """Ask the time again, after `connect`: how far the device's clock is ahead of ours, to the second.
+
+        Raises:
+            Unreachable, Untrusted, Unauthorised.
+        """
+        told = self._told_time()
+        if told is None:  # some tell it to their users alone
+            with contextlib.suppress(Refused, ProtocolError):
+                told = onvif.read_date_and_time(self.call(onvif.DEVICE, onvif.get_system_date_and_time()))
+        if told is not None:
+            self._offset = told - self._now()
+            self.clock_offset_s = self._offset.total_seconds()
+        return self.clock_offset_s
 
     def has(self, service: str) -> bool:
         """Whether the device offers a service, by its namespace."""

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import av
-import av.container
-import av.error
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -22,14 +19,13 @@ from edge.video.attention import Attention
 from edge.video.config import CameraConfig
 from edge.video.detection import FrameDetector
 from edge.video.errors import StreamFault
+from edge.video.footage import Footage
 from edge.video.motion import Luma, Motion, MotionGate
 from edge.video.snapshot import Image
 from edge.video.source import luma_of
-from edge.video.stream import Stream
 from edge.video.tracker import Seen, TrackerConfig
 from models import Detections
 from protocols.event_data import EventData
-from protocols.events import CameraFault
 
 USUAL_STEP_S = 0.1
 """What a frame without a sensible time stamp is taken to be after the one before."""
@@ -144,29 +140,24 @@ def looks(clip: Path, pipeline: Pipeline) -> Iterator[Look]:
     """Every frame of a clip through the pipeline, times counted from its first frame; `Pipeline.end` is the caller's.
 
     Raises:
-        StreamFault: if it cannot be read; a damaged end ends it without one.
+        StreamFault: if it cannot be read.
     """
-    times = _ClipTimes()
-    with Stream(str(clip.absolute()), "file", lambda: 0.0) as stream:
-        try:
-            for frame in stream.frames():
-                yield pipeline.look(frame.image, times.place(frame.stamp_s))
-        except StreamFault as fault:
-            if fault.fault is not CameraFault.ENDED:
-                raise
+    times = ClipTimes()
+    with Footage(str(clip.absolute()), "file") as footage:
+        for image, stamp_s in footage.frames():
+            yield pipeline.look(image, times.place(stamp_s))
 
 
 def length_s(clip: Path) -> float | None:
     """How long a clip says that it is; None if it does not say, or cannot be read."""
     try:
-        with av.open(str(clip), options={"protocol_whitelist": "file"}) as container:
-            duration = container.duration if isinstance(container, av.container.InputContainer) else None
-            return duration / av.time_base if duration else None
-    except (av.error.FFmpegError, OSError, ValueError):
+        with Footage(str(clip.absolute()), "file") as footage:
+            return footage.length_s
+    except StreamFault:
         return None
 
 
-class _ClipTimes:
+class ClipTimes:
     """Seconds since a clip's first frame, from time stamps that may be absent, repeat or leap."""
 
     def __init__(self) -> None:
@@ -175,6 +166,7 @@ class _ClipTimes:
         self._is_first = True
 
     def place(self, stamp_s: float | None) -> float:
+        """When the next frame was filmed."""
         if self._is_first:
             self._is_first = False
         else:

@@ -87,6 +87,12 @@ def test_a_name_fits_a_terminal() -> None:
     assert len(match.name) == 80
 
 
+def test_a_camera_that_leaves_the_plural_out_is_understood() -> None:
+    alone = answer("http://192.0.2.64/b").replace(b"<ProbeMatches>", b"").replace(b"</ProbeMatches>", b"")
+
+    assert [match.address for match in read_matches(alone, "192.0.2.64")] == ["http://192.0.2.64:80/b"]
+
+
 def test_what_is_no_answer_to_a_probe_holds_no_device() -> None:
     hello = b"<E><Body><Hello><XAddrs>http://a/b</XAddrs></Hello></Body></E>"
 
