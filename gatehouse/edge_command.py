@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gatehouse import edge_replay_command
+from gatehouse import edge_replay_command, edge_tune_command
 from gatehouse.edge_cameras_command import app as cameras_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(cameras_app)
 app.add_typer(osdp_app)
 app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
+app.command(epilog=edge_tune_command.EXAMPLES)(edge_tune_command.tune)
 
 _EXAMPLES = """Examples:
 

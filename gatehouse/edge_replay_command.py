@@ -4,7 +4,7 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,7 +15,6 @@ from gatehouse.edge_video_shell import read_site as read
 if TYPE_CHECKING:
     from edge.video.config import CameraConfig
     from edge.video.replay import Happening
-    from protocols.event_data import EventData
 
 BEGINS = "2026-01-05T12:00"
 """A Monday noon."""
@@ -53,7 +52,7 @@ def replay(
     from edge.video.replay import Pipeline, length_s, looks
 
     which, detector_name, zone = _chosen(clip, config, camera)
-    pipeline = Pipeline(which, load_detector(detector_name), _begins_s(at, zone))
+    pipeline = Pipeline(which, load_detector(detector_name), begins_s(at, zone))
     events = frames = asked = 0
     at_s, began_s = 0.0, time.perf_counter()
     try:
@@ -88,7 +87,8 @@ def _chosen(clip: Path, config: Path | None, camera: str | None) -> tuple["Camer
     return which, DetectorConfig().model, ZoneInfo(GatewaySection().time_zone)
 
 
-def _begins_s(at: str, zone: ZoneInfo) -> float:
+def begins_s(at: str, zone: ZoneInfo) -> float:
+    """The wall time of a clip's second 0; a time that is none ends the command."""
     try:
         begins = datetime.fromisoformat(at)
     except ValueError:
@@ -97,26 +97,12 @@ def _begins_s(at: str, zone: ZoneInfo) -> float:
 
 
 def _print_all(happenings: "tuple[Happening, ...]", as_json: bool) -> int:
+    from edge.tuning.view import described
+
     for each in happenings:
         if as_json:
             data = each.data.model_dump(mode="json", exclude_none=True)
             print(json.dumps({"at_s": round(each.at_s, 3), "type": each.data.TYPE, "data": data}), flush=True)
         else:
-            print(f"{clock_text(each.at_s):>8}  {described(each.data)}", flush=True)
+            print(f"{clock_text(each.at_s):>8}  {described(each.data, 26)}", flush=True)
     return len(happenings)
-
-
-def described(data: "EventData") -> str:
-    """An event's type and its plain values, in a line."""
-    name = data.TYPE.rpartition(".v")[0]
-    return "  ".join([f"{name:<26}", *(_worded(key, value) for key, value in data if _is_plain(value))])
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float)
-
-
-def _worded(key: str, value: Any) -> str:
-    unit = " s" if key.endswith("_s") else ""
-    shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    return f"{key.removesuffix('_s')} {shown}{unit}"
