@@ -274,6 +274,17 @@ def read_subscription(answer: Element) -> Subscription:
     return Subscription(path_of(reference.text_of("Address")), tuple(kept))
 
 
+def read_lifetime(answer: Element) -> float | None:
+    """So many seconds a subscription lives after this answer (to CreatePullPointSubscription or Renew), by the device's
+    own two times; None where it tells none that make sense, as some devices send 0000-00-00."""
+    try:
+        begins, ends = (datetime.fromisoformat(answer.text_of(name)) for name in ("CurrentTime", "TerminationTime"))
+        lifetime_s = (ends - begins).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return lifetime_s if lifetime_s > 0 else None
+
+
 def read_messages(answer: Element) -> tuple[PortEvent, ...]:
     """The inputs' and relays' states among the messages (`PullMessagesResponse`); other topics are passed over."""
     events = (_port_event(each) for each in answer.all("NotificationMessage"))
