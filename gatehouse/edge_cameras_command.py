@@ -46,6 +46,11 @@ _PROBE = """Examples:
   gatehouse edge cameras probe c-east --config site.toml
 """
 
+_MASKS = """Example:
+
+  gatehouse edge cameras masks c-east --config site.toml --write
+"""
+
 _SNAPSHOT = """Example:
 
   gatehouse edge cameras snapshot c-east --config site.toml -o east.jpg --zones
@@ -154,6 +159,49 @@ def snapshot(
     except OSError as error:
         fail(f"{output}: {error.strerror}", 1)
     tell(f"{output}: {still.width}x{still.height}")
+
+
+@app.command(epilog=_MASKS)
+def masks(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera's id in the site file.")],
+    config: ConfigOption,
+    write: Annotated[bool, typer.Option("--write", help="Set in the camera what is missing there.")] = False,
+) -> None:
+    """Compare a camera's own privacy masks with its privacy_mask in the site file, and set them there by choice.
+
+    A mask in the camera hides its part in every stream, live and recorded; the gateway's own is painted over pictures
+    alone. Masks that somebody else set stay. Exit status: 0 if the camera has every mask; 1 if not, or if it takes none
+    over ONVIF; 2 for a fault in the site file.
+    """
+    from edge.cameras.address import address_of, password_of
+    from edge.cameras.masks import compare
+    from edge.cameras.masks import write as write_masks
+    from edge.cameras.onvif_camera import OnvifCamera
+    from edge.clock import SystemClock
+    from edge.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted
+    from edge.video.errors import VideoError
+    from protocols.base import ProtocolError
+
+    which = camera_of(read_site(config), camera, config)
+    address = address_of(which)
+    if address is None or not which.privacy_mask:
+        fail(f"{config}: camera {camera} has no privacy_mask" if address else f"camera {camera} is no camera", 2)
+    try:
+        with OnvifClient(address, password_of(which), SystemClock()) as client:
+            client.connect()
+            there = OnvifCamera(client, address.host)
+            source = there.source()
+            done = (write_masks if write else compare)(there, source, which.privacy_mask)
+    except (Unreachable, Untrusted, Unauthorised, Refused, ProtocolError) as error:
+        fail(str(error), 1)
+    except VideoError as error:
+        fail(str(error), 2)
+    news = f"{done.written} set now" if write else f"{done.written} missing"
+    count = len(which.privacy_mask)
+    print(f"{camera}: {done.there} of {count} masks were in the camera; {news}; {done.others} of others left alone")
+    if done.written and not write:
+        tell("to set them: add --write")
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True)

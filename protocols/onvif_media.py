@@ -125,10 +125,6 @@ def set_mask(mask: PrivacyMask) -> Request:
     return _media2("SetMask", _mask_body(mask, f' token="{escape(mask.token, {chr(34): "&quot;"})}"'))
 
 
-def delete_mask(token: str) -> Request:
-    return _media2("DeleteMask", f"<Token>{escape(token)}</Token>")
-
-
 def read_device_information(answer: Element) -> DeviceInformation:
     """Of `GetDeviceInformationResponse`."""
     names = ("Manufacturer", "Model", "FirmwareVersion", "SerialNumber")
@@ -172,14 +168,6 @@ def read_mask_options(answer: Element) -> MaskOptions:
     kinds = tuple(each.text[:40] for each in list(options.all("Types"))[:8])
     only = options.attributes.get("RectangleOnly", "").lower() in ("true", "1")
     return MaskOptions(_count(options.text_of("MaxMasks")), _count(options.text_of("MaxPoints")), kinds, only)
-
-
-def read_created_mask(answer: Element) -> str:
-    """The new mask's token (`CreateMaskResponse`)."""
-    token = answer.text_of("Token")
-    if not 1 <= len(token) <= 64:
-        raise ProtocolError("a token is 1 to 64 characters")
-    return token
 
 
 def _profile(element: Element) -> MediaProfile | None:

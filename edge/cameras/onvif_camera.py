@@ -67,6 +67,18 @@ class OnvifCamera:
         except ProtocolError as error:
             raise Unreachable(f"the camera lists its profiles wrongly: {error}") from None
 
+    def source(self) -> str:
+        """The token of its video source's configuration, which masks name.
+
+        Raises:
+            Unreachable, Untrusted, Unauthorised.
+            Refused: if it has none.
+        """
+        for offer in self.offers():
+            if offer.profile.source:
+                return offer.profile.source
+        raise Refused("the camera names no video source")
+
     def masks(self, source: str) -> tuple[PrivacyMask, ...]:
         """The privacy masks of a video source's configuration.
 
@@ -83,6 +95,22 @@ class OnvifCamera:
         with contextlib.suppress(Refused, ProtocolError):
             return onvif_media.read_mask_options(self._client.call(MEDIA2, onvif_media.get_mask_options(source)))
         return None
+
+    def create_mask(self, mask: PrivacyMask) -> None:
+        """Add a mask; its token is the camera's to choose.
+
+        Raises:
+            Unreachable, Untrusted, Unauthorised, Refused.
+        """
+        self._client.call(MEDIA2, onvif_media.create_mask(mask))
+
+    def set_mask(self, mask: PrivacyMask) -> None:
+        """Change the mask of that token.
+
+        Raises:
+            Unreachable, Untrusted, Unauthorised, Refused.
+        """
+        self._client.call(MEDIA2, onvif_media.set_mask(mask))
 
     def _offers(self, service: str) -> tuple[Offer, ...]:
         profiles = onvif_media.read_profiles(self._client.call(service, onvif_media.get_profiles(service)))

@@ -1,11 +1,10 @@
 """One picture of a camera, as the gateway sees it, for a person who sets it up. Kept nowhere."""
 
-from typing import cast
-
 from edge.video.config import CameraConfig
 from edge.video.drawing import draw_zones
 from edge.video.errors import StreamFault
-from edge.video.footage import Footage
+from edge.video.footage import Footage, bgr_of
+from edge.video.masks import black_out
 from edge.video.snapshot import Image, Jpeg, encode
 from protocols.events import CameraFault
 
@@ -27,7 +26,7 @@ def take_still(camera: CameraConfig, *, with_zones: bool) -> Jpeg:
 
 
 def grab(camera: CameraConfig) -> Image:
-    """The camera's picture now, BGR [H,W,3].
+    """The camera's picture now, BGR [H,W,3], its privacy masks painted black.
 
     Raises:
         VideoError: as `take_still`.
@@ -40,4 +39,4 @@ def grab(camera: CameraConfig) -> Image:
                 break
     if newest is None:
         raise StreamFault(CameraFault.SILENT, "no picture came")
-    return cast(Image, newest.to_ndarray(format="bgr24"))
+    return black_out(bgr_of(newest), camera.privacy_mask)

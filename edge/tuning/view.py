@@ -2,10 +2,11 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import cast
 
 from edge.video.config import CameraConfig
 from edge.video.drawing import draw_look
+from edge.video.footage import bgr_of
+from edge.video.masks import black_out
 from edge.video.replay import Found, Happening, Look
 from edge.video.snapshot import Image
 from protocols.event_data import EventData
@@ -79,8 +80,8 @@ class View:
         self.news.extendleft(Told(each.at_s, described(each.data)) for each in happenings)
 
     def _picture(self, look: Look) -> Image:
-        image = look.found.image if look.found is not None else look.frame.to_ndarray(format="bgr24")
-        shown = cast(Image, image.copy())
+        shown = look.found.image.copy() if look.found is not None else bgr_of(look.frame)
+        black_out(shown, self._camera.privacy_mask)
         found = self._found if look.at_s - self._found_s <= HOLD_S else None
         draw_look(shown, look, self._camera.zones, found, [f"{each.at_s:.1f} s  {each.text}" for each in self.news])
         return shown

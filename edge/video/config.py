@@ -17,6 +17,7 @@ from protocols.base import DeviceId, PlaceCode
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Corners = Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=100)]
 
 
 class ObjectClass(StrEnum):
@@ -126,6 +127,12 @@ class CameraConfig(_Section):
         le=1.0,
         title="Motion sensitivity",
         description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
+    )
+    privacy_mask: tuple[Corners, ...] = Field(
+        default=(),
+        max_length=20,
+        title="Privacy mask",
+        description="Polygons painted black in all that is analysed, kept or shown as a picture: a neighbour's window.",
     )
 
     onvif: OnvifConfig | None = Field(

@@ -6,7 +6,7 @@ with more thrift. What FFmpeg says when something fails holds the address with i
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import av.container
@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 
 from edge.video.errors import StreamFault
 from edge.video.faults import open_fault, read_fault
+from edge.video.snapshot import Image
 from protocols.events import CameraFault
 
 OPEN_S, SILENCE_S = 6.0, 4.0
@@ -121,3 +122,8 @@ class Footage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._container.close()
+
+
+def bgr_of(frame: VideoFrame) -> Image:
+    """A picture as OpenCV has it, BGR [H,W,3], to be drawn on."""
+    return cast(Image, frame.to_ndarray(format="bgr24"))

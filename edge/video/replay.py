@@ -8,10 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from edge.clock import Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis, Report
@@ -19,7 +17,8 @@ from edge.video.attention import Attention
 from edge.video.config import CameraConfig
 from edge.video.detection import FrameDetector
 from edge.video.errors import StreamFault
-from edge.video.footage import Footage
+from edge.video.footage import Footage, bgr_of
+from edge.video.masks import black_out
 from edge.video.motion import Luma, Motion, MotionGate
 from edge.video.snapshot import Image
 from edge.video.source import luma_of
@@ -90,7 +89,6 @@ class Pipeline:
         self._attention = Attention()
         self._reports: list[Report] = []
         self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig())
-        self._to_bgr = VideoReformatter()
         self._last_s = 0.0
 
     def look(self, frame: VideoFrame, at_s: float) -> Look:
@@ -120,7 +118,7 @@ class Pipeline:
 
     def _find(self, frame: VideoFrame, at_s: float) -> Found:
         began_s = time.perf_counter()
-        image = cast(Image, self._to_bgr.reformat(frame, format="bgr24").to_ndarray())
+        image = black_out(bgr_of(frame), self._camera.privacy_mask)
         detections = self._detector.detect(image, WEAK_SCORE)
         detect_ms = _since_ms(began_s)
         began_s = time.perf_counter()

@@ -104,10 +104,6 @@ class OnvifCameraPeer(OnvifPeer):
         self.masks[token] = self._mask_given(asked)
         return "<tr2:SetMaskResponse/>"
 
-    def _DeleteMask(self, asked: Tree.Element, _root: object) -> str:  # noqa: N802
-        del self.masks[asked.findtext("tr2:Token", "", NS)]
-        return "<tr2:DeleteMaskResponse/>"
-
     def _mask_given(self, asked: Tree.Element) -> tuple[Points, bool]:
         mask = asked.find("tr2:Mask", NS)
         assert mask is not None

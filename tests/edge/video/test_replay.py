@@ -97,6 +97,15 @@ def test_frames_between_analyses_are_passed_over_and_a_still_scene_asks_no_detec
     assert detector.asked == sum(look.found is not None for look in seen)
 
 
+def test_what_lies_behind_a_privacy_mask_is_not_seen(clip: Path) -> None:
+    masked = camera(privacy_mask=[[[0, 0.3], [1, 0.3], [1, 0.8], [0, 0.8]]])
+    found = [look.found for look in looks(clip, Pipeline(masked, SeesWhite())) if look.found is not None]
+
+    assert found
+    assert all(not each.image[40:90].any() and each.image[:30].all() for each in found)
+    assert not any(len(each.detections) for each in found)
+
+
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"no video at all")
     with pytest.raises(StreamFault) as raised:
