@@ -195,7 +195,7 @@ def set_synchronization_point() -> Request:
     )
 
 
-def pull_messages(timeout_s: int) -> Request:
+def pull_messages(timeout_s: float) -> Request:
     return Request(
         f"{EVENTS}/PullPointSubscription/PullMessagesRequest",
         f'<PullMessages xmlns="{EVENTS}"><Timeout>{_duration(timeout_s)}</Timeout>'

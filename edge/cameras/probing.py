@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from edge.cameras.address import CameraAddress
 from edge.cameras.advice import best_for_detection
@@ -62,7 +62,7 @@ def watch(
 ) -> StreamFound:
     """Read a stream for some seconds."""
     parts = urlsplit(url)
-    location = url
+    location = unquote(parts.path) if parts.scheme == "file" else url
     if username is not None:
         account = f"{quote(username, safe='')}:{quote(password, safe='')}"
         location = parts._replace(netloc=f"{account}@{parts.netloc}").geturl()

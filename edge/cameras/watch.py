@@ -35,7 +35,7 @@ class WatchTiming:
     told within this is held to be over. `locked_s`: the pause after a refused password, as cameras lock accounts.
     """
 
-    pull_s: int = 5
+    pull_s: float = 5.0
     lifetime_s: int = 600
     renew_s: float = 480.0
     restart_s: float = 60.0
@@ -197,7 +197,7 @@ class OnvifWatch:
     def _pull(self, client: OnvifClient, subscription: Subscription, run: Run) -> None:
         """One pull. A connection that breaks once is a camera that had nothing to say; twice in a row it is a fault."""
         began_s = self._clock.monotonic_s()
-        request, patience_s = onvif.pull_messages(self._timing.pull_s), float(self._timing.pull_s)
+        request, patience_s = onvif.pull_messages(self._timing.pull_s), self._timing.pull_s
         try:
             answer = client.call_subscription(subscription, request, patience_s)
         except Unreachable:

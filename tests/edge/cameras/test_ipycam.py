@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge.cameras.address import CameraAddress
-from edge.cameras.discovery import Search
 from edge.cameras.probing import ask
 from edge.clock import SystemClock
 from edge.onvif.client import Unauthorised
 from edge.video.config import VideoConfig
 from gatehouse.cli import app
+from tests.edge.video.parts import write_clip
+from tests.edge.video.test_replay import walker
 from tests.peers.ipycam import HEIGHT, PASSWORD, SUB_HEIGHT, SUB_WIDTH, USER, WIDTH, IpycamCamera
 
 pytestmark = pytest.mark.timeout(120)
@@ -26,14 +27,27 @@ def camera() -> Iterator[IpycamCamera]:
         yield running
 
 
+@pytest.fixture
+def site(camera: IpycamCamera, tmp_path: Path) -> Path:
+    path = tmp_path / "site.toml"
+    path.write_text(
+        f'[[camera]]\nid = "c-east"\nplace = "p"\nurl = "rtsp://127.0.0.1:{camera.rtsp_port}/video_main"\n'
+        f'username = "{USER}"\npassword_env = "CAMERA_PASSWORD"\n[camera.onvif]\nport = {camera.port}\n'
+        '[[camera.zone]]\nid = "z-gate"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]\n'
+    )
+    return path
+
+
 def run(*arguments: str, password: str = PASSWORD) -> Result:
     return CliRunner().invoke(app, ["edge", "cameras", *arguments], env={"CAMERA_PASSWORD": password})
 
 
-def test_it_is_found_by_a_probe_to_its_address(camera: IpycamCamera) -> None:
-    found = Search().at(["127.0.0.1"], 1.0)
+def test_it_is_found_by_a_probe_to_its_address(camera: IpycamCamera, site: Path) -> None:
+    result = run("discover", "--host", "127.0.0.1", "--timeout", "1", "--config", str(site))
 
-    assert f"http://127.0.0.1:{camera.port}/onvif/device_service" in [match.address for match in found.matches]
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if f":{camera.port}/" in line]
+    assert row.split() == [f"http://127.0.0.1:{camera.port}/onvif/device_service", "Gate", "-", "-", "c-east"]
 
 
 def test_it_says_what_it_is_and_what_it_offers(camera: IpycamCamera) -> None:
@@ -59,7 +73,7 @@ def test_a_wrong_password_is_refused(camera: IpycamCamera) -> None:
 
 def test_the_command_watches_its_streams_and_writes_the_site_files_lines(camera: IpycamCamera) -> None:
     address = f"127.0.0.1:{camera.port}"
-    result = run("probe", address, "--user", USER, "--password-env", "CAMERA_PASSWORD", "--seconds", "3")
+    result = run("probe", address, "--user", USER, "--password-env", "CAMERA_PASSWORD", "--seconds", "2")
 
     assert result.exit_code == 0, result.output
     assert "Made up VC-1" in result.stdout
@@ -75,18 +89,10 @@ def test_the_command_watches_its_streams_and_writes_the_site_files_lines(camera:
     assert row.onvif.port == camera.port
 
 
-def test_a_configured_camera_is_probed_by_its_id_and_gives_a_picture(camera: IpycamCamera, tmp_path: Path) -> None:
-    site, still = tmp_path / "site.toml", tmp_path / "still.jpg"
-    site.write_text(
-        f'[[camera]]\nid = "c-east"\nplace = "p"\nurl = "rtsp://127.0.0.1:{camera.rtsp_port}/video_main"\n'
-        f'username = "{USER}"\npassword_env = "CAMERA_PASSWORD"\n[camera.onvif]\nport = {camera.port}\n'
-        '[[camera.zone]]\nid = "z-gate"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]\n'
-    )
-    probed = run("probe", "c-east", "--config", str(site), "--seconds", "2")
+def test_a_configured_camera_gives_a_picture_with_its_zones(site: Path, tmp_path: Path) -> None:
+    still = tmp_path / "still.jpg"
     taken = run("snapshot", "c-east", "--config", str(site), "-o", str(still), "--zones")
 
-    assert probed.exit_code == 0, probed.output
-    assert 'id = "c-east"' in probed.stdout
     assert taken.exit_code == 0, taken.output
     picture = cv2.imread(str(still))
     assert picture is not None
@@ -94,6 +100,16 @@ def test_a_configured_camera_is_probed_by_its_id_and_gives_a_picture(camera: Ipy
     red, green = picture[48, 320, 2], picture[48, 320, 1]
     assert red > 200, "the zone's upper side is drawn"
     assert green > 150
+
+
+def test_a_configured_camera_is_probed_by_its_id(tmp_path: Path) -> None:
+    clip, site = write_clip(tmp_path / "a clip.mp4", walker, 50), tmp_path / "site.toml"
+    site.write_text(f'[[camera]]\nid = "east"\nplace = "p"\nurl = "{clip.as_uri()}"\n')
+    result = run("probe", "east", "--config", str(site))
+
+    assert result.exit_code == 0, result.output
+    assert "160x120 is too small" in result.stdout
+    assert 'id = "east"' in result.stdout
 
 
 @pytest.mark.parametrize(

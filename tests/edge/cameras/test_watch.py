@@ -21,7 +21,7 @@ from tests.peers.onvif import PASSWORD, USER
 from tests.peers.onvif_camera import OnvifCameraPeer
 from tests.support.gateways import eventually
 
-QUICK = WatchTiming(pull_s=1, restart_s=0.3, locked_s=60.0, clock_s=0.3, haste_s=0.05)
+QUICK = WatchTiming(pull_s=0.2, restart_s=0.3, locked_s=60.0, clock_s=0.3, haste_s=0.05)
 
 
 class Watching:

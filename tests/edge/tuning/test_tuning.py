@@ -92,7 +92,7 @@ def test_the_pictures_come_as_motion_jpeg_with_what_was_seen_drawn(running: Tune
     answer = connection.getresponse()
     assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=picture"
     boxes = 0
-    for _ in range(30):
+    for _ in range(15):
         assert answer.readline() == b"--picture\r\n"
         assert answer.readline() == b"Content-Type: image/jpeg\r\n"
         size = int(answer.readline().split()[1])
@@ -104,7 +104,7 @@ def test_the_pictures_come_as_motion_jpeg_with_what_was_seen_drawn(running: Tune
         boxes += bool((blue - red > 90).sum() > 40)  # a track's colour
     connection.close()
 
-    assert boxes >= 5
+    assert boxes >= 3
 
 
 def test_the_figures_tell_what_each_stage_costs_and_what_happened(running: TuneServer) -> None:
