@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gatehouse import edge_replay_command, edge_tune_command
+from gatehouse.edge_cameras_command import app as cameras_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -15,7 +17,10 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.add_typer(cameras_app)
 app.add_typer(osdp_app)
+app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
+app.command(epilog=edge_tune_command.EXAMPLES)(edge_tune_command.tune)
 
 _EXAMPLES = """Examples:
 

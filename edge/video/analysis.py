@@ -13,7 +13,7 @@ import numpy as np
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
-from edge.video.tracker import Tracker, TrackerConfig
+from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
 from protocols.event_data import EventData
@@ -103,8 +103,9 @@ class CameraAnalysis:
         """What is being followed now; read by the camera's thread."""
         return self._followed
 
-    def see(self, detections: Detections, image: Image, moment: Moment) -> None:
-        """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
+    def see(self, detections: Detections, image: Image, moment: Moment) -> Seen:
+        """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call. Says whose
+        track each detection belongs to."""
         with self._lock:
             tracker = self._tracker_for(image)
             kinds = detections.kinds.astype(np.intp)
@@ -120,6 +121,7 @@ class CameraAnalysis:
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
             self._followed = Followed(tracker.live, tracker.restless)
+            return seen
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""

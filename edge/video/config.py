@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from edge.cameras.config import OnvifConfig
 from edge.video.errors import VideoError
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
@@ -16,6 +17,7 @@ from protocols.base import DeviceId, PlaceCode
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Corners = Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=100)]
 
 
 class ObjectClass(StrEnum):
@@ -126,6 +128,18 @@ class CameraConfig(_Section):
         title="Motion sensitivity",
         description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
     )
+    privacy_mask: tuple[Corners, ...] = Field(
+        default=(),
+        max_length=20,
+        title="Privacy mask",
+        description="Polygons painted black in all that is analysed, kept or shown as a picture: a neighbour's window.",
+    )
+
+    onvif: OnvifConfig | None = Field(
+        default=None,
+        title="ONVIF",
+        description="[camera.onvif]: the camera's motion events and clock; without it only its video is read.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -179,12 +193,17 @@ class CameraConfig(_Section):
         if self.username is None:
             return self.url
         account = quote(self.username, safe="")
-        password = self._password(environment)
+        password = self.password(environment)
         if password is not None:
             account += ":" + quote(password, safe="")
         return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
 
-    def _password(self, environment: Mapping[str, str]) -> str | None:
+    def password(self, environment: Mapping[str, str] = os.environ) -> str | None:
+        """The account's password; None if there is none. Secret: never log or show it.
+
+        Raises:
+            VideoError: if it cannot be read.
+        """
         if self.password_env is not None:
             value = environment.get(self.password_env)
             if value is None:

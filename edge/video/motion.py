@@ -47,6 +47,8 @@ class MotionGate:
         self._average: npt.NDArray[np.float32] | None = None
         self._last_s = 0.0
         self._calibrated_at_s = 0.0
+        self.changed: Luma | None = None
+        """What differed in the last frame, [100,W], 0 or 255, for whoever shows it; None where the average began."""
 
     def see(self, luma: Luma, at_s: float) -> Motion:
         """Compare the luma plane [H,W] taken at `at_s` (monotonic seconds, rising) with the average, and learn it."""
@@ -55,6 +57,7 @@ class MotionGate:
             return self._start(small, at_s, moves=False)
         difference = cv2.absdiff(small, self._average)
         changed = cast(Luma, cv2.threshold(difference, self._threshold, 255, cv2.THRESH_BINARY)[1].astype(np.uint8))
+        self.changed = changed
         share = cv2.countNonZero(changed) / changed.size
         if share > _LIGHT_CHANGE:
             return self._start(small, at_s, moves=False, share=share, recalibrated=True)
@@ -70,6 +73,7 @@ class MotionGate:
         self, small: npt.NDArray[np.float32], at_s: float, moves: bool, share: float = 0.0, recalibrated: bool = False
     ) -> Motion:
         self._average = small.copy()
+        self.changed = None
         self._last_s = at_s
         self._calibrated_at_s = at_s + _CALIBRATE_S
         return Motion(moves, share, recalibrated)

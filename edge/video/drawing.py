@@ -1,0 +1,81 @@
+"""Draws what the gateway makes of a picture, for a person: zones, movement, boxes, tracks. Keeps and sends nothing.
+
+Colours are told apart by people who see red and green alike, and every box has its words.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from edge.video.config import ZoneConfig
+from edge.video.motion import Luma
+from edge.video.replay import Found, Look
+from edge.video.snapshot import Image
+
+Colour = tuple[int, int, int]
+"""Blue, green, red."""
+
+ZONE: Colour = (0, 200, 255)
+TRACK: Colour = (230, 140, 40)
+WEAK: Colour = (160, 160, 160)
+MOVEMENT: Colour = (200, 60, 200)
+_TEXT: Colour = (255, 255, 255)
+_SHADE: Colour = (20, 20, 20)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_zones(image: Image, zones: Iterable[ZoneConfig]) -> None:
+    """The zones' sides and names, onto `image` [H,W,3]."""
+    height, width = image.shape[:2]
+    for zone in zones:
+        corners = np.array([[round(x * width), round(y * height)] for x, y in zone.polygon], np.int32)
+        cv2.polylines(image, [corners], isClosed=True, color=ZONE, thickness=2, lineType=cv2.LINE_AA)
+        lowest = corners[corners[:, 1].argmax()]
+        _words(image, zone.id, int(lowest[0]) + 4, int(lowest[1]) - 6, ZONE)
+
+
+def draw_movement(image: Image, changed: Luma | None) -> None:
+    """What differs from the scene's average, `changed` [h,w], tinted."""
+    if changed is None or not changed.any():
+        return
+    large = cv2.resize(changed, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+    image[large] = (image[large] * 0.5 + np.array(MOVEMENT) * 0.5).astype(np.uint8)
+
+
+def draw_found(image: Image, found: Found) -> None:
+    """The detector's boxes: those of tracks with their numbers, the others grey."""
+    height, width = image.shape[:2]
+    tracks = dict(zip(found.seen.rows, found.seen.ids, strict=True))
+    seen = found.detections
+    for row, box in enumerate(seen.pixels(width, height).round().astype(int).tolist()):
+        colour = TRACK if row in tracks else WEAK
+        left, top, right, bottom = box
+        cv2.rectangle(image, (left, top), (right, bottom), colour, 2 if row in tracks else 1)
+        name = seen.class_names[int(seen.classes[row])]
+        track = f"#{tracks[row]} " if row in tracks else ""
+        _words(image, f"{track}{name} {seen.scores[row]:.2f}", left, top - 4, colour)
+        cv2.circle(image, ((left + right) // 2, bottom), 3, colour, -1)
+
+
+def draw_look(image: Image, look: Look, zones: Iterable[ZoneConfig], found: Found | None, news: Sequence[str]) -> None:
+    """Everything about one frame.
+
+    Args:
+        found: what was found last, in this frame or a moment ago.
+        news: sentences of the latest events.
+    """
+    draw_movement(image, look.changed)
+    draw_zones(image, zones)
+    if found is not None:
+        draw_found(image, found)
+    for index, sentence in enumerate(news):
+        _words(image, sentence, 8, image.shape[0] - 10 - 20 * index, _TEXT)
+
+
+def _words(image: Image, text: str, left: int, baseline: int, colour: Colour) -> None:
+    (width, height), below = cv2.getTextSize(text, _FONT, 0.45, 1)
+    left = max(0, min(left, image.shape[1] - width - 2))
+    baseline = max(height + 2, min(baseline, image.shape[0] - below - 1))
+    cv2.rectangle(image, (left - 2, baseline - height - 2), (left + width + 2, baseline + below), _SHADE, -1)
+    cv2.putText(image, text, (left, baseline), _FONT, 0.45, colour, 1, cv2.LINE_AA)
