@@ -8,15 +8,18 @@ import cv2
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge.access.drivers.interface import ReaderDown
 from edge.cameras.address import CameraAddress
 from edge.cameras.probing import ask
 from edge.clock import SystemClock
 from edge.onvif.client import Unauthorised
 from edge.video.config import VideoConfig
 from gatehouse.cli import app
+from protocols.access_events import ReaderOfflineReason
 from tests.edge.video.parts import write_clip
 from tests.edge.video.test_replay import walker
 from tests.peers.ipycam import HEIGHT, PASSWORD, SUB_HEIGHT, SUB_WIDTH, USER, WIDTH, IpycamCamera
+from tests.support.onvif_doors import READER, running
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -69,6 +72,27 @@ def test_it_says_what_it_is_and_what_it_offers(camera: IpycamCamera) -> None:
 def test_a_wrong_password_is_refused(camera: IpycamCamera) -> None:
     with pytest.raises(Unauthorised, match="check username"):
         ask(CameraAddress("127.0.0.1", camera.port, USER), "another", SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("password", "reason", "said"),
+    [
+        (PASSWORD, ReaderOfflineReason.UNKNOWN_DEVICE, "refuses GetRelayOutputs"),
+        ("another", ReaderOfflineReason.UNAUTHORISED, "check username"),
+    ],
+)
+def test_as_a_doors_device_it_is_told_to_be_none(
+    camera: IpycamCamera, tmp_path: Path, password: str, reason: ReaderOfflineReason, said: str
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(password + "\n")
+    secret.chmod(0o600)
+    with running(camera.port, secret, username=USER, inputs=(), timeout_s=3.0) as (driver, deliveries):
+        down = deliveries.wait_for(ReaderDown)
+        assert not driver.set_output(READER, 0, 1.0, ticket=1)
+
+    assert down.reason is reason
+    assert said in down.detail
 
 
 def test_the_command_watches_its_streams_and_writes_the_site_files_lines(camera: IpycamCamera) -> None:
