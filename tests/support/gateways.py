@@ -48,7 +48,7 @@ _ACTIONS: dict[type[object], Action] = {
 }
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str | Callable[[], str] = "") -> None:
+def eventually(condition: Callable[[], bool], timeout_s: float = 30.0, what: str | Callable[[], str] = "") -> None:
     """Wait for a condition; fail at the deadline, saying `what` was awaited."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -24,7 +24,10 @@ def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
 ) -> None:
     running = start()
     running.wait_up()
-    eventually(lambda: any(isinstance(event.data, GatewayStarted) for event in list(hub.stored.values())))
+    eventually(
+        lambda: any(isinstance(event.data, GatewayStarted) for event in list(hub.stored.values())),
+        what="gateway.started",
+    )
     health = running.get("/healthz")
     assert health.status_code == 200
     told = health.json()
@@ -40,7 +43,7 @@ def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
     begun = time.monotonic()
     assert running.end() == 0
     assert time.monotonic() - begun < 10
-    eventually(lambda: hub.states[-1].state is Presence.OFFLINE)
+    eventually(lambda: hub.states[-1].state is Presence.OFFLINE, what=lambda: f"the goodbye after {hub.states}")
 
 
 def test_a_device_that_cannot_start_leaves_the_rest_at_work(start: Callable[..., Running], tmp_path: Path) -> None:
