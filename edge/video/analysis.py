@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -46,10 +47,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Followed:
-    """How many confirmed tracks live, and whether one is worth another look soon."""
+    """How many confirmed tracks live, whether one is worth another look soon, and how often they all are."""
 
     live: int = 0
     restless: bool = False
+    look_every_s: float = inf
 
 
 @dataclass
@@ -119,7 +121,7 @@ class CameraAnalysis:
                 self._remember(track, detections, row, image)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
-            self._followed = Followed(tracker.live, tracker.restless)
+            self._followed = Followed(tracker.live, tracker.restless, tracker.look_every_s)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""

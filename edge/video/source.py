@@ -160,7 +160,7 @@ class CameraSource:
             if eye.is_due(at_s):
                 self.frames_checked += 1
                 followed = self._analysis.followed
-                if eye.wants(frame.image, at_s, followed.live, followed.restless):
+                if eye.wants(frame.image, at_s, followed.look_every_s, followed.restless):
                     self._submit(Candidate(frame.image, at_s))
 
     def _pictures(self, info: StreamInfo, run: Run) -> None:
@@ -230,9 +230,9 @@ class _Eye:
         self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
         return True
 
-    def wants(self, image: VideoFrame, at_s: float, followed: int, restless: bool) -> bool:
+    def wants(self, image: VideoFrame, at_s: float, look_every_s: float, restless: bool) -> bool:
         """Whether the detector should see the frame."""
-        return self._attention.wants(self._gate.see(luma_of(image), at_s), at_s, followed, restless)
+        return self._attention.wants(self._gate.see(luma_of(image), at_s), at_s, look_every_s, restless)
 
 
 def luma_of(image: VideoFrame) -> Luma:

@@ -34,6 +34,9 @@ class TrackerConfig:
 
     Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
     second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known.
+
+    While nothing moves in the picture, someone who paused is looked at again every `look_paused_s`, what is still every
+    `look_still_s`, and every `look_doubtful_s` once it was missed.
     """
 
     weak_score: float = 0.25
@@ -48,6 +51,9 @@ class TrackerConfig:
     overlap: float = 0.25
     reach: float = 0.15
     reach_tentative: float = 0.4
+    look_paused_s: float = 2.0
+    look_doubtful_s: float = 5.0
+    look_still_s: float = 30.0
 
 
 class Seen(NamedTuple):
@@ -133,9 +139,14 @@ class Tracker:
         return any(not track.is_confirmed or (track.misses and not track.is_still) for track in self._tracks)
 
     @property
-    def doubtful(self) -> bool:
-        """Whether a still track was missed when last looked for."""
-        return any(track.is_still and track.misses for track in self._tracks)
+    def look_every_s(self) -> float:
+        """How often it is to be looked for while nothing moves in the picture; infinite if nobody is followed."""
+        config, followed = self._config, [track for track in self._tracks if track.is_confirmed]
+        if any(not track.is_still for track in followed):
+            return config.look_paused_s
+        if any(track.misses for track in followed):
+            return config.look_doubtful_s
+        return config.look_still_s if followed else inf
 
     @property
     def following(self) -> Following:

@@ -1,5 +1,7 @@
 """What counts as movement, and when the detector is asked."""
 
+from math import inf
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -74,28 +76,32 @@ def test_a_change_of_size_starts_anew() -> None:
 STILL, MOVES, LIGHT = Motion(False, 0.0, False), Motion(True, 0.1, False), Motion(False, 0.9, True)
 
 
-def asked(motions: list[tuple[float, Motion, int, bool]]) -> list[float]:
+def asked(motions: list[tuple[float, Motion, float, bool]]) -> list[float]:
     attention = Attention()
-    return [t for t, motion, followed, restless in motions if attention.wants(motion, t, followed, restless)]
+    return [t for t, motion, look_every_s, restless in motions if attention.wants(motion, t, look_every_s, restless)]
 
 
 def test_the_detector_looks_once_at_the_start_and_then_sleeps() -> None:
-    assert max(asked([(t / 5, STILL, 0, False) for t in range(100)])) == 1.0
+    assert max(asked([(t / 5, STILL, inf, False) for t in range(100)])) == 1.0
 
 
 def test_it_looks_while_something_moves_and_a_second_longer() -> None:
-    times = asked([(t / 5, MOVES if 10 <= t / 5 <= 12 else STILL, 0, False) for t in range(100)])
+    times = asked([(t / 5, MOVES if 10 <= t / 5 <= 12 else STILL, inf, False) for t in range(100)])
     assert [t for t in times if t > 5] == [t / 5 for t in range(50, 66)]
 
 
 def test_it_looks_after_a_light_change() -> None:
-    assert asked([(0.0, STILL, 0, False), (8.0, LIGHT, 0, False), (10.0, STILL, 0, False)]) == [0.0, 8.0]
+    assert asked([(0.0, STILL, inf, False), (8.0, LIGHT, inf, False), (10.0, STILL, inf, False)]) == [0.0, 8.0]
 
 
 def test_who_stands_still_is_looked_at_every_two_seconds() -> None:
-    times = [t for t in asked([(t / 5, STILL, 1, False) for t in range(100)]) if t > 1]
+    times = [t for t in asked([(t / 5, STILL, 2.0, False) for t in range(100)]) if t > 1]
     assert times == [3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0, 17.0, 19.0]
 
 
+def test_what_stands_for_long_is_hardly_looked_at() -> None:
+    assert [t for t in asked([(t / 5, STILL, 30.0, False) for t in range(500)]) if t > 1] == [31.0, 61.0, 91.0]
+
+
 def test_a_restless_track_is_looked_for_in_every_frame() -> None:
-    assert len(asked([(10 + t / 5, STILL, 1, True) for t in range(20)])) == 20
+    assert len(asked([(10 + t / 5, STILL, 2.0, True) for t in range(20)])) == 20

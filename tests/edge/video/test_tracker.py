@@ -178,11 +178,24 @@ def test_who_does_not_move_for_ten_seconds_is_still_and_not_restless_when_missed
     hold(tracker, 9.0, at(0.3))
     assert (tracker.live, tracker.moving) == (1, 1)
     hold(tracker, 12.5, at(0.3), from_s=9.0)
-    assert (tracker.live, tracker.moving, tracker.restless, tracker.doubtful) == (1, 0, False, False)
+    assert (tracker.live, tracker.moving, tracker.restless) == (1, 0, False)
     feed(tracker, 13.0)
-    assert (tracker.restless, tracker.doubtful) == (False, True)
+    assert not tracker.restless
     assert tracker.following.still == (True,)
     np.testing.assert_allclose(tracker.following.boxes, [at(0.3)], atol=1e-6)
+
+
+def test_how_often_it_is_looked_for_follows_from_what_it_does() -> None:
+    tracker = Tracker(4 / 3)
+    assert tracker.look_every_s == np.inf
+    hold(tracker, 3.0, at(0.3))
+    assert tracker.look_every_s == 2.0
+    hold(tracker, 13.0, at(0.3), from_s=3.0)
+    assert tracker.look_every_s == 30.0
+    feed(tracker, 13.0)
+    assert tracker.look_every_s == 5.0
+    hold(tracker, 16.0, at(0.3), at(0.7), from_s=14.0)
+    assert tracker.look_every_s == 2.0
 
 
 def test_headlights_that_shift_a_parked_cars_box_for_a_moment_do_not_move_it() -> None:
