@@ -170,7 +170,7 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
 
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_decoded", "decode_errors", "frames_checked", "frames_analysed",
-    "frames_replaced", "detections", "tracks_confirmed",
+    "frames_replaced", "frames_expired", "detections", "tracks_confirmed",
 )  # fmt: skip
 
 
@@ -180,10 +180,24 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
         states.add_metric([camera.id, str(camera.state)], 1)
     yield states
     yield _camera_counts(status.cameras)
+    yield from _camera_rates(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
     yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
     yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)
     yield CounterMetricFamily("gatehouse_edge_video_pictures_lost", "Pictures not kept", status.pictures_lost)
+
+
+def _camera_rates(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    asked = GaugeMetricFamily("gatehouse_edge_camera_asked_rate", "Frames a second worth analysis", labels=["camera"])
+    analysed = GaugeMetricFamily("gatehouse_edge_camera_analysed_rate", "Frames analysed a second", labels=["camera"])
+    degraded = GaugeMetricFamily(
+        "gatehouse_edge_camera_degraded", "Whether there is no time for all of a camera's frames", labels=["camera"]
+    )
+    for camera in cameras:
+        asked.add_metric([camera.id], camera.rate.asked)
+        analysed.add_metric([camera.id], camera.rate.analysed)
+        degraded.add_metric([camera.id], camera.rate.is_degraded)
+    yield from (asked, analysed, degraded)
 
 
 def _camera_counts(cameras: "tuple[CameraStatus, ...]") -> Metric:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from edge.video.errors import VideoError
+from edge.video.schedule import Priority
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
 
@@ -118,6 +119,11 @@ class CameraConfig(_Section):
         le=15.0,
         title="Analysis rate",
         description="Frames looked at per second at most; more costs processor time and finds faster movement.",
+    )
+    priority: Priority = Field(
+        default=Priority.NORMAL,
+        title="Priority",
+        description="Whose frames come first when there is not time for all: high, normal or low; 4 : 2 : 1.",
     )
     motion_sensitivity: float = Field(
         default=0.5,

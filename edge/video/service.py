@@ -17,6 +17,7 @@ from edge.video.config import CameraConfig, VideoConfig
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError
 from edge.video.reporting import Reporter
+from edge.video.schedule import Priority, Rate
 from edge.video.source import CameraSource, Timing
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
@@ -31,7 +32,11 @@ _REPORTER = "video-reporter"
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """How one camera is. Counters run from the gateway's start."""
+    """How one camera is. Counters run from the gateway's start.
+
+    Of the frames that were worth the detector, `frames_replaced` gave way to newer ones and `frames_expired` waited too
+    long, for there was not time for all; `rate` is what that came to in the last seconds.
+    """
 
     id: str
     place: str
@@ -46,6 +51,9 @@ class CameraStatus:
     frames_checked: int
     frames_analysed: int
     frames_replaced: int
+    frames_expired: int
+    priority: Priority
+    rate: Rate
     detections: int
     tracks_confirmed: int
     tracks_live: int
@@ -95,7 +103,7 @@ class VideoService:
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
-        self._mailboxes = Mailboxes(len(config.cameras))
+        self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
         self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock)
         self._loaded: FrameDetector | None = None
@@ -194,7 +202,7 @@ class VideoService:
 
     def _camera_status(self, index: int) -> CameraStatus:
         camera, source, analysis = self._config.cameras[index], self._sources[index], self._analyses[index]
-        fault = source.fault
+        fault, tally = source.fault, self._mailboxes.tally(index)
         return CameraStatus(
             id=camera.id,
             place=camera.place,
@@ -208,7 +216,10 @@ class VideoService:
             decode_errors=source.decode_errors,
             frames_checked=source.frames_checked,
             frames_analysed=analysis.frames,
-            frames_replaced=self._mailboxes.replaced[index],
+            frames_replaced=tally.replaced,
+            frames_expired=tally.expired,
+            priority=camera.priority,
+            rate=self._mailboxes.rate(index),
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
