@@ -1,9 +1,13 @@
 """Which frames the detector is asked about: while something moves, and now and then while someone stands still."""
 
+from edge.video.analysis import Followed
 from edge.video.motion import Motion
 
 LINGER_S = 1.0
 """How long the detector goes on after the last movement: a walker pauses, a light settles."""
+
+TOUCHED_S = 1.0
+"""How often what is still is looked at again while nothing moves but it: someone who waits shifts his feet."""
 
 
 class Attention:
@@ -13,19 +17,20 @@ class Attention:
         self._awake_until_s: float | None = None
         self._asked_s = 0.0
 
-    def wants(self, motion: Motion, at_s: float, look_every_s: float, restless: bool) -> bool:
+    def wants(self, motion: Motion, at_s: float, followed: Followed) -> bool:
         """Whether the frame at `at_s` (monotonic) is worth the detector.
 
         Args:
             motion: what the motion gate says of it.
             at_s: when it was taken.
-            look_every_s: how often those who are followed are looked at while nothing moves; infinite for nobody.
-            restless: whether a track is unconfirmed or was missed at the last look.
+            followed: who is being followed.
         """
-        if self._awake_until_s is None or motion.moves or motion.recalibrated:
+        is_disturbed = motion.recalibrated or (motion.moves and not motion.is_within(followed.still))
+        if self._awake_until_s is None or is_disturbed:
             self._awake_until_s = at_s + LINGER_S
-        is_due = at_s - self._asked_s >= look_every_s
-        if at_s > self._awake_until_s and not restless and not is_due:
+        every_s = min(TOUCHED_S, followed.look_every_s) if motion.moves else followed.look_every_s
+        is_due = at_s - self._asked_s >= every_s
+        if at_s > self._awake_until_s and not followed.restless and not is_due:
             return False
         self._asked_s = at_s
         return True

@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from edge.clock import Clock, Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
+from edge.video.masks import Polygons, black_out
 from edge.video.schedule import Priority, Rate, Schedule, Tally
 from edge.video.snapshot import Image
 from edge.video.worker import Run
@@ -86,6 +87,7 @@ class DetectorLoop:
         mailboxes: where cameras leave frames.
         analyses: one per camera.
         clock: the gateway's clocks.
+        privacy: what is painted black in each camera's pictures before anything looks at them.
     """
 
     def __init__(
@@ -94,10 +96,12 @@ class DetectorLoop:
         mailboxes: Mailboxes,
         analyses: Sequence[CameraAnalysis],
         clock: Clock,
+        privacy: Sequence[Polygons],
     ) -> None:
         self._load = load
         self._mailboxes = mailboxes
         self._analyses = analyses
+        self._privacy = privacy
         self._clock = clock
         self.busy_s = 0.0
         """How long the detector worked altogether."""
@@ -114,6 +118,7 @@ class DetectorLoop:
             camera, candidate = taken
             started_s = self._clock.monotonic_s()
             image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
+            black_out(image, self._privacy[camera])
             seen = detector.detect(image, WEAK_SCORE)
             if not run.stopped:
                 self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))

@@ -105,7 +105,8 @@ class VideoService:
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
         self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
-        self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock)
+        privacy = [camera.privacy_mask for camera in config.cameras]
+        self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None
         self._sources = [self._source(i, camera) for i, camera in enumerate(config.cameras)]
         self._camera_workers = [

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from edge.backoff import Backoff
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
-from edge.video.analysis import CameraAnalysis
+from edge.video.analysis import CameraAnalysis, Followed
 from edge.video.attention import Attention
 from edge.video.config import CameraConfig
 from edge.video.detection import Candidate
@@ -160,7 +160,7 @@ class CameraSource:
             if eye.is_due(at_s):
                 self.frames_checked += 1
                 followed = self._analysis.followed
-                if eye.wants(frame.image, at_s, followed.look_every_s, followed.restless):
+                if eye.wants(frame.image, at_s, followed):
                     self._submit(Candidate(frame.image, at_s))
 
     def _pictures(self, info: StreamInfo, run: Run) -> None:
@@ -220,7 +220,7 @@ class _Eye:
     def __init__(self, camera: CameraConfig) -> None:
         self._every_s = 1.0 / camera.analyses_per_s
         self._due_s = float("-inf")
-        self._gate = MotionGate(camera.motion_sensitivity)
+        self._gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
         self._attention = Attention()
 
     def is_due(self, at_s: float) -> bool:
@@ -230,9 +230,9 @@ class _Eye:
         self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
         return True
 
-    def wants(self, image: VideoFrame, at_s: float, look_every_s: float, restless: bool) -> bool:
+    def wants(self, image: VideoFrame, at_s: float, followed: Followed) -> bool:
         """Whether the detector should see the frame."""
-        return self._attention.wants(self._gate.see(luma_of(image), at_s), at_s, look_every_s, restless)
+        return self._attention.wants(self._gate.see(luma_of(image), at_s), at_s, followed)
 
 
 def luma_of(image: VideoFrame) -> Luma:
