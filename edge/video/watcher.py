@@ -148,7 +148,7 @@ class Watcher:
         picture, can_go_on = self._decoder.decode_alone(keyframe)
         self._judge(picture)
         glimpse = self._eye.glimpse(picture) if picture is not None else None
-        if glimpse is None or glimpse.stirs:
+        if glimpse is None or glimpse.stirs(followed):
             self._buffer.add(keyframe)
             yield from self._go_back(glimpse, followed, keyframe)
             return
@@ -165,14 +165,14 @@ class Watcher:
         self._buffer.mark_decoded()
         self._judge(picture)
         glimpse = self._eye.glimpse(picture) if picture is not None else None
-        if glimpse is None or glimpse.stirs:
+        if glimpse is None or glimpse.stirs(followed):
             yield from self._go_back(glimpse, followed, now)
         else:
             yield self._accept(glimpse, followed)
 
     def _accept(self, glimpse: Glimpse, followed: Followed) -> Sight:
         picture = glimpse.picture
-        interest = self._eye.accept(glimpse, followed.live, followed.restless)
+        interest = self._eye.accept(glimpse, followed)
         self._seen_s = picture.at_s
         self._gears.see(moves=False, at_s=picture.at_s)
         return Sight(picture, bool(interest), late=False)
@@ -212,7 +212,7 @@ class Watcher:
                     yield self._look(picture, followed, late=packet is not now)
 
     def _look(self, picture: Picture, followed: Followed, late: bool) -> Sight:
-        motion, interest = self._eye.look(picture, followed.live, followed.restless)
+        motion, interest = self._eye.look(picture, followed)
         self._seen_s = picture.at_s
         self._gears.see(interest is Interest.AWAKE, picture.at_s)
         if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):

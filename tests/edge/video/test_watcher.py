@@ -96,7 +96,7 @@ def test_a_call_wakes_it_with_what_it_has_not_seen(clips: Clips) -> None:
 def test_someone_missed_keeps_it_awake_and_someone_standing_is_looked_at_now_and_then(clips: Clips) -> None:
     missed = watch(clips.still(), followed=Followed(live=1, restless=True))
     assert missed.gears.gear_s[Gear.ASLEEP] == 0.0
-    standing = watch(clips.still(), followed=Followed(live=1))
+    standing = watch(clips.still(), followed=Followed(live=1, look_every_s=2.0))
     assert standing.gears.gear is Gear.ASLEEP
     asked = [at_s for at_s in standing.wanted_s if at_s > 7.0]
     assert [round(at_s) for at_s in asked] == [8, 10, 12]
