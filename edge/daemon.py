@@ -277,6 +277,12 @@ def _cameras_health(video: "VideoStatus | None") -> dict[str, Any]:
         told[camera.id] = {"state": camera.state, "gear": camera.gear, "reason": camera.detail}
         if camera.main_state is not None:
             told[camera.id]["main"] = {"state": camera.main_state, "reason": camera.main_fault}
+        if (onvif := camera.onvif) is not None:
+            told[camera.id]["onvif"] = {
+                "state": onvif.state,
+                "reason": onvif.fault,
+                "clock_offset_s": onvif.clock_offset_s,
+            }
     return told
 
 

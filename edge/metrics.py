@@ -186,6 +186,7 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
             mains.add_metric([camera.id, str(camera.main_state)], 1)
     yield mains
     yield _camera_counts(status.cameras)
+    yield from _onvif(status.cameras)
     yield from _gears(status.cameras)
     yield from _camera_rates(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
@@ -210,6 +211,24 @@ def _gears(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
             wakes.add_metric([camera.id, why], count)
         longest.add_metric([camera.id], camera.longest_catch_up_s)
     yield from (gears, seconds, wakes, longest)
+
+
+def _onvif(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "gatehouse_edge_camera_onvif", "1 for its ONVIF side's state", labels=["camera", "state"]
+    )
+    offsets = GaugeMetricFamily(
+        "gatehouse_edge_camera_clock_offset_seconds", "How far its clock is ahead of ours", labels=["camera"]
+    )
+    motions = CounterMetricFamily("gatehouse_edge_camera_motions", "Its own motion events", labels=["camera"])
+    for camera in cameras:
+        if camera.onvif is None:
+            continue
+        states.add_metric([camera.id, str(camera.onvif.state)], 1)
+        motions.add_metric([camera.id], camera.onvif.motions)
+        if camera.onvif.clock_offset_s is not None:
+            offsets.add_metric([camera.id], camera.onvif.clock_offset_s)
+    yield from (states, offsets, motions)
 
 
 def _camera_rates(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:

@@ -191,6 +191,8 @@ class CameraConfig(_Section):
             raise ValueError("a password needs a username")
         if self.transport is Transport.UDP and self.parts.scheme != "rtsp":
             raise ValueError("transport: udp is for rtsp:// alone")
+        if self.onvif is not None and self.onvif.host is None and not self.parts.hostname:
+            raise ValueError("[camera.onvif] needs a host, as url names none")
         if len({zone.id for zone in self.zones}) != len(self.zones):
             raise ValueError("two zones of one camera have the same id")
         return self

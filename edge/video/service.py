@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.backoff import Backoff
+from edge.cameras.watch import OnvifWatch, WatchStatus, WatchTiming
 from edge.clock import Clock, now
 from edge.observations import Observation, PictureStore, Recorder
 from edge.video.analysis import CameraAnalysis
@@ -32,6 +33,8 @@ from protocols.events import SourceRestarted
 _TICK_S = 0.25
 _DETECTOR = "video-detector"
 _REPORTER = "video-reporter"
+_ONVIF_STUCK_S = 90.0
+"""Several questions of seconds each may follow each other."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class CameraStatus:
     catch_ups: int
     pictures_caught_up: int
     longest_catch_up_s: float
+    onvif: WatchStatus | None
     main_state: CameraState | None
     main_fault: str | None
     main_packets: int
@@ -100,6 +104,7 @@ class VideoService:
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
         gear_timing: time constants of the gears.
+        onvif_timing: time constants of the cameras' own events and clocks.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class VideoService:
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         gear_timing: GearTiming | None = None,
+        onvif_timing: WatchTiming | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -138,6 +144,15 @@ class VideoService:
         self._evidence = {c.id: self._evidence_source(c) for c in config.cameras if c.main_url is not None}
         self._evidence_workers = [
             self._worker(f"camera-{name}-main", source, source.stuck) for name, source in self._evidence.items()
+        ]
+        self._watches = {
+            camera.id: OnvifWatch(camera, source.wake, clock, self._backoff(), onvif_timing)
+            for camera, source in zip(config.cameras, self._sources, strict=True)
+            if camera.onvif is not None
+        }
+        self._watch_workers = [
+            Worker(f"camera-{name}-onvif", watch, self._backoff(), clock.monotonic_s, _ONVIF_STUCK_S)
+            for name, watch in self._watches.items()
         ]
         self._detector_worker = self._worker(_DETECTOR, self._detector)
         self._reporter_worker = self._worker(_REPORTER, self._reporter)
@@ -167,9 +182,10 @@ class VideoService:
         self._supervisor.join(_TICK_S * 8)
         self._supervisor = None
         until_s = self._clock.monotonic_s() + self._timing.open_s + self._timing.read_s
-        for worker in (*self._camera_workers, *self._evidence_workers, self._detector_worker):
+        ending = (*self._camera_workers, *self._evidence_workers, *self._watch_workers, self._detector_worker)
+        for worker in ending:
             worker.stop()
-        for worker in (*self._camera_workers, *self._evidence_workers, self._detector_worker):
+        for worker in ending:
             worker.join(until_s - self._clock.monotonic_s())
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
@@ -200,7 +216,8 @@ class VideoService:
         )
 
     def _workers(self) -> list[Worker]:
-        return [*self._camera_workers, *self._evidence_workers, self._detector_worker, self._reporter_worker]
+        per_camera = (*self._camera_workers, *self._evidence_workers, *self._watch_workers)
+        return [*per_camera, self._detector_worker, self._reporter_worker]
 
     def _source(self, index: int, camera: CameraConfig) -> CameraSource:
         def submit(candidate: Candidate) -> None:
@@ -229,7 +246,8 @@ class VideoService:
 
     def _supervise(self) -> None:
         mains = [camera for camera in self._config.cameras if camera.main_url is not None]
-        owners = [*self._config.cameras, *mains, None, None]
+        watched = [camera for camera in self._config.cameras if camera.onvif is not None]
+        owners = [*self._config.cameras, *mains, *watched, None, None]
         while not self._stop.wait(_TICK_S):
             for camera, worker in zip(owners, self._workers(), strict=True):
                 failure = worker.tick()
@@ -265,6 +283,7 @@ class VideoService:
             catch_ups=watched.catch_ups,
             pictures_caught_up=watched.pictures_caught_up,
             longest_catch_up_s=watched.longest_catch_up_s,
+            onvif=self._watches[camera.id].status() if camera.id in self._watches else None,
             main_state=main.state if main is not None else None,
             main_fault=main.fault.fault.value if main is not None and main.fault is not None else None,
             main_packets=evidence.packets if evidence is not None else 0,
