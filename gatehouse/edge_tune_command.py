@@ -18,7 +18,8 @@ from gatehouse.edge_video_shell import (
 )
 
 if TYPE_CHECKING:
-    from edge.tuning.session import Source, TuneSession
+    from edge.tuning.session import TuneSession
+    from edge.video.address import Address
     from edge.video.config import CameraConfig
     from edge.video.detection import FrameDetector
 
@@ -56,14 +57,15 @@ def tune(
     watched for 5 minutes. It reads the camera beside a running gateway and changes nothing: paste the lines that it
     shows into the site file. Exit status: 0; 1 if the clip or camera cannot be read, 2 for a fault in the site file.
     """
-    from edge.tuning.session import Source, TuneSession
+    from edge.tuning.session import TuneSession
     from edge.video.errors import VideoError
+    from edge.video.replay import address_of
 
     site = read_site(config)
     which = camera_of(site, camera, config)
     begins = begins_s(at, site.zone)
     try:
-        source = Source(str(clip.absolute()), "file") if clip else Source(which.location(), which.parts.scheme)
+        source = address_of(clip) if clip is not None else which.stream()
     except VideoError as error:
         fail(str(error), 2)
     if clip is not None and not clip.is_file():
@@ -76,7 +78,7 @@ def tune(
 
 
 def _write(
-    camera: "CameraConfig", detector: "FrameDetector", source: "Source", begins: float, video: Path, seconds: float
+    camera: "CameraConfig", detector: "FrameDetector", source: "Address", begins: float, video: Path, seconds: float
 ) -> None:
     from edge.tuning.video import FORMATS, write_video
     from edge.tuning.view import View
@@ -85,14 +87,13 @@ def _write(
 
     if video.suffix.lower() not in FORMATS:
         fail(f"{video}: the name must end in {' or '.join(FORMATS)}", 2)
-    most_s = float("inf") if source.is_clip else seconds
-    total_s = length_s(Path(source.location)) if source.is_clip else seconds
+    is_clip = source.scheme == "file"
+    most_s = float("inf") if is_clip else seconds
+    total_s = length_s(Path(source.location)) if is_clip else seconds
     pipeline, view = Pipeline(camera, detector, begins), View(camera)
     try:
         with progress_bar(total_s, video.name) as bar:
-            count = write_video(
-                (source.location, source.scheme), pipeline, view, video, camera.analyses_per_s, most_s, bar.reach
-            )
+            count = write_video(source, pipeline, view, video, camera.analyses_per_s, most_s, bar.reach)
     except VideoError as error:
         fail(str(error), 1)
     costs = view.costs

@@ -24,10 +24,10 @@ class CameraAddress:
 
 def address_of(camera: CameraConfig) -> CameraAddress | None:
     """A configured camera's; None for one that is a file or has no host."""
-    host = (camera.onvif.host if camera.onvif is not None else None) or camera.parts.hostname
-    if host is None or camera.parts.scheme == "file":
-        return None
     onvif = camera.onvif
+    host = (onvif.host if onvif is not None else None) or camera.parts.hostname
+    if not host:
+        return None
     if onvif is None:
         return CameraAddress(host, username=camera.username)
     username = onvif.username or camera.username

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from edge.video.address import Address
 from edge.video.errors import StreamFault
 from edge.video.footage import Footage
 from protocols.events import CameraFault
@@ -32,19 +33,18 @@ class Measured:
     damaged: int
 
 
-def measure(location: str, scheme: str, seconds: float, progress: Callable[[float], None] = lambda _: None) -> Measured:
+def measure(address: Address, seconds: float, progress: Callable[[float], None] = lambda _: None) -> Measured:
     """Read a stream for `seconds` of wall time, or a file to its end.
 
     Args:
-        location: what FFmpeg is to open, password included.
-        scheme: the address's scheme.
+        address: the stream, password included.
         progress: told how long it has been watched.
 
     Raises:
         StreamFault: if it cannot be read.
     """
     began_s = time.monotonic()
-    with Footage(location, scheme) as footage:
+    with Footage(address) as footage:
         tally = _Tally()
         first_s: float | None = None
         for packet in footage.packets():

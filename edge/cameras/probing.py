@@ -10,6 +10,7 @@ from edge.cameras.measuring import Measured, measure
 from edge.cameras.onvif_camera import Offer, OnvifCamera
 from edge.clock import Clock
 from edge.onvif.client import OnvifClient
+from edge.video.address import Address
 from edge.video.errors import StreamFault
 from protocols.onvif_media import DeviceInformation, MediaProfile
 
@@ -67,7 +68,7 @@ def watch(
         account = f"{quote(username, safe='')}:{quote(password, safe='')}"
         location = parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
     try:
-        return StreamFound(url, profile, measure(location, parts.scheme, seconds, progress))
+        return StreamFound(url, profile, measure(Address(location, parts.scheme), seconds, progress))
     except StreamFault as fault:
         return StreamFound(url, profile, None, fault.detail)
 

@@ -32,7 +32,7 @@ def grab(camera: CameraConfig) -> Image:
         VideoError: as `take_still`.
     """
     newest = None
-    with Footage(camera.location(), camera.parts.scheme) as footage:
+    with Footage(camera.stream()) as footage:
         for count, (frame, _) in enumerate(footage.frames(), start=1):
             newest = frame
             if count == _SETTLE:

@@ -35,7 +35,7 @@ class WatchTiming:
     told within this is held to be over. `locked_s`: the pause after a refused password, as cameras lock accounts.
     """
 
-    pull_s: float = 5.0
+    pull_s: float = 3.0
     lifetime_s: int = 600
     renew_s: float = 480.0
     restart_s: float = 60.0

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from edge.tuning.view import View
+from edge.video.address import Address
 from edge.video.config import CameraConfig
 from edge.video.detection import FrameDetector
 from edge.video.errors import VideoError
@@ -20,27 +21,17 @@ _MOST_BYTES, _MOST_SIDE = 400_000, 1280
 _WAIT_S = 0.5
 
 
-@dataclass(frozen=True)
-class Source:
-    """What is watched: the camera itself, or a clip, which is repeated at the speed at which it was filmed."""
-
-    location: str
-    scheme: str
-
-    @property
-    def is_clip(self) -> bool:
-        return self.scheme == "file"
-
-
 class TuneSession:
     """Watches a camera or a clip until stopped; a fault is shown, and the camera tried again.
 
     Args:
+        source: what is watched: the camera, or a clip, which is repeated at the speed at which it was filmed.
         begins_s: the wall time of a clip's second 0, for what has a schedule; a camera's is now.
     """
 
-    def __init__(self, camera: CameraConfig, detector: FrameDetector, source: Source, begins_s: float) -> None:
+    def __init__(self, camera: CameraConfig, detector: FrameDetector, source: Address, begins_s: float) -> None:
         self._camera, self._detector, self._source = camera, detector, source
+        self._is_clip = source.scheme == "file"
         self._begins_s = begins_s
         self._ending = threading.Event()
         self._changed = threading.Condition()
@@ -77,7 +68,7 @@ class TuneSession:
     def _run(self) -> None:
         view = View(self._camera)
         while not self._ending.is_set():
-            fault = "" if self._source.is_clip else "the stream ended"
+            fault = "" if self._is_clip else "the stream ended"
             try:
                 self._watch(view)
             except VideoError as error:
@@ -89,15 +80,15 @@ class TuneSession:
     def _watch(self, view: View) -> None:
         """One connection, or one time through a clip."""
         began_s = time.monotonic()
-        begins_s = self._begins_s if self._source.is_clip else time.time()
+        begins_s = self._begins_s if self._is_clip else time.time()
         view.begin()
         pipeline, times = Pipeline(self._camera, self._detector, begins_s), ClipTimes()
-        with Footage(self._source.location, self._source.scheme) as footage:
+        with Footage(self._source) as footage:
             asked_s = time.perf_counter()
             for image, stamp_s in footage.frames():
                 decode_ms = (time.perf_counter() - asked_s) * 1000
-                at_s = times.place(stamp_s) if self._source.is_clip else time.monotonic() - began_s
-                if self._source.is_clip:
+                at_s = times.place(stamp_s) if self._is_clip else time.monotonic() - began_s
+                if self._is_clip:
                     self._ending.wait(max(0.0, began_s + at_s - time.monotonic()))
                 if self._ending.is_set():
                     return

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from edge.tuning.view import View
+from edge.video.address import Address
 from edge.video.errors import VideoError
 from edge.video.footage import Footage
 from edge.video.replay import ClipTimes, Pipeline
@@ -16,7 +17,7 @@ FORMATS = {".avi": "MJPG", ".mp4": "mp4v"}
 
 
 def write_video(
-    source: tuple[str, str],
+    source: Address,
     pipeline: Pipeline,
     view: View,
     target: Path,
@@ -27,7 +28,7 @@ def write_video(
     """Run the source through the pipeline and write what is shown of it; the number of frames written.
 
     Args:
-        source: what FFmpeg is to open, password included, and its scheme.
+        source: the camera or clip.
         frames_per_s: of the video: as often as the pipeline looks.
         most_s: how much of the source is taken.
 
@@ -37,7 +38,7 @@ def write_video(
     times, written = ClipTimes(), 0
     writer: cv2.VideoWriter | None = None
     try:
-        with Footage(*source) as footage:
+        with Footage(source) as footage:
             began_s = time.perf_counter()
             for image, stamp_s in footage.frames():
                 at_s = times.place(stamp_s)

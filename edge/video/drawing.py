@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge.video.config import ZoneConfig
-from edge.video.motion import Luma
+from edge.video.motion import Motion
 from edge.video.replay import Found, Look
 from edge.video.snapshot import Image
 
@@ -35,12 +35,12 @@ def draw_zones(image: Image, zones: Iterable[ZoneConfig]) -> None:
         _words(image, zone.id, int(lowest[0]) + 4, int(lowest[1]) - 6, ZONE)
 
 
-def draw_movement(image: Image, changed: Luma | None) -> None:
-    """What differs from the scene's average, `changed` [h,w], tinted."""
-    if changed is None or not changed.any():
-        return
-    large = cv2.resize(changed, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
-    image[large] = (image[large] * 0.5 + np.array(MOVEMENT) * 0.5).astype(np.uint8)
+def draw_movement(image: Image, motion: Motion | None) -> None:
+    """Where something moves, tinted."""
+    height, width = image.shape[:2]
+    for x1, y1, x2, y2 in motion.boxes if motion is not None else ():
+        part = image[round(y1 * height) : round(y2 * height), round(x1 * width) : round(x2 * width)]
+        part[:] = (part * 0.65 + np.array(MOVEMENT) * 0.35).astype(np.uint8)
 
 
 def draw_found(image: Image, found: Found) -> None:
@@ -65,7 +65,7 @@ def draw_look(image: Image, look: Look, zones: Iterable[ZoneConfig], found: Foun
         found: what was found last, in this frame or a moment ago.
         news: sentences of the latest events.
     """
-    draw_movement(image, look.changed)
+    draw_movement(image, look.motion)
     draw_zones(image, zones)
     if found is not None:
         draw_found(image, found)

@@ -1,73 +1,51 @@
 """Video read by a person's tools: a clip from its beginning to its end, or a stream for as long as somebody looks.
 
 Everything that comes is decoded or counted, in the caller's thread. The gateway itself reads its cameras elsewhere,
-with more thrift. What FFmpeg says when something fails holds the address with its password; it is never passed on.
+with more thrift.
 """
 
+import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
-import av.container
 import av.error
 from av.video.frame import VideoFrame
 
+from edge.video.address import Address
 from edge.video.errors import StreamFault
-from edge.video.faults import open_fault, read_fault
 from edge.video.snapshot import Image
+from edge.video.stream import Stream
 from protocols.events import CameraFault
 
 OPEN_S, SILENCE_S = 6.0, 4.0
 """So long opening may take, and so long nothing may come."""
 
-_OPTIONS = {"rtsp_transport": "tcp", "fpsprobesize": "0", "allowed_media_types": "video"}
-_ALLOWED = {
-    "rtsp": "tcp,rtp,rtsp,udp",
-    "rtsps": "tcp,tls,rtp,rtsp,udp",
-    "http": "http,tcp",
-    "https": "https,tls,tcp,http",
-}
-"""What FFmpeg may open for an address: a playlist must not lead elsewhere."""
 
-
-class Footage:
+class Footage(Stream):
     """Open video. Use as a context manager.
-
-    Args:
-        location: a path, or an address with its account in it.
-        scheme: the address's scheme; `file` for a path.
 
     Raises:
         StreamFault: if it cannot be opened.
     """
 
-    def __init__(self, location: str, scheme: str) -> None:
-        options = dict(_OPTIONS) if scheme.startswith("rtsp") else {}
-        options["protocol_whitelist"] = _ALLOWED.get(scheme, "file")
-        try:
-            container = av.open(location, options=options, timeout=(OPEN_S, SILENCE_S))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise open_fault(error, OPEN_S) from None
-        if not isinstance(container, av.container.InputContainer) or not container.streams.video:
-            container.close()
-            raise StreamFault(CameraFault.UNDECODABLE, "there is no video in it")
-        self._container = container
-        self._video = container.streams.video[0]
-        self._video.thread_type = "NONE"
-        self._video.codec_context.thread_count = 1
+    def __init__(self, address: Address) -> None:
+        super().__init__(address, time.monotonic, OPEN_S, SILENCE_S)
+        self._context = self._video.codec_context
+        self._context.thread_type = "NONE"
+        self._context.thread_count = 1
         self.damaged = 0
-        """Packets that could not be decoded."""
+        """Packets that could not be decoded, and pictures that came out damaged."""
 
     @property
     def codec(self) -> str:
         """FFmpeg's name."""
-        return self._video.codec_context.name
+        return self._context.name
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height; 0 before the first picture where the stream does not say."""
-        return self._video.codec_context.width, self._video.codec_context.height
+        return self._context.width, self._context.height
 
     @property
     def length_s(self) -> float | None:
@@ -75,20 +53,16 @@ class Footage:
         return self._container.duration / av.time_base if self._container.duration else None
 
     def packets(self) -> "Iterator[av.Packet[av.VideoStream]]":
-        """The compressed pictures; the last of a clip is empty and flushes the decoder. Ends where the video ends.
+        """The compressed pictures, to the end of the video.
 
         Raises:
             StreamFault: when a stream falls silent or breaks.
         """
-        packets = self._container.demux(self._video)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.EOFError):
-                return
-            except (av.error.FFmpegError, OSError, ValueError) as error:
-                raise read_fault(error, SILENCE_S) from None
-            yield packet
+        try:
+            yield from super().packets()
+        except StreamFault as fault:
+            if fault.fault is not CameraFault.ENDED:
+                raise
 
     def frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
         """The pictures with their time stamps in seconds (None if absent), damaged ones left out and counted.
@@ -97,7 +71,7 @@ class Footage:
             StreamFault: when a stream falls silent or breaks, and for video in which nothing can be decoded.
         """
         seen = False
-        for packet in self.packets():
+        for packet in self._packets_and_end():
             for image in self.decode(packet):
                 seen = True
                 stamp_s = None if image.pts is None or image.time_base is None else float(image.pts * image.time_base)
@@ -105,23 +79,20 @@ class Footage:
         if not seen:
             raise StreamFault(CameraFault.UNDECODABLE, "the video is damaged or of an unknown kind")
 
-    def decode(self, packet: "av.Packet[av.VideoStream]") -> list[VideoFrame]:
-        """The pictures that a packet completes; none, and counted, if it is damaged."""
+    def decode(self, packet: "av.Packet[av.VideoStream] | None") -> list[VideoFrame]:
+        """The sound pictures that a packet completes, or that still waited at the end (None)."""
         try:
-            return [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-        except av.error.EOFError:
-            return []
+            frames = list(self._context.decode(packet))
         except (av.error.FFmpegError, OSError):
-            self.damaged += 1
+            self.damaged += packet is not None
             return []
+        sound = [frame for frame in frames if not frame.is_corrupt]
+        self.damaged += len(frames) - len(sound)
+        return sound
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._container.close()
+    def _packets_and_end(self) -> "Iterator[av.Packet[av.VideoStream] | None]":
+        yield from self.packets()
+        yield None
 
 
 def bgr_of(frame: VideoFrame) -> Image:

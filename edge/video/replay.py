@@ -12,16 +12,17 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from edge.clock import Moment
+from edge.video.address import Address
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis, Report
-from edge.video.attention import Attention
 from edge.video.config import CameraConfig
+from edge.video.decoder import Picture
 from edge.video.detection import FrameDetector
 from edge.video.errors import StreamFault
+from edge.video.eye import Eye
 from edge.video.footage import Footage, bgr_of
 from edge.video.masks import black_out
-from edge.video.motion import Luma, Motion, MotionGate
+from edge.video.motion import Motion, MotionGate
 from edge.video.snapshot import Image
-from edge.video.source import luma_of
 from edge.video.tracker import Seen, TrackerConfig
 from models import Detections
 from protocols.event_data import EventData
@@ -57,14 +58,13 @@ class Found:
 class Look:
     """What became of one frame.
 
-    `motion` and `changed` (what differs from the average, [100,W], 0 or 255) are None in a frame that was not looked
-    at, as more came than are analysed; `found` is None where the detector was not asked.
+    `motion` is None in a frame that was not looked at, as more came than are analysed; `found` is None where the
+    detector was not asked.
     """
 
     frame: VideoFrame
     at_s: float
     motion: Motion | None = None
-    changed: Luma | None = None
     motion_ms: float = 0.0
     found: Found | None = None
     happenings: tuple[Happening, ...] = ()
@@ -83,10 +83,8 @@ class Pipeline:
         self._camera = camera
         self._detector = detector
         self._begins_s = begins_s
-        self._every_s = 1.0 / camera.analyses_per_s
-        self._due_s = float("-inf")
-        self._gate = MotionGate(camera.motion_sensitivity)
-        self._attention = Attention()
+        gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
+        self._eye = Eye(gate, camera.analyses_per_s)
         self._reports: list[Report] = []
         self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig())
         self._last_s = 0.0
@@ -94,27 +92,18 @@ class Pipeline:
     def look(self, frame: VideoFrame, at_s: float) -> Look:
         """Take the next frame, filmed at second `at_s`, which rises from frame to frame."""
         self._last_s = at_s
-        if not self._is_due(at_s):
+        if not self._eye.is_due(at_s):
             return Look(frame, at_s)
         began_s = time.perf_counter()
-        motion = self._gate.see(luma_of(frame), at_s)
+        motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
         motion_ms = _since_ms(began_s)
-        followed = self._analysis.followed
-        found = None
-        if self._attention.wants(motion, at_s, followed.live, followed.restless):
-            found = self._find(frame, at_s)
-        return Look(frame, at_s, motion, self._gate.changed, motion_ms, found, self._told())
+        found = self._find(frame, at_s) if interest else None
+        return Look(frame, at_s, motion, motion_ms, found, self._told())
 
     def end(self) -> tuple[Happening, ...]:
         """No more frames come: what follows from that."""
         self._analysis.lose(self._moment(self._last_s))
         return self._told()
-
-    def _is_due(self, at_s: float) -> bool:
-        if at_s < self._due_s - 0.1 * self._every_s:
-            return False
-        self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
-        return True
 
     def _find(self, frame: VideoFrame, at_s: float) -> Found:
         began_s = time.perf_counter()
@@ -134,6 +123,11 @@ class Pipeline:
         return Moment(self._begins_s + at_s, at_s)
 
 
+def address_of(clip: Path) -> Address:
+    """What is opened to read a clip."""
+    return Address(str(clip.absolute()), "file")
+
+
 def looks(clip: Path, pipeline: Pipeline) -> Iterator[Look]:
     """Every frame of a clip through the pipeline, times counted from its first frame; `Pipeline.end` is the caller's.
 
@@ -141,7 +135,7 @@ def looks(clip: Path, pipeline: Pipeline) -> Iterator[Look]:
         StreamFault: if it cannot be read.
     """
     times = ClipTimes()
-    with Footage(str(clip.absolute()), "file") as footage:
+    with Footage(address_of(clip)) as footage:
         for image, stamp_s in footage.frames():
             yield pipeline.look(image, times.place(stamp_s))
 
@@ -149,7 +143,7 @@ def looks(clip: Path, pipeline: Pipeline) -> Iterator[Look]:
 def length_s(clip: Path) -> float | None:
     """How long a clip says that it is; None if it does not say, or cannot be read."""
     try:
-        with Footage(str(clip.absolute()), "file") as footage:
+        with Footage(address_of(clip)) as footage:
             return footage.length_s
     except StreamFault:
         return None

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from edge.tuning.server import TuneServer
-from edge.tuning.session import Source, TuneSession
+from edge.tuning.session import TuneSession
+from edge.video.address import Address
 from edge.video.config import CameraConfig
 from models import load_detector
 from tests.support.browser import new_context, running_browser
@@ -21,7 +22,7 @@ def main(target: Path) -> None:
     """Write the picture."""
     zone = {"id": "z-lane", "polygon": LANE}
     camera = CameraConfig.model_validate({"id": "c", "place": "p", "url": "file:///x", "zone": [zone]})
-    session = TuneSession(camera, load_detector(), Source(str(CLIPS / "gate-east.mp4"), "file"), 0.0)
+    session = TuneSession(camera, load_detector(), Address(str(CLIPS / "gate-east.mp4"), "file"), 0.0)
     server = TuneServer(session)
     session.start()
     server.start()

@@ -68,10 +68,9 @@ def test_the_sub_stream_is_taken_for_detection() -> None:
 
 def test_the_lines_are_a_camera_of_the_site_file() -> None:
     lines = site_lines("c-gate", "rtsp://192.0.2.1/2", "viewer", main_url="rtsp://192.0.2.1/1", onvif_port=8000)
-    document = tomllib.loads(lines)
-    assert document["camera"][0].pop("main_url") == "rtsp://192.0.2.1/1"
-    (camera,) = VideoConfig.model_validate(document).cameras
+    (camera,) = VideoConfig.model_validate(tomllib.loads(lines)).cameras
 
+    assert camera.main_url == "rtsp://192.0.2.1/1"
     assert (camera.id, camera.url, camera.username) == ("c-gate", "rtsp://192.0.2.1/2", "viewer")
     assert str(camera.password_file) == "/etc/gatehouse/keys/c-gate.password"
     assert camera.onvif is not None

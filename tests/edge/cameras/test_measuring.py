@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.measuring import measure
+from edge.video.address import Address
 from edge.video.errors import StreamFault
 from protocols.events import CameraFault
 from tests.edge.video.parts import write_clip
@@ -16,7 +17,7 @@ def test_a_clip_is_measured_by_its_own_time_stamps(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (50, 120, 160, 3), np.uint8)
     clip = write_clip(tmp_path / "clip.mp4", lambda i: noise[i], 50, rate=8)
     seen: list[float] = []
-    measured = measure(str(clip), "file", 30.0, seen.append)
+    measured = measure(Address(str(clip), "file"), 30.0, seen.append)
 
     assert (measured.codec, measured.width, measured.height) == ("h264", 160, 120)
     assert measured.fps == pytest.approx(8.0)
@@ -29,7 +30,7 @@ def test_a_clip_is_measured_by_its_own_time_stamps(tmp_path: Path) -> None:
 
 def test_a_stream_of_a_real_server_is_measured_within_its_seconds() -> None:
     with demo_server() as server:
-        measured = measure(server.url("gate-east.mp4"), "rtsp", 3.0)
+        measured = measure(Address(server.url("gate-east.mp4"), "rtsp"), 3.0)
 
     assert (measured.codec, measured.width, measured.height) == ("h264", 768, 576)
     assert 9.0 <= measured.fps <= 11.0
@@ -38,7 +39,7 @@ def test_a_stream_of_a_real_server_is_measured_within_its_seconds() -> None:
 
 def test_a_stream_that_is_not_there_is_said() -> None:
     with pytest.raises(StreamFault) as raised:
-        measure(f"rtsp://viewer:secret@127.0.0.1:{free_port()}/x", "rtsp", 3.0)
+        measure(Address(f"rtsp://viewer:secret@127.0.0.1:{free_port()}/x", "rtsp"), 3.0)
 
     assert raised.value.fault is CameraFault.REFUSED
     assert "secret" not in str(raised.value)

@@ -17,6 +17,7 @@ from tests.peers.hikvision import running as played_terminal
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
+from tests.support.rtsp import CLIPS
 
 
 def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
@@ -140,6 +141,33 @@ strike = {{ reader = "r-gate", output = 0 }}
     eventually(lambda: "cannot be reached" in device()["detail"], 20, "the cause")
     assert device()["reason"] == "no_answer"
     assert 'gatehouse_edge_driver_state{driver="t-gate",state="offline"} 1.0' in running.get("/metrics").text
+    assert running.end() == 0
+
+
+def test_the_gear_of_a_camera_is_shown(start: Callable[..., Running]) -> None:
+    clip = (CLIPS / "gate-east.mp4").as_uri()
+    running = start(
+        f"""
+[[camera]]
+id = "c-east"
+place = "gate-east"
+url = "{clip}"
+main_url = "{clip}"
+"""
+    )
+    running.wait_up()
+    eventually(lambda: running.get("/healthz").json()["cameras"].get("c-east", {}).get("state") == "online", 30)
+    camera = running.get("/healthz").json()["cameras"]["c-east"]
+    assert camera["gear"] in {"asleep", "watching", "detecting"}
+    assert camera["reason"] is None
+    metrics = running.get("/metrics").text
+    for line in (
+        'gatehouse_edge_camera_gear{camera="c-east",gear="',
+        'gatehouse_edge_camera_gear_seconds_total{camera="c-east",gear="watching"}',
+        'gatehouse_edge_camera_total{camera="c-east",what="frames_received"}',
+        'gatehouse_edge_camera_main{camera="c-east",state="online"} 1.0',
+    ):
+        assert line in metrics
     assert running.end() == 0
 
 

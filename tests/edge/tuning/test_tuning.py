@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from edge.tuning import server as serving
 from edge.tuning.server import TuneServer, zone_lines
-from edge.tuning.session import Source, TuneSession
+from edge.tuning.session import TuneSession
+from edge.video.address import Address
 from edge.video.config import ZoneConfig
 from gatehouse.cli import app
 from tests.edge.video.parts import camera, write_clip
@@ -36,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def tuning(source: Source, idle_s: float = 60.0) -> Iterator[TuneServer]:
+def tuning(source: Address, idle_s: float = 60.0) -> Iterator[TuneServer]:
     session = TuneSession(camera(), SeesWhite(), source, 0.0)
     server = TuneServer(session, idle_s=idle_s)
     session.start()
@@ -50,7 +51,7 @@ def tuning(source: Source, idle_s: float = 60.0) -> Iterator[TuneServer]:
 
 @pytest.fixture(scope="module")
 def running(clip: Path) -> Iterator[TuneServer]:
-    with tuning(Source(str(clip), "file")) as server:
+    with tuning(Address(str(clip), "file")) as server:
         yield server
 
 
@@ -181,7 +182,7 @@ def _is_fault(message: ConsoleMessage) -> bool:
 
 
 def test_it_ends_when_nobody_watches(clip: Path) -> None:
-    with tuning(Source(str(clip), "file"), idle_s=0.5) as server:
+    with tuning(Address(str(clip), "file"), idle_s=0.5) as server:
         began_s = time.monotonic()
         watching = threading.Thread(target=_watch_a_while, args=(server.url, 1.5))
         watching.start()
@@ -204,7 +205,7 @@ def _watch_a_while(url: str, seconds: float) -> None:
 
 
 def test_a_camera_that_is_away_is_told_on_the_page() -> None:
-    with tuning(Source("rtsp://viewer:secret@127.0.0.1:1/x", "rtsp")) as server:
+    with tuning(Address("rtsp://viewer:secret@127.0.0.1:1/x", "rtsp")) as server:
         eventually(lambda: b"refused" in get(server.url + "status.json")[2], 20.0, "the fault")
         assert b"secret" not in get(server.url + "status.json")[2]
 

@@ -93,7 +93,7 @@ def test_frames_between_analyses_are_passed_over_and_a_still_scene_asks_no_detec
     assert 49 <= sum(look.motion is not None for look in seen) <= 51
     assert not any(look.found for look in seen if 1.3 < look.at_s < 1.9), "still, after the first look"
     moving = [look for look in seen if 2.4 < look.at_s < 5.5 and look.motion is not None]
-    assert all(look.found is not None and look.changed is not None and look.changed.any() for look in moving)
+    assert all(look.found is not None and look.motion is not None and look.motion.moves for look in moving)
     assert detector.asked == sum(look.found is not None for look in seen)
 
 
