@@ -180,6 +180,11 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
         states.add_metric([camera.id, str(camera.state)], 1)
     yield states
     yield _camera_counts(status.cameras)
+    rules = CounterMetricFamily("gatehouse_edge_rule_events", "What cameras' rules told", labels=["camera", "rule"])
+    for camera in status.cameras:
+        for rule, count in camera.rule_events.items():
+            rules.add_metric([camera.id, rule], count)
+    yield rules
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
     yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
     yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)

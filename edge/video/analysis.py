@@ -1,10 +1,10 @@
-"""What one camera's detections mean: tracks, who is in which zone, and the best view of each. Says it in reports.
+"""What one camera's detections mean: tracks, who is in which zone, what the rules say of it, and the best view of each.
 
 Runs in the detector's thread; the camera's own thread only ends it when the stream is lost. Never waits for a disk.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,8 +12,12 @@ import numpy as np
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
+from edge.video.rules.config import RuleClass
+from edge.video.rules.engine import Drawing, RuleEngine
+from edge.video.rules.scene import Finding, SceneLook, Sight
+from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
-from edge.video.tracker import Tracker, TrackerConfig
+from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
 from protocols.event_data import EventData
@@ -24,6 +28,11 @@ WEAK_SCORE = 0.25
 
 _SURROUNDINGS = 1.0
 _CLOSE = 0.25
+_BYGONE = 16
+"""Tracks that are over whose best view is kept for rules that speak of them a few seconds later."""
+
+_IDLE_S = 1.0
+"""After so long without a look the rules are told that time passes."""
 
 _VEHICLES = {
     "bicycle": VehicleKind.BICYCLE,
@@ -75,17 +84,29 @@ class _Subject:
         """What the detector called it most of the time; a mere "vehicle" counts as a car."""
         return _VEHICLES.get(self.names.most_common(1)[0][0], VehicleKind.CAR)
 
+    @property
+    def what(self) -> RuleClass:
+        """What rules call it."""
+        return RuleClass.PERSON if self.is_person else RuleClass(self.vehicle.value)
+
 
 class CameraAnalysis:
     """Follows what one camera sees. Safe to call from several threads.
 
     Args:
-        camera: its zones and thresholds.
+        camera: its zones, rules and thresholds.
         post: takes reports; must return at once.
         tracking: the tracker's thresholds.
+        surroundings: what its rules need to know of the site.
     """
 
-    def __init__(self, camera: CameraConfig, post: Callable[[Report], None], tracking: TrackerConfig) -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        post: Callable[[Report], None],
+        tracking: TrackerConfig,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._camera = camera
         self._post = post
         self._tracking = tracking
@@ -93,6 +114,9 @@ class CameraAnalysis:
         self._tracker: Tracker | None = None
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
+        self._rules = RuleEngine(_drawing(camera), surroundings or Surroundings())
+        self._bygone: OrderedDict[int, Image] = OrderedDict()
+        self._looked_s = float("-inf")
         self._followed = Followed()
         self.frames = 0
         self.detections = 0
@@ -102,6 +126,11 @@ class CameraAnalysis:
     def followed(self) -> Followed:
         """What is being followed now; read by the camera's thread."""
         return self._followed
+
+    @property
+    def rule_events(self) -> dict[str, int]:
+        """How often each rule told something; rules that never did are missing."""
+        return dict(self._rules.told)
 
     def see(self, detections: Detections, image: Image, moment: Moment) -> None:
         """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
@@ -119,14 +148,26 @@ class CameraAnalysis:
                 self._remember(track, detections, row, image)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
+            self._apply_rules(self._look(seen, detections, image, moment), image)
             self._followed = Followed(tracker.live, tracker.restless)
+
+    def pass_time(self, moment: Moment) -> None:
+        """Time passes: what the rules say of that alone, once a second while nothing is analysed."""
+        if moment.monotonic_s - self._looked_s >= _IDLE_S:
+            with self._lock:
+                self._apply_rules(SceneLook(moment), None)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""
         with self._lock:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
+            self._rules.lose()
             self._followed = Followed()
+
+    def close(self) -> None:
+        """Nothing more is analysed."""
+        self._rules.close()
 
     def _tracker_for(self, image: Image) -> Tracker:
         aspect = image.shape[1] / image.shape[0]
@@ -186,15 +227,49 @@ class CameraAnalysis:
             )
         self._post(Report(self._camera, moment, data, subject.best))
 
+    def _look(self, seen: Seen, detections: Detections, image: Image, moment: Moment) -> SceneLook:
+        """The frame as rules are given it."""
+        sights = tuple(
+            Sight(track, self._subjects[track].what, float(detections.scores[row]), _corners(detections, row))
+            for track, row in zip(seen.ids, seen.rows, strict=True)
+        )
+        return SceneLook(moment, sights, seen.ended, aspect=image.shape[1] / image.shape[0])
+
+    def _apply_rules(self, look: SceneLook, image: Image | None) -> None:
+        if self._rules.is_idle:
+            return
+        self._looked_s = look.at_s
+        for finding in self._rules.see(look):
+            self._post(Report(self._camera, look.moment, finding.data, self._picture(finding, image)))
+
+    def _picture(self, finding: Finding, image: Image | None) -> Image | None:
+        if image is not None and finding.box is not None:
+            return cut(image, finding.box, _SURROUNDINGS if len(finding.tracks) == 1 else _CLOSE)
+        for track in finding.tracks:
+            subject = self._subjects.get(track)
+            best = self._bygone.get(track) if subject is None else subject.best
+            if best is not None:
+                return best
+        return None
+
     def _end(self, tracks: tuple[int, ...], moment: Moment) -> None:
         for track in tracks:
             for zone, watch in self._zones:
                 left = watch.gone(track)
                 if left is not None:
                     self._tell_left(zone.id, left, moment)
-            self._subjects.pop(track, None)
+            subject = self._subjects.pop(track, None)
+            if subject is not None and subject.best is not None:
+                self._bygone[track] = subject.best
+        while len(self._bygone) > _BYGONE:
+            self._bygone.popitem(last=False)
 
 
 def _corners(detections: Detections, row: int) -> Corners:
     x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in detections.boxes[row])
     return x1, y1, x2, y2
+
+
+def _drawing(camera: CameraConfig) -> Drawing:
+    zones = {zone.id: zone.polygon for zone in camera.zones}
+    return Drawing(zones, {line.id: line for line in camera.lines}, camera.rules)

@@ -8,8 +8,10 @@ from typing import Annotated, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge.video.errors import VideoError
+from edge.video.rules.config import AnyRule, LineConfig, reference_faults
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
 
@@ -98,6 +100,12 @@ class CameraConfig(_Section):
         title="Zones",
         description="The zones watched; without one the camera is tracked and reports nothing but its own state.",
     )
+    lines: tuple[LineConfig, ...] = Field(
+        default=(), alias="line", max_length=50, title="Lines", description="Lines that rules speak of."
+    )
+    rules: tuple[AnyRule, ...] = Field(
+        default=(), alias="rule", max_length=100, title="Rules", description="What is to be told; see the rules' keys."
+    )
     person_score: float = Field(
         default=0.40,
         ge=0.25,
@@ -154,6 +162,12 @@ class CameraConfig(_Section):
             raise ValueError("a password needs a username")
         if len({zone.id for zone in self.zones}) != len(self.zones):
             raise ValueError("two zones of one camera have the same id")
+        if len({line.id for line in self.lines}) != len(self.lines):
+            raise ValueError("two lines of one camera have the same id")
+        faults = list(reference_faults(self.rules, [zone.id for zone in self.zones], self.lines))
+        if faults:
+            told = f"camera {self.id}: " + "; ".join(text for _, text in faults)
+            raise PydanticCustomError("reference", "{text}", {"text": told, "faults": faults})
         return self
 
     @property

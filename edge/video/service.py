@@ -17,6 +17,7 @@ from edge.video.config import CameraConfig, VideoConfig
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError
 from edge.video.reporting import Reporter
+from edge.video.rules.surroundings import Surroundings
 from edge.video.source import CameraSource, Timing
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
@@ -49,6 +50,7 @@ class CameraStatus:
     detections: int
     tracks_confirmed: int
     tracks_live: int
+    rule_events: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class VideoService:
         timing: time constants of reading cameras.
         load: makes a detector from its name in the manifest.
         uniform: a random number in [0, 1), for jitter.
+        surroundings: what the cameras' rules need to know of the site.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class VideoService:
         timing: Timing | None = None,
         load: Callable[[str], FrameDetector] = load_detector,
         uniform: Callable[[], float] = random.random,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -96,7 +100,7 @@ class VideoService:
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes(len(config.cameras))
-        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
+        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig(), surroundings) for c in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock)
         self._loaded: FrameDetector | None = None
         self._sources = [self._source(i, camera) for i, camera in enumerate(config.cameras)]
@@ -138,6 +142,7 @@ class VideoService:
             worker.join(until_s - self._clock.monotonic_s())
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
+            analysis.close()
         self._reporter_worker.stop()
         self._reporter.drain(with_pictures=self._reporter_worker.join(2.0))
         for source in self._sources:
@@ -184,6 +189,8 @@ class VideoService:
                 failure = worker.tick()
                 if failure is not None:
                     self._tell_restarted(camera, failure)
+            for analysis in self._analyses:
+                analysis.pass_time(now(self._clock))
 
     def _tell_restarted(self, camera: CameraConfig | None, failure: Failure) -> None:
         """A camera's failure is told of that camera; a shared part's of the part, at the first camera's place."""
@@ -212,4 +219,5 @@ class VideoService:
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
+            rule_events=analysis.rule_events,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -75,9 +75,6 @@ class LineConfig(_Section):
 
 
 class _Rule(_Section):
-    USES_LINE: ClassVar[bool] = False
-    USES_ZONE: ClassVar[bool] = True
-
     id: DeviceId = Field(title="Rule", description="The rule's name in events, unique within its camera.")
     hours: tuple[str, ...] = Field(
         default=(),
@@ -160,7 +157,6 @@ class LoiteringRule(_Classed):
 class LineCrossingRule(_Rule):
     """Each crossing of a line is told and counted."""
 
-    USES_ZONE: ClassVar[bool] = False
     kind: Literal["line_crossing"]
     line: DeviceId = Field(title="Line", description="A line of this camera.")
     directions: tuple[DeviceId, ...] = Field(
@@ -301,7 +297,6 @@ class ObjectTakenRule(_Classed):
 class CameraHealthRule(_Rule):
     """The camera gives pictures, and not those of its scene."""
 
-    USES_ZONE: ClassVar[bool] = False
     kind: Literal["camera_health"]
     faults: tuple[SceneFault, ...] = Field(
         default=tuple(SceneFault), min_length=1, title="Faults", description="Which of them are told."
@@ -346,6 +341,7 @@ RULES: tuple[type[_Rule], ...] = (
     ObjectTakenRule,
     CameraHealthRule,
 )
+KINDS = frozenset(kind for rule in RULES for kind in get_args(rule.model_fields["kind"].annotation))
 
 
 def reference_faults(

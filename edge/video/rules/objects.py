@@ -154,4 +154,4 @@ class ObjectTaken:
             since=instant(standing.since),
             kind=sight.vehicle,
         )
-        return Finding(self.id, data, (sight.track,), sight.box)
+        return Finding(self.id, data, (sight.track,))

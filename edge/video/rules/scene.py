@@ -71,7 +71,8 @@ class SceneLook:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule tells, and what its picture should show: these tracks, and this part of the frame."""
+    """What a rule tells, and what its picture should show: this part of the frame as it is now, or else (None, or no
+    frame at hand) the best view of one of these tracks."""
 
     rule: str
     data: EventData

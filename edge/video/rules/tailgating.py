@@ -225,4 +225,4 @@ class Tailgating:
             grants=len(with_grant),
             since=instant(min((*due, *with_grant), key=lambda passed: passed.at_s).moment),
         )
-        return [Finding(self.id, data, (last.sight.track,), last.sight.box)]
+        return [Finding(self.id, data, (last.sight.track,))]
