@@ -55,9 +55,8 @@ class ZoneConfig(_Section):
     )
     classes: tuple[ObjectClass, ...] = Field(
         default=(ObjectClass.PERSON, ObjectClass.VEHICLE),
-        min_length=1,
         title="Classes",
-        description="Whom the zone reports: person, vehicle or both.",
+        description="Whom the zone reports: person, vehicle or both; [] is a zone for rules alone.",
     )
 
     @field_validator("polygon")

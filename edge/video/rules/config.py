@@ -304,6 +304,9 @@ class CameraHealthRule(_Rule):
     min_s: float = Field(
         default=10.0, ge=0.0, le=LONGEST_S, title="Minimum time", description="How long a fault must have lasted."
     )
+    learn_s: float = Field(
+        default=20.0, ge=2.0, le=3600.0, title="Learning", description="From how long of sound pictures it learns."
+    )
     frozen_s: float = Field(
         default=60.0,
         ge=5.0,

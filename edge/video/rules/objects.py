@@ -3,7 +3,7 @@
 from edge.video.rules.config import ObjectLeftRule, ObjectTakenRule, RuleClass, classes_meant
 from edge.video.rules.dwelling import PERSONS
 from edge.video.rules.scene import CoolDown, Finding, SceneLook, Sight, box_of, distance, instant
-from edge.video.rules.visits import FRESH_S, Visit, Visits
+from edge.video.rules.visits import FRESH_S, STILL_RADIUS, Visit, Visits
 from edge.video.zones import Polygon
 from protocols.camera_events import VehicleLeftBehind, VehicleTaken
 
@@ -13,7 +13,7 @@ NEAR = 1.5
 MOVED = 1.0
 """What stands so many of its own heights from where it stood has been taken."""
 
-AWAY_S = 10.0
+AWAY_S = 20.0
 """Of a thing that is no longer found: so long after it was last seen it has been taken, not hidden."""
 
 
@@ -119,7 +119,7 @@ class ObjectTaken:
         standing = self._standing.get(who)
         if standing is not None:
             standing.seen_s = visit.seen_s
-            if distance(visit.anchor, standing.anchor, look.aspect) <= MOVED * standing.sight.height:
+            if distance(visit.sight.foot, standing.anchor, look.aspect) <= STILL_RADIUS * visit.sight.height:
                 standing.sight = visit.sight
         elif visit.still_s(look.at_s) >= self._rule.min_s:
             self._standing[who] = _Standing(visit)
