@@ -7,13 +7,18 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
+import cv2
 import numpy as np
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
-from edge.video.rules.config import RuleClass
+from edge.video.rules.config import CameraHealthRule, RuleClass
 from edge.video.rules.engine import Drawing, RuleEngine
+from edge.video.rules.health import CameraHealth
+from edge.video.rules.hours import Hours
+from edge.video.rules.luma import Luma
 from edge.video.rules.scene import Finding, SceneLook, Sight
 from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
@@ -115,6 +120,8 @@ class CameraAnalysis:
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
         self._rules = RuleEngine(_drawing(camera), surroundings or Surroundings())
+        self._health = _health(camera, surroundings or Surroundings())
+        self._health_told: Counter[str] = Counter()
         self._bygone: OrderedDict[int, Image] = OrderedDict()
         self._looked_s = float("-inf")
         self._followed = Followed()
@@ -130,7 +137,19 @@ class CameraAnalysis:
     @property
     def rule_events(self) -> dict[str, int]:
         """How often each rule told something; rules that never did are missing."""
-        return dict(self._rules.told)
+        return dict(self._rules.told + self._health_told)
+
+    def wants_glance(self, at_s: float) -> bool:
+        """Whether a rule about the camera's own health is due to look at a frame taken at `at_s` (monotonic)."""
+        return any(health.is_due(at_s) for health in self._health)
+
+    def glance(self, luma: Luma, moment: Moment) -> None:
+        """A frame's luma plane [H,W], for the rules about the camera's health; called by the camera's thread alone."""
+        for health in self._health:
+            for data in health.glance(luma, moment):
+                self._health_told[health.id] += 1
+                picture = cast(Image, cv2.cvtColor(np.ascontiguousarray(luma), cv2.COLOR_GRAY2BGR))
+                self._post(Report(self._camera, moment, data, picture))
 
     def see(self, detections: Detections, image: Image, moment: Moment) -> None:
         """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
@@ -163,6 +182,8 @@ class CameraAnalysis:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
             self._rules.lose()
+            for health in self._health:
+                health.lose()
             self._followed = Followed()
 
     def close(self) -> None:
@@ -273,3 +294,11 @@ def _corners(detections: Detections, row: int) -> Corners:
 def _drawing(camera: CameraConfig) -> Drawing:
     zones = {zone.id: zone.polygon for zone in camera.zones}
     return Drawing(zones, {line.id: line for line in camera.lines}, camera.rules)
+
+
+def _health(camera: CameraConfig, surroundings: Surroundings) -> list[CameraHealth]:
+    return [
+        CameraHealth(rule, Hours(rule.hours, surroundings.zone, surroundings.special_days))
+        for rule in camera.rules
+        if isinstance(rule, CameraHealthRule)
+    ]

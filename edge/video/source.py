@@ -20,7 +20,7 @@ from edge.observations import Observation, Recorder
 from edge.video.analysis import CameraAnalysis
 from edge.video.attention import Attention
 from edge.video.config import CameraConfig
-from edge.video.detection import Candidate
+from edge.video.detection import Candidate, moment_of
 from edge.video.errors import StreamFault, VideoError
 from edge.video.motion import Luma, MotionGate
 from edge.video.states import CameraState, Signal, after
@@ -162,6 +162,8 @@ class CameraSource:
                 followed = self._analysis.followed
                 if eye.wants(frame.image, at_s, followed.live, followed.restless):
                     self._submit(Candidate(frame.image, at_s))
+                if self._analysis.wants_glance(at_s):
+                    self._analysis.glance(luma_of(frame.image), moment_of(at_s, self._clock))
 
     def _pictures(self, info: StreamInfo, run: Run) -> None:
         if not self._signal(Signal.PICTURE, run):
