@@ -154,6 +154,23 @@ def test_who_was_lost_at_the_edge_of_the_picture_has_left() -> None:
     assert scene.findings == []
 
 
+def test_who_comes_in_where_another_went_out_is_somebody_else_though_the_tracker_still_waits_for_that_one() -> None:
+    scene = Scene(loitering())
+    scene.stay(40.0, at(0.01))
+    scene.stay(1.0)
+    scene.stay(40.0, at(0.02, track=2))
+    assert scene.findings == []
+
+
+def test_who_comes_beside_somebody_missed_for_one_look_is_somebody_else() -> None:
+    scene = Scene(loitering(cool_down_s=0))
+    scene.stay(40.0, at(0.2))
+    scene.see(at(0.25, track=2))
+    scene.stay(70.0, at(0.2), at(0.25, track=2))
+    assert scene.times == [pytest.approx(60.0, abs=0.2), pytest.approx(100.0, abs=0.2)]
+    assert [told.track for told in scene.of(PersonLoitered)] == [1, 2]
+
+
 def test_a_track_that_comes_back_after_another_took_its_place_is_somebody_new() -> None:
     scene = Scene(loitering())
     scene.stay(40.0, at(0.2))
