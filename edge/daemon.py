@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.access.config import card_formats
 from edge.access.decision import Decider
@@ -48,6 +48,9 @@ from edge.video.rules.surroundings import Surroundings
 from protocols.access_events import DoorMode
 from protocols.event_data import EventData
 from protocols.events import GatewayStarted
+
+if TYPE_CHECKING:
+    from edge.video.service import VideoStatus
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +129,7 @@ class Daemon:
             cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
             lambda: {name: reason is None for name, reason in self._off_disk().items()},
         )  # fmt: skip
-        self._doors, self._decider, self._uplink = doors, decider, uplink
+        self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
@@ -235,6 +238,7 @@ class Daemon:
                 "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
                 "credentials": {"version": head.version, "rows": head.rows},
                 "doors": _doors_health(access),
+                "cameras": _cameras_health(self._cameras.status()),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
@@ -268,6 +272,16 @@ def _doors_health(access: AccessStatus | None) -> dict[str, Any]:
         "readers_away": {reader.id: reader.detail for reader in access.readers if not reader.online},
         "modes_not_read": access.modes_fault,
     }
+
+
+def _cameras_health(video: "VideoStatus | None") -> dict[str, Any]:
+    """How each camera is: whether it gives pictures, how much is done about them, and what is wrong."""
+    told: dict[str, Any] = {}
+    for camera in video.cameras if video is not None else ():
+        told[camera.id] = {"state": camera.state, "gear": camera.gear, "reason": camera.detail}
+        if camera.main_state is not None:
+            told[camera.id]["main"] = {"state": camera.main_state, "reason": camera.main_fault}
+    return told
 
 
 def _spare_the_collector() -> None:

@@ -7,13 +7,16 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
+from edge.video.masks import black_out
 from edge.video.rules.config import CameraHealthRule, RuleClass
 from edge.video.rules.engine import Drawing, RuleEngine
 from edge.video.rules.health import CameraHealth
@@ -60,10 +63,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Followed:
-    """How many confirmed tracks live, and whether one is worth another look soon."""
+    """How many confirmed tracks live, whether one is worth another look soon, and how often they all are.
+
+    `still` are the boxes [N,4] of those that stand still, in fractions of the frame.
+    """
 
     live: int = 0
     restless: bool = False
+    look_every_s: float = inf
+    still: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass
@@ -74,6 +82,7 @@ class _Subject:
     names: Counter[str] = field(default_factory=Counter)
     best: Image | None = None
     quality: float = 0.0
+    score: float = 0.0
 
     @property
     def is_person(self) -> bool:
@@ -93,6 +102,11 @@ class _Subject:
     def what(self) -> RuleClass:
         """What rules call it."""
         return RuleClass.PERSON if self.is_person else RuleClass(self.vehicle.value)
+
+
+def _followed(tracker: Tracker) -> Followed:
+    following = tracker.following
+    return Followed(len(following.ids), tracker.restless, tracker.look_every_s, following.boxes[list(following.still)])
 
 
 class CameraAnalysis:
@@ -117,6 +131,7 @@ class CameraAnalysis:
         self._tracking = tracking
         self._lock = threading.Lock()
         self._tracker: Tracker | None = None
+        self._aspect = 1.0
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
         self._rules = RuleEngine(_drawing(camera), surroundings or Surroundings())
@@ -145,11 +160,11 @@ class CameraAnalysis:
 
     def glance(self, luma: Luma, moment: Moment) -> None:
         """A frame's luma plane [H,W], for the rules about the camera's health; called by the camera's thread alone."""
+        masked = black_out(luma.copy(), self._camera.privacy_mask)
         for health in self._health:
-            for data in health.glance(luma, moment):
+            for data in health.glance(masked, moment):
                 self._health_told[health.id] += 1
-                picture = cast(Image, cv2.cvtColor(np.ascontiguousarray(luma), cv2.COLOR_GRAY2BGR))
-                self._post(Report(self._camera, moment, data, picture))
+                self._post(Report(self._camera, moment, data, cast(Image, cv2.cvtColor(masked, cv2.COLOR_GRAY2BGR))))
 
     def see(self, detections: Detections, image: Image, moment: Moment) -> None:
         """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
@@ -167,14 +182,14 @@ class CameraAnalysis:
                 self._remember(track, detections, row, image)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
-            self._apply_rules(self._look(seen, detections, image, moment), image)
-            self._followed = Followed(tracker.live, tracker.restless)
+            self._apply_rules(self._look(seen, detections, moment), image)
+            self._followed = _followed(tracker)
 
     def pass_time(self, moment: Moment) -> None:
         """Time passes: what the rules say of that alone, once a second while nothing is analysed."""
         if moment.monotonic_s - self._looked_s >= _IDLE_S:
             with self._lock:
-                self._apply_rules(SceneLook(moment), None)
+                self._apply_rules(SceneLook(moment, self._held(()), aspect=self._aspect), None)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""
@@ -191,9 +206,9 @@ class CameraAnalysis:
         self._rules.close()
 
     def _tracker_for(self, image: Image) -> Tracker:
-        aspect = image.shape[1] / image.shape[0]
+        self._aspect = image.shape[1] / image.shape[0]
         if self._tracker is None:
-            self._tracker = Tracker(aspect, self._tracking)
+            self._tracker = Tracker(self._aspect, self._tracking)
         return self._tracker
 
     def _remember(self, track: int, detections: Detections, row: int, image: Image) -> None:
@@ -202,6 +217,7 @@ class CameraAnalysis:
             subject = self._subjects[track] = _Subject(Kind(int(detections.kinds[row])))
         subject.names[detections.class_names[int(detections.classes[row])]] += 1
         box, score = _corners(detections, row), float(detections.scores[row])
+        subject.score = score
         bound = quality_bound(score, box)
         if bound <= subject.quality:
             return  # it cannot be better, however sharp: spares the measurement
@@ -248,13 +264,24 @@ class CameraAnalysis:
             )
         self._post(Report(self._camera, moment, data, subject.best))
 
-    def _look(self, seen: Seen, detections: Detections, image: Image, moment: Moment) -> SceneLook:
+    def _look(self, seen: Seen, detections: Detections, moment: Moment) -> SceneLook:
         """The frame as rules are given it."""
         sights = tuple(
             Sight(track, self._subjects[track].what, float(detections.scores[row]), _corners(detections, row))
             for track, row in zip(seen.ids, seen.rows, strict=True)
         )
-        return SceneLook(moment, sights, seen.ended, aspect=image.shape[1] / image.shape[0])
+        return SceneLook(moment, sights + self._held(seen.ids), seen.ended, aspect=self._aspect)
+
+    def _held(self, seen: tuple[int, ...]) -> tuple[Sight, ...]:
+        """Those that stand still and were not looked for, or are hidden for a moment: they are still there."""
+        if self._tracker is None:
+            return ()
+        following = self._tracker.following
+        return tuple(
+            Sight(track, subject.what, subject.score, _within_frame(box))
+            for track, box, is_still in zip(following.ids, following.boxes, following.still, strict=True)
+            if is_still and track not in seen and (subject := self._subjects.get(track)) is not None
+        )
 
     def _apply_rules(self, look: SceneLook, image: Image | None) -> None:
         if self._rules.is_idle:
@@ -287,7 +314,11 @@ class CameraAnalysis:
 
 
 def _corners(detections: Detections, row: int) -> Corners:
-    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in detections.boxes[row])
+    return _within_frame(detections.boxes[row])
+
+
+def _within_frame(box: npt.NDArray[np.floating]) -> Corners:
+    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in box)
     return x1, y1, x2, y2
 
 

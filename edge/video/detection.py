@@ -1,12 +1,12 @@
-"""The detector that all cameras share: one thread, and for each camera a mailbox that holds its newest frame alone.
+"""The detector that all cameras share: one thread, and before it the frames that wait, in the order of `schedule`.
 
-When the detector is slower than the cameras, a newer frame replaces an older one (counted): analysis gets coarser and
-never later. Cameras are served in turn, so that a busy one starves no other.
+When the detector is slower than the cameras, analysis gets coarser and never later: by how much for which camera, its
+priority says.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from av.video.frame import VideoFrame
@@ -14,6 +14,8 @@ from av.video.reformatter import VideoReformatter
 
 from edge.clock import Clock, Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
+from edge.video.masks import Polygons, black_out
+from edge.video.schedule import Priority, Rate, Schedule, Tally
 from edge.video.snapshot import Image
 from edge.video.worker import Run
 from models import Detections
@@ -31,42 +33,50 @@ class FrameDetector(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame worth the detector, and when it was taken (monotonic seconds)."""
+    """A frame worth the detector, and when it was taken (monotonic seconds).
+
+    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other.
+    """
 
     image: VideoFrame
     at_s: float
+    late: bool = False
 
 
 class Mailboxes:
-    """One place per camera for its newest frame. Safe to use from several threads."""
+    """The frames that wait for the detector. Safe to use from several threads.
 
-    def __init__(self, cameras: int) -> None:
-        self._slots: list[Candidate | None] = [None] * cameras
-        self._next = 0
+    Args:
+        priorities: one per camera.
+        monotonic_s: the gateway's monotonic clock.
+    """
+
+    def __init__(self, priorities: Sequence[Priority], monotonic_s: Callable[[], float]) -> None:
+        self._schedule: Schedule[Candidate] = Schedule(priorities)
+        self._monotonic_s = monotonic_s
         self._changed = threading.Condition()
-        self.replaced = [0] * cameras
-        """Per camera, the frames that a newer one replaced before the detector came to them."""
 
     def put(self, camera: int, candidate: Candidate) -> None:
-        """Leave a frame; it replaces one that still lies there."""
+        """Leave a frame; it replaces one that still lies there, a late one only the oldest of many late ones."""
         with self._changed:
-            if self._slots[camera] is not None:
-                self.replaced[camera] += 1
-            self._slots[camera] = candidate
+            self._schedule.put(camera, candidate, self._monotonic_s(), candidate.late)
             self._changed.notify()
 
     def take(self, timeout_s: float) -> tuple[int, Candidate] | None:
-        """The next frame, cameras in turn; None if none came in time."""
+        """The next frame and its camera; None if none came in time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: any(slot is not None for slot in self._slots), timeout_s):
-                return None
-            count = len(self._slots)
-            camera = next(
-                i % count for i in range(self._next, self._next + count) if self._slots[i % count] is not None
-            )
-            self._next = (camera + 1) % count
-            candidate, self._slots[camera] = self._slots[camera], None
-            return None if candidate is None else (camera, candidate)
+            self._changed.wait_for(lambda: not self._schedule.is_empty, timeout_s)
+            return self._schedule.take(self._monotonic_s())
+
+    def tally(self, camera: int) -> Tally:
+        """What became of a camera's frames since the start."""
+        with self._changed:
+            return replace(self._schedule.tally(camera))
+
+    def rate(self, camera: int) -> Rate:
+        """What a camera asked for and got of late."""
+        with self._changed:
+            return self._schedule.rate(camera, self._monotonic_s())
 
 
 class DetectorLoop:
@@ -77,6 +87,7 @@ class DetectorLoop:
         mailboxes: where cameras leave frames.
         analyses: one per camera.
         clock: the gateway's clocks.
+        privacy: what is painted black in each camera's pictures before anything looks at them.
     """
 
     def __init__(
@@ -85,10 +96,12 @@ class DetectorLoop:
         mailboxes: Mailboxes,
         analyses: Sequence[CameraAnalysis],
         clock: Clock,
+        privacy: Sequence[Polygons],
     ) -> None:
         self._load = load
         self._mailboxes = mailboxes
         self._analyses = analyses
+        self._privacy = privacy
         self._clock = clock
         self.busy_s = 0.0
         """How long the detector worked altogether."""
@@ -105,6 +118,7 @@ class DetectorLoop:
             camera, candidate = taken
             started_s = self._clock.monotonic_s()
             image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
+            black_out(image, self._privacy[camera])
             seen = detector.detect(image, WEAK_SCORE)
             if not run.stopped:
                 self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))

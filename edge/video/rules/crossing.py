@@ -152,10 +152,10 @@ class _DayCount:
     def since(self, moment: Moment) -> datetime:
         """When this day's counting began; a new day begins here."""
         local = datetime.fromtimestamp(moment.wall_s, self._zone)
-        if self._since is None or local.date() != self._day:
-            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            self._since = instant(moment) if self._day is None else midnight
-            self._day = local.date()
+        if self._since is None or self._day is None:
+            self._since, self._day = instant(moment), local.date()
+        elif local.date() > self._day:
+            self._since, self._day = local.replace(hour=0, minute=0, second=0, microsecond=0), local.date()
             self._counts.clear()
         return self._since
 

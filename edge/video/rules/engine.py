@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from edge.clock import Moment
 from edge.door_news import DoorNews, Listener
 from edge.video.rules.bridging import Bridge
 from edge.video.rules.config import (
@@ -59,7 +58,6 @@ class RuleEngine:
         self._doors = surroundings.doors
         self._news = _listener(self._tailgating, surroundings.doors)
         self._bridge = Bridge()
-        self._last_s = float("-inf")
         self.told: Counter[str] = Counter()
         """Findings by rule."""
 
@@ -74,10 +72,8 @@ class RuleEngine:
         return 0 if self._news is None else self._news.lost
 
     def see(self, look: SceneLook) -> list[Finding]:
-        """What this look makes true. Looks come in the order of time; an older one counts as of the last one's time."""
-        if look.at_s < self._last_s:
-            look = replace(look, moment=Moment(look.moment.wall_s, self._last_s))
-        self._last_s = look.at_s
+        """What this look makes true. Frames come in the order of time; that time passed may be told ahead of them, as
+        pictures are late now and then."""
         self._hear()
         look = self._bridge.join(look)
         findings: list[Finding] = []

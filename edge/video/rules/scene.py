@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A confirmed track, found in this frame. `box` is x1, y1, x2, y2 in fractions of the frame."""
+    """A confirmed track that is seen now. `box` is x1, y1, x2, y2 in fractions of the frame."""
 
     track: int
     what: RuleClass
@@ -49,10 +49,10 @@ class Sight:
 
 @dataclass(frozen=True)
 class SceneLook:
-    """One analysed frame; or, without sights, that time passed.
+    """One analysed frame; or, with nothing but what stands still, that time passed.
 
-    A track that is not among the `sights` was not found in this frame, which says nothing: it may be hidden, or held
-    without being looked for. It is over when it is among the `ended`.
+    What stands still is among the `sights` though it was not looked for. Another track that is not was not found in
+    this frame, which says nothing, for it may be hidden. It is over when it is among the `ended`.
     """
 
     moment: Moment

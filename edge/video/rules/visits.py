@@ -14,8 +14,8 @@ from edge.video.zones import Polygon, inside
 
 LEAVE_AFTER_S = 1.0
 FRESH_S = 5.0
-"""Somebody not seen for longer than this may be gone: nothing is told of them until they are seen again. The detector
-looks at those who stand still every 2 s."""
+"""Somebody not seen for longer than this may be gone: nothing is told of them until they are seen again. Who pauses is
+looked at every 2 s, and who stands still counts as seen all the time."""
 
 STILL_RADIUS = 0.25
 """What stands still stays within so many of its own heights."""

@@ -94,6 +94,12 @@ class Stage:
             self._analysis.see(colours_in(picture), picture, Moment(self.at_s, self.at_s))
             self.at_s = round(self.at_s + 0.2, 3)
 
+    def sleep(self, seconds: float) -> None:
+        """Nothing moves, and the detector is not asked."""
+        for _ in range(round(seconds)):
+            self.at_s += 1.0
+            self._analysis.pass_time(Moment(self.at_s, self.at_s))
+
     def door(self, data: Any) -> None:
         self.doors(Observation("d-east", "gate-east", data, Moment(self.at_s, self.at_s)))
 
@@ -122,6 +128,23 @@ def test_a_lorry_that_stops_in_the_fire_lane_and_drives_on() -> None:
     [(at_s, told)] = stage.of(VehicleStood)
     assert at_s == pytest.approx(5.0 + 20.0, abs=1.5)
     assert told.kind is VehicleKind.TRUCK
+
+
+def test_a_lorry_that_nobody_looks_at_any_more_still_stands() -> None:
+    stage = Stage({"id": "r", "kind": "standing", "zone": "z", "min_s": 40.0})
+    stage.play(20.0, lambda s: [Drawn("truck", 100)])
+    stage.sleep(30.0)
+    [(at_s, told)] = stage.of(VehicleStood)
+    assert at_s == pytest.approx(40.0, abs=2.0)
+    assert told.still_s == pytest.approx(40.0, abs=2.0)
+    assert stage.reports[0].picture is not None, "its best view, for there is no frame"
+
+
+def test_somebody_who_paused_and_was_not_looked_at_again_is_not_spoken_of() -> None:
+    stage = Stage({"id": "r", "kind": "loitering", "zone": "z", "min_s": 10.0})
+    stage.play(4.0, lambda s: [Drawn("person", 60 + 20 * s)])
+    stage.sleep(60.0)
+    assert stage.reports == []
 
 
 def test_a_bicycle_that_is_left_and_later_taken() -> None:
