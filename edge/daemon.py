@@ -29,6 +29,7 @@ from edge.config import SiteConfig
 from edge.control_socket import Answer, ControlSocket, Say
 from edge.counters import Counters
 from edge.devices import Cameras, Doors
+from edge.door_news import DoorNews
 from edge.errors import EdgeError
 from edge.health import Health, HealthServer
 from edge.hub_http import HubHttp
@@ -45,6 +46,7 @@ from edge.uplink.credentials import CredentialSync
 from edge.uplink.freshness import EchoMark, Freshness
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
+from edge.video.rules.surroundings import Surroundings
 from protocols.access_events import DoorMode
 from protocols.event_data import EventData
 from protocols.events import GatewayStarted
@@ -113,8 +115,10 @@ class Daemon:
             card_formats(config.access),
         )  # fmt: skip
         own = Own(identity.gateway, config.gateway.place)
-        doors = Doors(config, own, self._store, decider, self._outbox.record, clock)
-        cameras = Cameras(config, self._outbox.record, pictures, clock)
+        door_news = DoorNews(self._outbox.record)
+        doors = Doors(config, own, self._store, decider, door_news, clock)
+        surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
+        cameras = Cameras(config, self._outbox.record, pictures, clock, surroundings)
         commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)

@@ -21,6 +21,7 @@ from protocols.commands import FailureCode
 
 if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
+    from edge.video.rules.surroundings import Surroundings
     from edge.video.service import VideoService, VideoStatus
 
 
@@ -96,8 +97,15 @@ class Doors:
 class Cameras:
     """All cameras."""
 
-    def __init__(self, config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock)
+    def __init__(
+        self,
+        config: SiteConfig,
+        record: Recorder,
+        pictures: PictureStore,
+        clock: Clock,
+        surroundings: "Surroundings | None" = None,
+    ) -> None:
+        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, surroundings)
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -135,10 +143,16 @@ def _controller(
     )
 
 
-def _video(config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> "VideoService":
+def _video(
+    config: SiteConfig,
+    record: Recorder,
+    pictures: PictureStore,
+    clock: Clock,
+    surroundings: "Surroundings | None",
+) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock)
+    return VideoService(config.video, record, pictures, clock, surroundings=surroundings)

@@ -209,6 +209,11 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
     yield mains
     yield _camera_counts(status.cameras)
     yield from _onvif(status.cameras)
+    rules = CounterMetricFamily("gatehouse_edge_rule_events", "What cameras' rules told", labels=["camera", "rule"])
+    for camera in status.cameras:
+        for rule, count in camera.rule_events.items():
+            rules.add_metric([camera.id, rule], count)
+    yield rules
     yield from _gears(status.cameras)
     yield from _camera_rates(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)

@@ -45,14 +45,16 @@ def replay(
     """Run a clip through everything a camera's picture goes through, and print the events with their times.
 
     Faster than real time, without a hub and without writing anything; the same clip gives the same events each time.
+    No door tells anything in a clip, so that a tailgating rule tells of everybody who passes.
     With it a zone, a rule or a threshold is tried on what was really filmed before it wakes a guard. Exit status: 0,
     also where nothing happened; 1 if the clip cannot be read, 2 for a fault in the site file or in what was asked.
     """
     from edge.video.errors import StreamFault
     from edge.video.replay import Pipeline, length_s, looks
+    from edge.video.rules.surroundings import Surroundings
 
     which, detector_name, zone = _chosen(clip, config, camera)
-    pipeline = Pipeline(which, load_detector(detector_name), begins_s(at, zone))
+    pipeline = Pipeline(which, load_detector(detector_name), begins_s(at, zone), Surroundings(zone))
     events = frames = asked = 0
     at_s, began_s = 0.0, time.perf_counter()
     try:

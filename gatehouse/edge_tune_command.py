@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge.video.address import Address
     from edge.video.config import CameraConfig
     from edge.video.detection import FrameDetector
+    from edge.video.rules.surroundings import Surroundings
 
 EXAMPLES = """Examples:
 
@@ -60,10 +61,11 @@ def tune(
     from edge.tuning.session import TuneSession
     from edge.video.errors import VideoError
     from edge.video.replay import address_of
+    from edge.video.rules.surroundings import Surroundings
 
     site = read_site(config)
     which = camera_of(site, camera, config)
-    begins = begins_s(at, site.zone)
+    begins, surroundings = begins_s(at, site.zone), Surroundings(site.zone)
     try:
         source = address_of(clip) if clip is not None else which.stream()
     except VideoError as error:
@@ -72,13 +74,19 @@ def tune(
         fail(f"{clip}: there is no such file", 1)
     detector = load_detector(site.video.detector.model)
     if video is not None:
-        _write(which, detector, source, begins, video, seconds)
+        _write(which, detector, source, begins, surroundings, video, seconds)
     else:
-        _serve(TuneSession(which, detector, source, begins), port)
+        _serve(TuneSession(which, detector, source, begins, surroundings), port)
 
 
 def _write(
-    camera: "CameraConfig", detector: "FrameDetector", source: "Address", begins: float, video: Path, seconds: float
+    camera: "CameraConfig",
+    detector: "FrameDetector",
+    source: "Address",
+    begins: float,
+    surroundings: "Surroundings",
+    video: Path,
+    seconds: float,
 ) -> None:
     from edge.tuning.video import FORMATS, write_video
     from edge.tuning.view import View
@@ -90,7 +98,7 @@ def _write(
     is_clip = source.scheme == "file"
     most_s = float("inf") if is_clip else seconds
     total_s = length_s(Path(source.location)) if is_clip else seconds
-    pipeline, view = Pipeline(camera, detector, begins), View(camera)
+    pipeline, view = Pipeline(camera, detector, begins, surroundings), View(camera)
     try:
         with progress_bar(total_s, video.name) as bar:
             count = write_video(source, pipeline, view, video, camera.analyses_per_s, most_s, bar.reach)

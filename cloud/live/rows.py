@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.masking import dwelling_text, masked_name
-from protocols import access_events, events
+from protocols import access_events, camera_events, events
 from protocols.event_data import EventData
 from protocols.topics import EventClass
 
@@ -198,7 +198,26 @@ def _details(data: EventData | None) -> dict[str, Any]:
         case events.ClockJumped():
             return {"seconds": data.delta_s}
         case _:
-            return _device_details(data)
+            return _rule_details(data) or _device_details(data)
+
+
+def _rule_details(data: EventData | None) -> dict[str, Any]:
+    """Of what a camera's rule told."""
+    if not isinstance(data, camera_events.CAMERA_EVENTS):
+        return {}
+    details: dict[str, Any] = {"picture": _picture(getattr(data, "snapshot", None)), "vehicle": _vehicle(data)}
+    match data:
+        case camera_events.PersonLoitered():
+            details["seconds"] = data.dwell_s
+        case camera_events.VehicleStood():
+            details["seconds"] = data.still_s
+        case camera_events.PersonCrossedLine() | camera_events.VehicleCrossedLine():
+            details["cause"] = data.direction
+        case camera_events.CameraImpaired():
+            details["cause"] = data.fault.value
+        case camera_events.CameraRestored():
+            details |= {"cause": data.fault.value, "seconds": data.after_s}
+    return details
 
 
 def _device_details(data: EventData | None) -> dict[str, Any]:
@@ -228,7 +247,8 @@ def _picture(snapshot: events.Snapshot | None) -> str | None:
 
 
 def _vehicle(data: EventData) -> str | None:
-    return data.kind.value if isinstance(data, events.VehicleEnteredZone | events.VehicleLeftZone) else None
+    kind = getattr(data, "kind", None)
+    return kind.value if isinstance(kind, events.VehicleKind) else None
 
 
 def newest_first(rows: Iterable[EventRow]) -> Sequence[EventRow]:

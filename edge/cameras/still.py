@@ -1,7 +1,7 @@
 """One picture of a camera, as the gateway sees it, for a person who sets it up. Kept nowhere."""
 
 from edge.video.config import CameraConfig
-from edge.video.drawing import draw_zones
+from edge.video.drawing import draw_lines, draw_zones
 from edge.video.errors import StreamFault
 from edge.video.footage import Footage, bgr_of
 from edge.video.masks import black_out
@@ -22,6 +22,7 @@ def take_still(camera: CameraConfig, *, with_zones: bool) -> Jpeg:
     image = grab(camera)
     if with_zones:
         draw_zones(image, camera.zones)
+        draw_lines(image, camera.lines)
     return encode(image, MOST_BYTES, MOST_SIDE)
 
 

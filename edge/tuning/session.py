@@ -12,6 +12,7 @@ from edge.video.detection import FrameDetector
 from edge.video.errors import VideoError
 from edge.video.footage import Footage
 from edge.video.replay import ClipTimes, Pipeline
+from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import encode
 
 AGAIN_S = 2.0
@@ -27,12 +28,21 @@ class TuneSession:
     Args:
         source: what is watched: the camera, or a clip, which is repeated at the speed at which it was filmed.
         begins_s: the wall time of a clip's second 0, for what has a schedule; a camera's is now.
+        surroundings: what its rules know of the site.
     """
 
-    def __init__(self, camera: CameraConfig, detector: FrameDetector, source: Address, begins_s: float) -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        detector: FrameDetector,
+        source: Address,
+        begins_s: float,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._camera, self._detector, self._source = camera, detector, source
         self._is_clip = source.scheme == "file"
         self._begins_s = begins_s
+        self._surroundings = surroundings
         self._ending = threading.Event()
         self._changed = threading.Condition()
         self._picture: tuple[int, bytes] = (0, b"")
@@ -82,7 +92,7 @@ class TuneSession:
         began_s = time.monotonic()
         begins_s = self._begins_s if self._is_clip else time.time()
         view.begin()
-        pipeline, times = Pipeline(self._camera, self._detector, begins_s), ClipTimes()
+        pipeline, times = Pipeline(self._camera, self._detector, begins_s, self._surroundings), ClipTimes()
         with Footage(self._source) as footage:
             asked_s = time.perf_counter()
             for image, stamp_s in footage.frames():

@@ -83,7 +83,7 @@ class View:
         shown = look.found.image.copy() if look.found is not None else bgr_of(look.frame)
         black_out(shown, self._camera.privacy_mask)
         found = self._found if look.at_s - self._found_s <= HOLD_S else None
-        draw_look(shown, look, self._camera.zones, found, [f"{each.at_s:.1f} s  {each.text}" for each in self.news])
+        draw_look(shown, look, self._camera, found, [f"{each.at_s:.1f} s  {each.text}" for each in self.news])
         return shown
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge.cameras.config import OnvifConfig
 from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
+from edge.video.rules.config import AnyRule, LineConfig, reference_faults
 from edge.video.schedule import Priority
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
@@ -57,9 +59,8 @@ class ZoneConfig(_Section):
     )
     classes: tuple[ObjectClass, ...] = Field(
         default=(ObjectClass.PERSON, ObjectClass.VEHICLE),
-        min_length=1,
         title="Classes",
-        description="Whom the zone reports: person, vehicle or both.",
+        description="Whom the zone reports: person, vehicle or both; [] is a zone for rules alone.",
     )
 
     @field_validator("polygon")
@@ -113,6 +114,12 @@ class CameraConfig(_Section):
         max_length=50,
         title="Zones",
         description="The zones watched; without one the camera is tracked and reports nothing but its own state.",
+    )
+    lines: tuple[LineConfig, ...] = Field(
+        default=(), alias="line", max_length=50, title="Lines", description="Lines that rules speak of."
+    )
+    rules: tuple[AnyRule, ...] = Field(
+        default=(), alias="rule", max_length=100, title="Rules", description="What is to be told; see the rules' keys."
     )
     person_score: float = Field(
         default=0.40,
@@ -195,6 +202,12 @@ class CameraConfig(_Section):
             raise ValueError("[camera.onvif] needs a host, as url names none")
         if len({zone.id for zone in self.zones}) != len(self.zones):
             raise ValueError("two zones of one camera have the same id")
+        if len({line.id for line in self.lines}) != len(self.lines):
+            raise ValueError("two lines of one camera have the same id")
+        faults = list(reference_faults(self.rules, [zone.id for zone in self.zones], self.lines))
+        if faults:
+            told = f"camera {self.id}: " + "; ".join(text for _, text in faults)
+            raise PydanticCustomError("reference", "{text}", {"text": told, "faults": faults})
         return self
 
     @property

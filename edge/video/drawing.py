@@ -4,13 +4,15 @@ Colours are told apart by people who see red and green alike, and every box has 
 """
 
 from collections.abc import Iterable, Sequence
+from math import hypot
 
 import cv2
 import numpy as np
 
-from edge.video.config import ZoneConfig
+from edge.video.config import CameraConfig, ZoneConfig
 from edge.video.motion import Motion
 from edge.video.replay import Found, Look
+from edge.video.rules.config import LineConfig
 from edge.video.snapshot import Image
 
 Colour = tuple[int, int, int]
@@ -18,6 +20,7 @@ Colour = tuple[int, int, int]
 
 ZONE: Colour = (0, 200, 255)
 TRACK: Colour = (230, 140, 40)
+LINE: Colour = (120, 220, 120)
 WEAK: Colour = (160, 160, 160)
 MOVEMENT: Colour = (200, 60, 200)
 _TEXT: Colour = (255, 255, 255)
@@ -33,6 +36,20 @@ def draw_zones(image: Image, zones: Iterable[ZoneConfig]) -> None:
         cv2.polylines(image, [corners], isClosed=True, color=ZONE, thickness=2, lineType=cv2.LINE_AA)
         lowest = corners[corners[:, 1].argmax()]
         _words(image, zone.id, int(lowest[0]) + 4, int(lowest[1]) - 6, ZONE)
+
+
+def draw_lines(image: Image, lines: Iterable[LineConfig]) -> None:
+    """The lines, and on either side the name of the direction that leads there."""
+    height, width = image.shape[:2]
+    for line in lines:
+        (ax, ay), (bx, by) = ((x * width, y * height) for x, y in line.points)
+        cv2.line(image, (round(ax), round(ay)), (round(bx), round(by)), LINE, 2, cv2.LINE_AA)
+        _words(image, line.id, round(ax) + 4, round(ay) - 6, LINE)
+        length = max(1.0, hypot(bx - ax, by - ay))
+        aside_x, aside_y = (by - ay) / length * 24, -(bx - ax) / length * 24  # to the left of who looks from a to b
+        middle_x, middle_y = (ax + bx) / 2, (ay + by) / 2
+        _words(image, line.to_left, round(middle_x + aside_x), round(middle_y + aside_y), LINE)
+        _words(image, line.to_right, round(middle_x - aside_x), round(middle_y - aside_y), LINE)
 
 
 def draw_movement(image: Image, motion: Motion | None) -> None:
@@ -58,7 +75,7 @@ def draw_found(image: Image, found: Found) -> None:
         cv2.circle(image, ((left + right) // 2, bottom), 3, colour, -1)
 
 
-def draw_look(image: Image, look: Look, zones: Iterable[ZoneConfig], found: Found | None, news: Sequence[str]) -> None:
+def draw_look(image: Image, look: Look, camera: CameraConfig, found: Found | None, news: Sequence[str]) -> None:
     """Everything about one frame.
 
     Args:
@@ -66,7 +83,8 @@ def draw_look(image: Image, look: Look, zones: Iterable[ZoneConfig], found: Foun
         news: sentences of the latest events.
     """
     draw_movement(image, look.motion)
-    draw_zones(image, zones)
+    draw_zones(image, camera.zones)
+    draw_lines(image, camera.lines)
     if found is not None:
         draw_found(image, found)
     for index, sentence in enumerate(news):

@@ -1,7 +1,7 @@
 """One camera's whole pipeline in the calling thread, on a clip or a stream: for trying, tuning and tests.
 
-The parts are the gateway's own (motion gate, attention, detector, tracker, zones); only the threads between them are
-left out, so that the same clip gives the same events every time, as fast as the machine can. Writes nothing.
+The parts are the gateway's own (motion gate, attention, detector, tracker, zones, rules); only the threads between them
+are left out, so that the same clip gives the same events every time, as fast as the machine can. Writes nothing.
 """
 
 import time
@@ -18,10 +18,11 @@ from edge.video.config import CameraConfig
 from edge.video.decoder import Picture
 from edge.video.detection import FrameDetector
 from edge.video.errors import StreamFault
-from edge.video.eye import Eye
+from edge.video.eye import Eye, luma_of
 from edge.video.footage import Footage, bgr_of
 from edge.video.masks import black_out
 from edge.video.motion import Motion, MotionGate
+from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Image
 from edge.video.tracker import Seen, TrackerConfig
 from models import Detections
@@ -77,16 +78,23 @@ class Pipeline:
         camera: its zones and thresholds.
         detector: what finds people and vehicles.
         begins_s: the wall time of second 0, seconds since the Unix epoch, for what has a schedule.
+        surroundings: what its rules know of the site. Without doors nobody is ever let in.
     """
 
-    def __init__(self, camera: CameraConfig, detector: FrameDetector, begins_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        detector: FrameDetector,
+        begins_s: float = 0.0,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._camera = camera
         self._detector = detector
         self._begins_s = begins_s
         gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
         self._eye = Eye(gate, camera.analyses_per_s)
         self._reports: list[Report] = []
-        self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig())
+        self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig(), surroundings)
         self._last_s = 0.0
 
     def look(self, frame: VideoFrame, at_s: float) -> Look:
@@ -97,12 +105,16 @@ class Pipeline:
         began_s = time.perf_counter()
         motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
         motion_ms = _since_ms(began_s)
+        if self._analysis.wants_glance(at_s):
+            self._analysis.glance(luma_of(frame), self._moment(at_s))
         found = self._find(frame, at_s) if interest else None
+        self._analysis.pass_time(self._moment(at_s))
         return Look(frame, at_s, motion, motion_ms, found, self._told())
 
     def end(self) -> tuple[Happening, ...]:
         """No more frames come: what follows from that."""
         self._analysis.lose(self._moment(self._last_s))
+        self._analysis.close()
         return self._told()
 
     def _find(self, frame: VideoFrame, at_s: float) -> Found:

@@ -22,6 +22,7 @@ from edge.video.evidence import EvidenceSource
 from edge.video.gears import Gear, GearTiming
 from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
+from edge.video.rules.surroundings import Surroundings
 from edge.video.schedule import Priority, Rate
 from edge.video.source import CameraSource
 from edge.video.states import CameraState
@@ -77,6 +78,7 @@ class CameraStatus:
     detections: int
     tracks_confirmed: int
     tracks_live: int
+    rule_events: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class VideoService:
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
         gear_timing: time constants of the gears.
         onvif_timing: time constants of the cameras' own events and clocks.
+        surroundings: what the cameras' rules need to know of the site.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class VideoService:
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         gear_timing: GearTiming | None = None,
         onvif_timing: WatchTiming | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -132,7 +136,7 @@ class VideoService:
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
-        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
+        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig(), surroundings) for c in config.cameras]
         privacy = [camera.privacy_mask for camera in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None
@@ -189,6 +193,7 @@ class VideoService:
             worker.join(until_s - self._clock.monotonic_s())
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
+            analysis.close()
         self._reporter_worker.stop()
         self._reporter.drain(with_pictures=self._reporter_worker.join(2.0))
         for source in self._sources:
@@ -253,6 +258,8 @@ class VideoService:
                 failure = worker.tick()
                 if failure is not None:
                     self._tell_restarted(camera, failure)
+            for analysis in self._analyses:
+                analysis.pass_time(now(self._clock))
 
     def _tell_restarted(self, camera: CameraConfig | None, failure: Failure) -> None:
         """A camera's failure is told of that camera; a shared part's of the part, at the first camera's place."""
@@ -300,4 +307,5 @@ class VideoService:
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
+            rule_events=analysis.rule_events,
         )

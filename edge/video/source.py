@@ -16,9 +16,9 @@ from edge.video.arrivals import Arrivals
 from edge.video.config import CameraConfig
 from edge.video.connection import Connection, Timing
 from edge.video.decoder import Arrived, Decoder
-from edge.video.detection import Candidate
+from edge.video.detection import Candidate, moment_of
 from edge.video.errors import StreamFault
-from edge.video.eye import Eye
+from edge.video.eye import Eye, luma_of
 from edge.video.feed import PacketFeed
 from edge.video.gears import Gear, Gearbox, GearTiming
 from edge.video.motion import MotionGate
@@ -150,6 +150,8 @@ class CameraSource:
             self.frames_checked += 1
             if sight.wanted:
                 self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late))
+            if self._analysis.wants_glance(sight.picture.at_s):
+                self._analysis.glance(luma_of(sight.picture.image), moment_of(sight.picture.at_s, self._clock))
 
     def _count(self, decoder: Decoder) -> None:
         self.frames_decoded += decoder.decoded

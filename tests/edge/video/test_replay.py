@@ -1,7 +1,9 @@
 """The whole pipeline on a clip in one thread: a made-up scene's events, to the frame; the command on real footage."""
 
 import json
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import av
 import numpy as np
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from edge.video.errors import StreamFault
 from edge.video.replay import Pipeline, length_s, looks
+from edge.video.rules.surroundings import Surroundings
 from gatehouse.cli import app
 from models import Detections, Kind
 from protocols.events import CameraFault, PersonEnteredZone, PersonLeftZone
@@ -83,6 +86,21 @@ def test_the_same_clip_gives_the_same_events(clip: Path) -> None:
         return [f"{h.at_s} {h.data.model_dump_json()}" for h in each]
 
     assert told() == told() != []
+
+
+NIGHT = [{"id": "r-night", "kind": "forbidden", "zone": "z-left", "hours": ["mon-sun 22:00-06:00"], "min_s": 0.5}]
+
+
+@pytest.mark.parametrize(("hour", "told"), [(12, []), (23, ["person.intruded.v1"])])
+def test_rules_hold_in_their_hours_by_the_clock_of_the_clip(clip: Path, hour: int, told: list[str]) -> None:
+    begins_s = datetime(2026, 1, 5, hour, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+    rules = camera(zone=LEFT_HALF, rule=NIGHT)
+    pipeline = Pipeline(rules, SeesWhite(), begins_s, Surroundings(ZoneInfo("Asia/Shanghai")))
+    happenings = [each for look in looks(clip, pipeline) for each in look.happenings]
+
+    of_rules = [each for each in happenings if "zone.v1" not in each.data.TYPE]
+    assert [each.data.TYPE for each in of_rules] == told
+    assert all(2.5 <= each.at_s <= 4.0 for each in of_rules)
 
 
 def test_frames_between_analyses_are_passed_over_and_a_still_scene_asks_no_detector(clip: Path) -> None:
