@@ -86,12 +86,8 @@ def check(config: _Config) -> None:
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
     for camera in site.video.cameras:
         if camera.privacy_mask:
-            print(
-                f"note: camera {camera.id}: privacy_mask is painted over pictures alone; its video is kept and shown as it"
-            )
-            print(
-                f"      comes. To hide it there too: gatehouse edge cameras masks {camera.id} --config {config} --write"
-            )
+            print(f"note: camera {camera.id}: privacy_mask is painted over pictures, not over video that is kept;")
+            print(f"      to hide it there too: gatehouse edge cameras masks {camera.id} --config {config} --write")
 
 
 @app.command()

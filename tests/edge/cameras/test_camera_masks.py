@@ -113,4 +113,4 @@ def test_the_configuration_check_says_what_a_mask_does_not_hide(tmp_path: Path) 
 
     assert result.exit_code == 0
     (note,) = [line for line in result.stdout.splitlines() if line.startswith("note:")]
-    assert "camera c-east: privacy_mask is painted over pictures alone" in note
+    assert "camera c-east: privacy_mask is painted over pictures, not over video" in note
