@@ -19,8 +19,6 @@ app = typer.Typer(
 )
 app.add_typer(cameras_app)
 app.add_typer(osdp_app)
-app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
-app.command(epilog=edge_tune_command.EXAMPLES)(edge_tune_command.tune)
 
 _EXAMPLES = """Examples:
 
@@ -86,6 +84,10 @@ def check(config: _Config) -> None:
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
     doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
+    for camera in site.video.cameras:
+        if camera.privacy_mask:
+            print(f"note: camera {camera.id}: privacy_mask is painted over pictures, not over video that is kept;")
+            print(f"      to hide it there too: gatehouse edge cameras masks {camera.id} --config {config} --write")
 
 
 @app.command()
@@ -119,6 +121,10 @@ def enroll(
     except EdgeError as error:
         _fail(str(error))
     print(f"enrolled as gateway {identity.gateway}; identity kept in {state_dir}")
+
+
+app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
+app.command(epilog=edge_tune_command.EXAMPLES)(edge_tune_command.tune)
 
 
 def _asked_code() -> str:

@@ -1,6 +1,6 @@
 """The tuning page over HTTP: on loopback alone, under a path with a random token, read only, and it ends by itself.
 
-Nothing on it changes anything: a zone that is drawn comes back as lines for the site file, which a person pastes.
+Nothing on it changes anything: what is drawn comes back as lines for the site file, which a person pastes.
 """
 
 import hmac
@@ -9,7 +9,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from edge.tuning.session import TuneSession
 from edge.video.config import ZoneConfig
+from edge.video.rules.config import LineConfig
 
 IDLE_S = 300.0
 """So long nobody watches before it ends."""
@@ -140,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif name == "status.json":
             self._answer_json(self.server.session.status())
         elif name == "zone":
-            self._answer_json(zone_lines(query))
+            self._answer_json(drawn_lines(query))
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page\n")
 
@@ -199,8 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
 
-def zone_lines(query: str) -> dict[str, Any]:
-    """The site file's lines for a drawn zone, or what is wrong with it.
+def drawn_lines(query: str) -> dict[str, Any]:
+    """The site file's lines for what was drawn, a zone or (of two corners) a line, or what is wrong with it.
 
     Args:
         query: `id` and `polygon`, a JSON list of [x, y] in fractions of the picture.
@@ -211,11 +212,20 @@ def zone_lines(query: str) -> dict[str, Any]:
     try:
         corners = json.loads(asked.get("polygon", ["[]"])[0])
         rounded = [[round(min(1.0, max(0.0, float(x))), 3) for x in corner] for corner in corners[:_MAX_CORNERS]]
-        zone = ZoneConfig.model_validate({"id": asked.get("id", [""])[0], "polygon": rounded})
+        name = asked.get("id", [""])[0]
+        if len(rounded) == 2:
+            line = LineConfig.model_validate({"id": name, "points": rounded})
+            return {"toml": f'[[camera.line]]\nid = "{line.id}"\npoints = {_listed(line.points)}\n'}
+        zone = ZoneConfig.model_validate({"id": name, "polygon": rounded})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return {"fault": f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}"}
+        where = f"{first['loc'][0]}: " if first["loc"] else ""
+        return {"fault": where + first["msg"].removeprefix("Value error, ")}
     except (ValueError, TypeError, RecursionError):
         return {"fault": "polygon: is no list of [x, y]"}
-    polygon = ", ".join(f"[{x:g}, {y:g}]" for x, y in zone.polygon)
-    return {"toml": f'[[camera.zone]]\nid = "{zone.id}"\npolygon = [{polygon}]\nclasses = ["person", "vehicle"]\n'}
+    polygon = _listed(zone.polygon)
+    return {"toml": f'[[camera.zone]]\nid = "{zone.id}"\npolygon = {polygon}\nclasses = ["person", "vehicle"]\n'}
+
+
+def _listed(corners: Sequence[tuple[float, float]]) -> str:
+    return "[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in corners) + "]"

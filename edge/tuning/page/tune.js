@@ -1,5 +1,5 @@
 "use strict";
-// Draws a zone over the picture and asks the gateway for its lines; shows figures once a second. Changes nothing.
+// Draws a zone or a line over the picture and asks the gateway for its lines; shows figures once a second. Changes nothing.
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId("drawing");
@@ -41,7 +41,7 @@ async function ask() {
   draw();
   const number = ++asked;
   const shown = byId("toml");
-  if (corners.length < 3) {
+  if (corners.length < 2) {
     shown.value = "";
     shown.classList.remove("wrong");
     return;

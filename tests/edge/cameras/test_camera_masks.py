@@ -100,3 +100,17 @@ def test_the_command_compares_and_sets(peer: OnvifCameraPeer, tmp_path: Path) ->
     assert run() == (1, "c-east: 0 of 1 masks were in the camera; 1 missing; 0 of others left alone")
     assert run("--write") == (0, "c-east: 0 of 1 masks were in the camera; 1 set now; 0 of others left alone")
     assert run() == (0, "c-east: 1 of 1 masks were in the camera; 0 missing; 0 of others left alone")
+
+
+def test_the_configuration_check_says_what_a_mask_does_not_hide(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(
+        '[[camera]]\nid = "c-east"\nplace = "p"\nurl = "rtsp://127.0.0.1:1/x"\n'
+        "privacy_mask = [[[0, 0], [0.25, 0], [0.25, 0.5]]]\n"
+        '[[camera]]\nid = "c-west"\nplace = "p"\nurl = "rtsp://127.0.0.1:1/x"\n'
+    )
+    result = CliRunner().invoke(app, ["edge", "check", "--config", str(site)])
+
+    assert result.exit_code == 0
+    (note,) = [line for line in result.stdout.splitlines() if line.startswith("note:")]
+    assert "camera c-east: privacy_mask is painted over pictures, not over video" in note

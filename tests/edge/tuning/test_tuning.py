@@ -18,10 +18,11 @@ from playwright.sync_api import ConsoleMessage, expect
 from typer.testing import CliRunner
 
 from edge.tuning import server as serving
-from edge.tuning.server import TuneServer, zone_lines
+from edge.tuning.server import TuneServer, drawn_lines
 from edge.tuning.session import TuneSession
 from edge.video.address import Address
 from edge.video.config import ZoneConfig
+from edge.video.rules.config import LineConfig
 from gatehouse.cli import app
 from tests.edge.video.parts import camera, write_clip
 from tests.edge.video.test_replay import SeesWhite, walker
@@ -123,11 +124,18 @@ def test_the_figures_tell_what_each_stage_costs_and_what_happened(running: TuneS
 
 def test_a_drawn_zone_comes_back_as_lines_that_the_site_file_takes() -> None:
     query = urlencode({"id": "z-gate", "polygon": "[[0.1234,0.1],[0.9,0.1],[0.5,1.7]]"})
-    lines = zone_lines(query)["toml"]
+    lines = drawn_lines(query)["toml"]
 
     assert lines.splitlines()[0] == "[[camera.zone]]"
     zone = ZoneConfig.model_validate(tomllib.loads(lines)["camera"]["zone"][0])
     assert zone.polygon == ((0.123, 0.1), (0.9, 0.1), (0.5, 1.0))
+
+
+def test_two_corners_come_back_as_a_line() -> None:
+    lines = drawn_lines(urlencode({"id": "l-gate", "polygon": "[[0.1,0.5],[0.9,0.5]]"}))["toml"]
+    line = LineConfig.model_validate(tomllib.loads(lines)["camera"]["line"][0])
+
+    assert line.points == ((0.1, 0.5), (0.9, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,8 @@ def test_a_drawn_zone_comes_back_as_lines_that_the_site_file_takes() -> None:
     [
         ({"id": "z", "polygon": "[[0,0],[1,1],[1,0],[0,1]]"}, "polygon: a zone's sides must not touch or cross"),
         ({"id": "Z !", "polygon": POLYGON}, "id: String should match"),
-        ({"id": "z", "polygon": "[[0,0],[1,1]]"}, "polygon: Tuple should have at least 3"),
+        ({"id": "z", "polygon": "[[0,0]]"}, "polygon: Tuple should have at least 3"),
+        ({"id": "z", "polygon": "[[0,0],[0,0]]"}, 'line "z": points: its two ends are one point'),
         ({"id": "z", "polygon": "no"}, "polygon: is no list of [x, y]"),
         ({"id": "z", "polygon": "7"}, "polygon: is no list of [x, y]"),
         ({"id": "z", "polygon": "[[1e999,null]]"}, "polygon: is no list of [x, y]"),
@@ -144,7 +153,7 @@ def test_a_drawn_zone_comes_back_as_lines_that_the_site_file_takes() -> None:
     ],
 )
 def test_a_zone_that_is_none_is_told(given: dict[str, str], fault: str) -> None:
-    assert str(zone_lines(urlencode(given))["fault"]).startswith(fault)
+    assert str(drawn_lines(urlencode(given))["fault"]).startswith(fault)
 
 
 def test_a_zone_is_drawn_with_the_mouse(running: TuneServer) -> None:
@@ -170,6 +179,8 @@ def test_a_zone_is_drawn_with_the_mouse(running: TuneServer) -> None:
         page.mouse.up()
         expect(shown).to_have_value(re.compile(r"\[0\.5, 0\.(1|101|099)\]"), timeout=20_000)
         page.get_by_role("button", name="Undo corner").click()
+        expect(shown).to_have_value(re.compile("camera.line"), timeout=20_000)
+        page.get_by_role("button", name="Start again").click()
         expect(shown).to_have_value("", timeout=20_000)
         context.close()
 
