@@ -27,6 +27,7 @@ from protocols.base import (
     Message,
     PlaceCode,
 )
+from protocols.clip_events import CLIP_EVENTS
 from protocols.event_data import EventData, Fraction, Seconds, Text
 from protocols.topics import EventClass
 
@@ -196,6 +197,7 @@ class OutboxGap(EventData):
 
 _TYPES: tuple[type[EventData], ...] = (
     *ACCESS_EVENTS,
+    *CLIP_EVENTS,
     PersonEnteredZone,
     PersonLeftZone,
     VehicleEnteredZone,
