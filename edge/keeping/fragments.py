@@ -241,3 +241,13 @@ def cut_to_whole(path: Path) -> Written | None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     sync_folder(path.parent)
     return Written(length, digest)
+
+
+def described(path: Path) -> tuple[str, float]:
+    """FFmpeg's name of the codec and the seconds of a file; ("", 0.0) if it cannot be read."""
+    try:
+        with av.open(str(path)) as container:
+            codec = container.streams.video[0].codec_context.name
+            return codec, float(container.duration or 0) / av.time_base
+    except (av.error.FFmpegError, OSError, ValueError, IndexError):
+        return "", 0.0

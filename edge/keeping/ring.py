@@ -9,9 +9,12 @@ is slow it is what loses packets first. What was lost is told to the reader by t
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 
 from edge.video.packets import StreamHead, VideoPacket
 
+_FRESH_S = 2.0
+"""So long after a connection's last packet it still counts as there."""
 _READ_PACKETS = 500
 """The most that one reading copies while it holds the lock."""
 PINNED_FACTOR = 2
@@ -23,6 +26,7 @@ class Numbered:
 
     number: int
     run: int
+    head: StreamHead
     packet: VideoPacket
 
 
@@ -32,6 +36,7 @@ class _Group:
 
     first: int
     run: int
+    head: StreamHead
     packets: list[VideoPacket] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -63,7 +68,7 @@ class CameraRing:
         self._quota_bytes, self._keep_s = quota_bytes, keep_s
         self._lock = threading.Lock()
         self._groups: deque[_Group] = deque()
-        self._heads: dict[int, StreamHead] = {}
+        self._head: StreamHead | None = None
         self._size_bytes = 0
         self._number = 0
         self._run = -1
@@ -76,16 +81,15 @@ class CameraRing:
     def begin(self, head: StreamHead) -> None:
         with self._lock:
             self._run += 1
-            self._heads[self._run] = head
+            self._head = head
             self._is_open = False
-            self._forget_heads()
 
     def take(self, packet: VideoPacket) -> None:
         with self._lock:
-            if packet.is_keyframe:
-                self._groups.append(_Group(self._number, self._run))
+            if packet.is_keyframe and self._head is not None:
+                self._groups.append(_Group(self._number, self._run, self._head))
                 self._is_open = True
-            if not self._is_open or self._run < 0:
+            if not self._is_open:
                 return  # nothing can be decoded before a keyframe
             group = self._groups[-1]
             group.packets.append(packet)
@@ -101,14 +105,14 @@ class CameraRing:
     # --- whoever reads ---
 
     def number_at(self, at_s: float) -> int:
-        """The number of the keyframe at or before `at_s`, else of the oldest; of an empty ring, the next to come."""
+        """The number of the keyframe at or before `at_s`, or of the first after it if the camera was away just then."""
         with self._lock:
-            found = None
-            for group in self._groups:
-                if found is not None and group.packets[0].at_s > at_s:
-                    break
-                found = group
-            return self._number if found is None else found.first
+            for group, following in zip_longest(self._groups, islice(self._groups, 1, None)):
+                is_same_run = following is not None and following.run == group.run
+                end_s = following.packets[0].at_s if is_same_run else group.packets[-1].at_s + _FRESH_S
+                if end_s > at_s:
+                    return group.first
+            return self._number
 
     @property
     def next_number(self) -> int:
@@ -122,15 +126,10 @@ class CameraRing:
             for group in self._groups_from(number):
                 start = max(number - group.first, 0)
                 for offset in range(start, len(group.packets)):
-                    result.append(Numbered(group.first + offset, group.run, group.packets[offset]))
+                    result.append(Numbered(group.first + offset, group.run, group.head, group.packets[offset]))
                 if len(result) >= _READ_PACKETS:
                     break
             return result
-
-    def head(self, run: int) -> StreamHead:
-        """The head of a connection whose packets are in the ring."""
-        with self._lock:
-            return self._heads[run]
 
     def pin(self, owner: object, since_s: float) -> None:
         """Keep what is not older than `since_s`, even if that takes twice the quota, until the owner moves it."""
@@ -171,14 +170,8 @@ class CameraRing:
                 return
             self._groups.popleft()
             self._size_bytes -= oldest.size_bytes
-            self._forget_heads()
         if self._size_bytes > self._quota_bytes * PINNED_FACTOR:
             self._groups.clear()
             self._size_bytes = 0
             self._is_open = False
             self._too_large += 1
-
-    def _forget_heads(self) -> None:
-        used = {group.run for group in self._groups} | {self._run}
-        for run in [run for run in self._heads if run not in used]:
-            del self._heads[run]
