@@ -4,7 +4,7 @@ Each supervises its own threads; what is caught here is that one of them cannot 
 then costs the cameras, never the doors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from edge.access.telling import Own
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
+from edge.video.packets import PacketSink
 from protocols.access_events import DoorMode
 from protocols.commands import FailureCode
 
@@ -88,8 +89,15 @@ class Doors:
 class Cameras:
     """All cameras."""
 
-    def __init__(self, config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock)
+    def __init__(
+        self,
+        config: SiteConfig,
+        record: Recorder,
+        pictures: PictureStore,
+        clock: Clock,
+        sinks: Mapping[str, Sequence[PacketSink]],
+    ) -> None:
+        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, sinks)
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -127,10 +135,16 @@ def _controller(
     )
 
 
-def _video(config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> "VideoService":
+def _video(
+    config: SiteConfig,
+    record: Recorder,
+    pictures: PictureStore,
+    clock: Clock,
+    sinks: Mapping[str, Sequence[PacketSink]],
+) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock)
+    return VideoService(config.video, record, pictures, clock, sinks=sinks)

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gatehouse.edge_holds_command import app as holds_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(osdp_app)
+app.add_typer(holds_app)
 
 _EXAMPLES = """Examples:
 

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-
-import av
-import av.container
-import av.error
+from typing import TYPE_CHECKING
 
 from edge.durable import sync_folder
 from edge.keeping.elementary import ByteStream
 from edge.keeping.errors import NotKeepable
 from edge.video.packets import StreamHead, VideoPacket
+
+if TYPE_CHECKING:  # a missing video library costs the clips, never the doors
+    import av.container
+    import av.stream
 
 CODECS = ("h264", "hevc", "mjpeg")
 FRAGMENT_S = 2.0
@@ -120,9 +121,9 @@ class FragmentedFile:
         self._file = _HashingFile(path)
         try:
             self._mux, self._stream = _open_mux(self._file, head)
-        except (av.error.FFmpegError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:  # FFmpeg's errors are among the last two
             self._file.close()
-            raise NotKeepable(f"{head.codec} cannot be written: {error}") from error
+            raise self._file.error or NotKeepable(f"{head.codec} cannot be written: {error}") from error
 
     @property
     def size_bytes(self) -> int:
@@ -142,7 +143,9 @@ class FragmentedFile:
             self._step = dts - self._last_dts
         self._last_dts = dts
         self._packets += 1
-        muxed = av.Packet(data)
+        from av import Packet
+
+        muxed = Packet(data)
         muxed.dts, muxed.pts, muxed.duration = dts, pts, self._step
         muxed.time_base = Fraction(1, TICKS_PER_S)
         muxed.is_keyframe = packet.is_keyframe
@@ -179,13 +182,15 @@ class FragmentedFile:
     def _do(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # all errors of FFmpeg are one or the other
             if self._file.error is not None:
                 raise self._file.error from None
             raise NotKeepable(f"{self._head.codec}: {type(error).__name__}") from error
 
 
-def _open_mux(file: _HashingFile, head: StreamHead) -> tuple[av.container.OutputContainer, av.stream.Stream]:
+def _open_mux(file: _HashingFile, head: StreamHead) -> "tuple[av.container.OutputContainer, av.stream.Stream]":
+    import av
+
     options = {
         "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof",
         "frag_duration": str(int(FRAGMENT_S * 1_000_000)),
@@ -245,9 +250,11 @@ def cut_to_whole(path: Path) -> Written | None:
 
 def described(path: Path) -> tuple[str, float]:
     """FFmpeg's name of the codec and the seconds of a file; ("", 0.0) if it cannot be read."""
+    import av
+
     try:
         with av.open(str(path)) as container:
             codec = container.streams.video[0].codec_context.name
             return codec, float(container.duration or 0) / av.time_base
-    except (av.error.FFmpegError, OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError):
         return "", 0.0

@@ -69,6 +69,11 @@ class KeepingStatus:
     waiting_clips: int
     recording_faults: Mapping[str, str]
 
+    @property
+    def is_well(self) -> bool:
+        """Whether everything that is to be kept is."""
+        return self.level is KeepingLevel.ALL and self.fault is None and not self.recording_faults
+
 
 @dataclass
 class _Camera:

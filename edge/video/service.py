@@ -6,7 +6,7 @@ one is replaced and told as an event; no other camera and no door waits for it.
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.backoff import Backoff
@@ -16,6 +16,7 @@ from edge.video.analysis import CameraAnalysis
 from edge.video.config import CameraConfig, VideoConfig
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError
+from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
 from edge.video.source import CameraSource, Timing
 from edge.video.states import CameraState
@@ -74,6 +75,7 @@ class VideoService:
         timing: time constants of reading cameras.
         load: makes a detector from its name in the manifest.
         uniform: a random number in [0, 1), for jitter.
+        sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class VideoService:
         timing: Timing | None = None,
         load: Callable[[str], FrameDetector] = load_detector,
         uniform: Callable[[], float] = random.random,
+        sinks: Mapping[str, Sequence[PacketSink]] | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -92,6 +95,7 @@ class VideoService:
         self._timing = timing if timing is not None else Timing()
         self._load = load
         self._uniform = uniform
+        self._sinks = sinks if sinks is not None else {}
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
