@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.access.config import card_formats
 from edge.access.decision import Decider
@@ -49,6 +49,9 @@ from edge.uplink.session import SessionCounter
 from protocols.access_events import DoorMode
 from protocols.event_data import EventData
 from protocols.events import GatewayStarted
+
+if TYPE_CHECKING:
+    from edge.video.service import VideoStatus
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +136,7 @@ class Daemon:
             lambda: {name: reason is None for name, reason in self._off_disk().items()},
             self._kept,
         )  # fmt: skip
-        self._doors, self._decider, self._uplink = doors, decider, uplink
+        self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
@@ -250,6 +253,7 @@ class Daemon:
                 "credentials": {"version": head.version, "rows": head.rows},
                 "doors": _doors_health(access),
                 "keeping": _keeping_health(kept),
+                "cameras": _cameras_health(self._cameras.status()),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
@@ -301,6 +305,16 @@ def _keeping_health(kept: KeepingStatus | None) -> dict[str, Any]:
         "clips_to_send": kept.waiting_clips,
         "not_recorded": kept.recording_faults,
     }
+
+
+def _cameras_health(video: "VideoStatus | None") -> dict[str, Any]:
+    """How each camera is: whether it gives pictures, how much is done about them, and what is wrong."""
+    told: dict[str, Any] = {}
+    for camera in video.cameras if video is not None else ():
+        told[camera.id] = {"state": camera.state, "gear": camera.gear, "reason": camera.detail}
+        if camera.main_state is not None:
+            told[camera.id]["main"] = {"state": camera.main_state, "reason": camera.main_fault}
+    return told
 
 
 def _spare_the_collector() -> None:

@@ -203,8 +203,9 @@ def _keeping(status: KeepingStatus) -> Iterator[Metric]:
 
 
 _CAMERA_COUNTS = (
-    "connections", "restarts", "frames_decoded", "decode_errors", "frames_checked", "frames_analysed",
-    "frames_replaced", "detections", "tracks_confirmed",
+    "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
+    "frames_analysed", "frames_replaced", "detections", "tracks_confirmed", "catch_ups", "pictures_caught_up",
+    "main_packets", "sink_faults",
 )  # fmt: skip
 
 
@@ -213,11 +214,35 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
     for camera in status.cameras:
         states.add_metric([camera.id, str(camera.state)], 1)
     yield states
+    mains = GaugeMetricFamily("gatehouse_edge_camera_main", "1 for its main stream's state", labels=["camera", "state"])
+    for camera in status.cameras:
+        if camera.main_state is not None:
+            mains.add_metric([camera.id, str(camera.main_state)], 1)
+    yield mains
     yield _camera_counts(status.cameras)
+    yield from _gears(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
     yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
     yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)
     yield CounterMetricFamily("gatehouse_edge_video_pictures_lost", "Pictures not kept", status.pictures_lost)
+
+
+def _gears(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    gears = GaugeMetricFamily("gatehouse_edge_camera_gear", "1 for the gear a camera is in", labels=["camera", "gear"])
+    seconds = CounterMetricFamily("gatehouse_edge_camera_gear_seconds", "Time in a gear", labels=["camera", "gear"])
+    wakes = CounterMetricFamily("gatehouse_edge_camera_wakes", "Why a camera was woken", labels=["camera", "why"])
+    longest = GaugeMetricFamily(
+        "gatehouse_edge_camera_longest_catch_up_seconds", "Longest catching up of decoding", labels=["camera"]
+    )
+    for camera in cameras:
+        if camera.gear is not None:
+            gears.add_metric([camera.id, str(camera.gear)], 1)
+        for gear, value in camera.gear_s.items():
+            seconds.add_metric([camera.id, gear], value)
+        for why, count in camera.wakes.items():
+            wakes.add_metric([camera.id, why], count)
+        longest.add_metric([camera.id], camera.longest_catch_up_s)
+    yield from (gears, seconds, wakes, longest)
 
 
 def _camera_counts(cameras: "tuple[CameraStatus, ...]") -> Metric:

@@ -1,5 +1,7 @@
 """Which frames the detector is asked about: while something moves, and now and then while someone stands still."""
 
+from enum import IntEnum
+
 from edge.video.motion import Motion
 
 LINGER_S = 1.0
@@ -9,6 +11,16 @@ RECHECK_S = 2.0
 """How often someone who stands still is looked at again."""
 
 
+class Interest(IntEnum):
+    """Why a frame is worth the detector; false if it is not."""
+
+    NONE = 0
+    RECHECK = 1
+    """Someone stands still and was not looked at for a while."""
+    AWAKE = 2
+    """Something moves, or has a moment ago."""
+
+
 class Attention:
     """One camera's wakefulness. Not shared between threads."""
 
@@ -16,7 +28,7 @@ class Attention:
         self._awake_until_s: float | None = None
         self._asked_s = 0.0
 
-    def wants(self, motion: Motion, at_s: float, followed: int, restless: bool) -> bool:
+    def wants(self, motion: Motion, at_s: float, followed: int, restless: bool) -> Interest:
         """Whether the frame at `at_s` (monotonic) is worth the detector.
 
         Args:
@@ -27,8 +39,8 @@ class Attention:
         """
         if self._awake_until_s is None or motion.moves or motion.recalibrated:
             self._awake_until_s = at_s + LINGER_S
-        is_due = followed > 0 and at_s - self._asked_s >= RECHECK_S
-        if at_s > self._awake_until_s and not restless and not is_due:
-            return False
+        is_awake = restless or at_s <= self._awake_until_s
+        if not is_awake and not (followed > 0 and at_s - self._asked_s >= RECHECK_S):
+            return Interest.NONE
         self._asked_s = at_s
-        return True
+        return Interest.AWAKE if is_awake else Interest.RECHECK

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
@@ -78,6 +79,18 @@ class CameraConfig(_Section):
         title="Address",
         description="rtsp://, rtsps://, http://, https:// or file:// address; prefer the H.264 sub-stream.",
     )
+    main_url: str | None = Field(
+        default=None,
+        max_length=500,
+        repr=False,
+        title="Main stream",
+        description="Address of the full-size stream, kept as evidence and never decoded; without it, url serves both.",
+    )
+    transport: Transport = Field(
+        default=Transport.TCP,
+        title="Transport",
+        description="How rtsp:// carries the video: tcp, or udp where the camera knows nothing else.",
+    )
     username: str | None = Field(
         default=None, min_length=1, max_length=100, title="User name", description="The camera account's name, if any."
     )
@@ -138,22 +151,11 @@ class CameraConfig(_Section):
         default=None, title="MiB of recording", description="Of this camera; beyond it its own oldest goes."
     )
 
-    @field_validator("url")
+    @field_validator("url", "main_url")
     @classmethod
-    def _address(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            _ = parts.port
-        except ValueError:
-            raise ValueError("is not an address such as rtsp://10.0.0.5:554/stream2") from None
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"must begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must hold no user name or password: use username and password_file")
-        if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-            raise ValueError("a file is named by its whole path: file:///path/to/clip.mp4")
-        if parts.scheme != "file" and not parts.hostname:
-            raise ValueError("names no host")
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_address(value)
         return value
 
     @model_validator(mode="after")
@@ -163,6 +165,8 @@ class CameraConfig(_Section):
         has_password = self.password_file is not None or self.password_env is not None
         if has_password and self.username is None:
             raise ValueError("a password needs a username")
+        if self.transport is Transport.UDP and self.parts.scheme != "rtsp":
+            raise ValueError("transport: udp is for rtsp:// alone")
         if len({zone.id for zone in self.zones}) != len(self.zones):
             raise ValueError("two zones of one camera have the same id")
         return self
@@ -178,17 +182,39 @@ class CameraConfig(_Section):
         parts = self.parts
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
-    def location(self, environment: Mapping[str, str] = os.environ) -> str:
-        """What FFmpeg is to open: a path, or the address with the account in it. Secret: never log or show it.
+    def stream(self, environment: Mapping[str, str] = os.environ) -> Address:
+        """What is opened for analysis. Secret: never log or show it.
 
         Raises:
             VideoError: if the password cannot be read.
         """
-        parts = self.parts
+        return Address(self.location(environment), self.parts.scheme, self.transport)
+
+    def main_stream(self, environment: Mapping[str, str] = os.environ) -> Address:
+        """What is opened for evidence. Secret: never log or show it.
+
+        Raises:
+            VideoError: if the password cannot be read, or there is no main stream.
+        """
+        if self.main_url is None:
+            raise VideoError(f"camera {self.id} has no main_url")
+        parts = urlsplit(self.main_url)
+        transport = self.transport if parts.scheme == "rtsp" else Transport.TCP
+        return Address(self._located(parts, environment), parts.scheme, transport)
+
+    def location(self, environment: Mapping[str, str] = os.environ) -> str:
+        """What FFmpeg is to open for analysis: a path, or the address with the account in it. Secret, too.
+
+        Raises:
+            VideoError: if the password cannot be read.
+        """
+        return self._located(self.parts, environment)
+
+    def _located(self, parts: SplitResult, environment: Mapping[str, str]) -> str:
         if parts.scheme == "file":
             return unquote(parts.path)
         if self.username is None:
-            return self.url
+            return parts.geturl()
         account = quote(self.username, safe="")
         password = self._password(environment)
         if password is not None:
@@ -211,6 +237,23 @@ class CameraConfig(_Section):
         if not lines or not lines[0]:
             raise VideoError(f"camera {self.id}: password file {self.password_file} is empty")
         return lines[0]
+
+
+def _check_address(value: str) -> None:
+    """Raises: ValueError: if it is no address that can be opened, or holds an account."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not an address such as rtsp://10.0.0.5:554/stream2") from None
+    if parts.scheme not in SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user name or password: use username and password_file")
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise ValueError("a file is named by its whole path: file:///path/to/clip.mp4")
+    if parts.scheme != "file" and not parts.hostname:
+        raise ValueError("names no host")
 
 
 class VideoConfig(_Section):

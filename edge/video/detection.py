@@ -5,6 +5,7 @@ never later. Cameras are served in turn, so that a busy one starves no other.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -20,6 +21,9 @@ from models import Detections
 
 _WAKE_S = 1.0
 
+MOST_LATE = 12
+"""Frames of an onset that wait for the detector: what a camera looks at in the 2.2 s that it sleeps at a stretch."""
+
 
 class FrameDetector(Protocol):
     """What finds people and vehicles in a frame: `models.Detector`."""
@@ -31,25 +35,38 @@ class FrameDetector(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame worth the detector, and when it was taken (monotonic seconds)."""
+    """A frame worth the detector, and when it was taken (monotonic seconds).
+
+    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other.
+    """
 
     image: VideoFrame
     at_s: float
+    late: bool = False
 
 
 class Mailboxes:
-    """One place per camera for its newest frame. Safe to use from several threads."""
+    """One place per camera for its newest frame, and a few for those that come late. Safe to use from any thread."""
 
     def __init__(self, cameras: int) -> None:
         self._slots: list[Candidate | None] = [None] * cameras
+        self._late: list[deque[Candidate]] = [deque() for _ in range(cameras)]
         self._next = 0
         self._changed = threading.Condition()
         self.replaced = [0] * cameras
         """Per camera, the frames that a newer one replaced before the detector came to them."""
 
     def put(self, camera: int, candidate: Candidate) -> None:
-        """Leave a frame; it replaces one that still lies there."""
+        """Leave a frame; it replaces one that still lies there, a late one only the oldest of many late ones."""
         with self._changed:
+            if candidate.late:
+                late = self._late[camera]
+                if len(late) == MOST_LATE:
+                    late.popleft()
+                    self.replaced[camera] += 1
+                late.append(candidate)
+                self._changed.notify()
+                return
             if self._slots[camera] is not None:
                 self.replaced[camera] += 1
             self._slots[camera] = candidate
@@ -58,15 +75,18 @@ class Mailboxes:
     def take(self, timeout_s: float) -> tuple[int, Candidate] | None:
         """The next frame, cameras in turn; None if none came in time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: any(slot is not None for slot in self._slots), timeout_s):
+            if not self._changed.wait_for(lambda: any(map(self._has, range(len(self._slots)))), timeout_s):
                 return None
             count = len(self._slots)
-            camera = next(
-                i % count for i in range(self._next, self._next + count) if self._slots[i % count] is not None
-            )
+            camera = next(i % count for i in range(self._next, self._next + count) if self._has(i % count))
             self._next = (camera + 1) % count
+            if self._late[camera]:
+                return camera, self._late[camera].popleft()
             candidate, self._slots[camera] = self._slots[camera], None
             return None if candidate is None else (camera, candidate)
+
+    def _has(self, camera: int) -> bool:
+        return self._slots[camera] is not None or bool(self._late[camera])
 
 
 class DetectorLoop:

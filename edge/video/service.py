@@ -14,14 +14,17 @@ from edge.clock import Clock, now
 from edge.observations import Observation, PictureStore, Recorder
 from edge.video.analysis import CameraAnalysis
 from edge.video.config import CameraConfig, VideoConfig
+from edge.video.connection import Timing
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError
+from edge.video.evidence import EvidenceSource
+from edge.video.gears import Gear, GearTiming
 from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
-from edge.video.source import CameraSource, Timing
+from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
-from edge.video.worker import Failure, Worker
+from edge.video.worker import Failure, Run, Worker
 from models import ModelError, load_detector
 from protocols.events import SourceRestarted
 
@@ -32,7 +35,10 @@ _REPORTER = "video-reporter"
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """How one camera is. Counters run from the gateway's start."""
+    """How one camera is. Counters run from the gateway's start.
+
+    `gear` is None while no pictures come; `main_…` are of the stream that is kept as evidence, if it is another one.
+    """
 
     id: str
     place: str
@@ -42,6 +48,17 @@ class CameraStatus:
     faults: dict[str, int]
     connections: int
     restarts: int
+    gear: Gear | None
+    gear_s: dict[str, float]
+    wakes: dict[str, int]
+    catch_ups: int
+    pictures_caught_up: int
+    longest_catch_up_s: float
+    main_state: CameraState | None
+    main_fault: str | None
+    main_packets: int
+    sink_faults: int
+    frames_received: int
     frames_decoded: int
     decode_errors: int
     frames_checked: int
@@ -76,6 +93,7 @@ class VideoService:
         load: makes a detector from its name in the manifest.
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
+        gear_timing: time constants of the gears.
     """
 
     def __init__(
@@ -88,6 +106,7 @@ class VideoService:
         load: Callable[[str], FrameDetector] = load_detector,
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        gear_timing: GearTiming | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -96,6 +115,7 @@ class VideoService:
         self._load = load
         self._uniform = uniform
         self._sinks = sinks if sinks is not None else {}
+        self._gear_timing = gear_timing
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
@@ -107,6 +127,10 @@ class VideoService:
         self._camera_workers = [
             self._worker(f"camera-{camera.id}", source, source.stuck)
             for camera, source in zip(config.cameras, self._sources, strict=True)
+        ]
+        self._evidence = {c.id: self._evidence_source(c) for c in config.cameras if c.main_url is not None}
+        self._evidence_workers = [
+            self._worker(f"camera-{name}-main", source, source.stuck) for name, source in self._evidence.items()
         ]
         self._detector_worker = self._worker(_DETECTOR, self._detector)
         self._reporter_worker = self._worker(_REPORTER, self._reporter)
@@ -136,9 +160,9 @@ class VideoService:
         self._supervisor.join(_TICK_S * 8)
         self._supervisor = None
         until_s = self._clock.monotonic_s() + self._timing.open_s + self._timing.read_s
-        for worker in (*self._camera_workers, self._detector_worker):
+        for worker in (*self._camera_workers, *self._evidence_workers, self._detector_worker):
             worker.stop()
-        for worker in (*self._camera_workers, self._detector_worker):
+        for worker in (*self._camera_workers, *self._evidence_workers, self._detector_worker):
             worker.join(until_s - self._clock.monotonic_s())
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
@@ -146,6 +170,16 @@ class VideoService:
         self._reporter.drain(with_pictures=self._reporter_worker.join(2.0))
         for source in self._sources:
             source.stop()
+        for evidence in self._evidence.values():
+            evidence.stop()
+
+    def wake(self, camera: str, reason: str) -> bool:
+        """Something happens at a camera, says its own motion event or a door: watch it. False if there is none such."""
+        for config, source in zip(self._config.cameras, self._sources, strict=True):
+            if config.id == camera:
+                source.wake(reason)
+                return True
+        return False
 
     def status(self) -> VideoStatus:
         """How everything is at this moment. Safe to call from any thread, and cheap."""
@@ -159,22 +193,27 @@ class VideoService:
         )
 
     def _workers(self) -> list[Worker]:
-        return [*self._camera_workers, self._detector_worker, self._reporter_worker]
+        return [*self._camera_workers, *self._evidence_workers, self._detector_worker, self._reporter_worker]
 
     def _source(self, index: int, camera: CameraConfig) -> CameraSource:
         def submit(candidate: Candidate) -> None:
             self._mailboxes.put(index, candidate)
 
-        timing = self._timing
-        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
-        return CameraSource(camera, self._analyses[index], submit, self._record, self._clock, backoff, timing)
+        sinks = () if camera.main_url is not None else self._sinks.get(camera.id, ())
+        return CameraSource(
+            camera, self._analyses[index], submit, self._record, self._clock, self._backoff(), self._timing, sinks,
+            self._gear_timing,
+        )  # fmt: skip
 
-    def _worker(
-        self, name: str, body: CameraSource | DetectorLoop | Reporter, on_stuck: Callable[[], None] = lambda: None
-    ) -> Worker:
-        timing = self._timing
-        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
-        return Worker(name, body, backoff, self._clock.monotonic_s, timing.stuck_s, on_stuck)
+    def _evidence_source(self, camera: CameraConfig) -> EvidenceSource:
+        sinks = self._sinks.get(camera.id, ())
+        return EvidenceSource(camera, sinks, self._clock, self._backoff(), self._timing)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._timing.retry_first_s, self._timing.retry_most_s, self._uniform)
+
+    def _worker(self, name: str, body: Callable[[Run], None], on_stuck: Callable[[], None] = lambda: None) -> Worker:
+        return Worker(name, body, self._backoff(), self._clock.monotonic_s, self._timing.stuck_s, on_stuck)
 
     def _take_detector(self) -> FrameDetector:
         """The detector that was loaded at the start; a new one after a crash."""
@@ -182,7 +221,8 @@ class VideoService:
         return loaded if loaded is not None else self._load(self._config.detector.model)
 
     def _supervise(self) -> None:
-        owners = [*self._config.cameras, None, None]
+        mains = [camera for camera in self._config.cameras if camera.main_url is not None]
+        owners = [*self._config.cameras, *mains, None, None]
         while not self._stop.wait(_TICK_S):
             for camera, worker in zip(owners, self._workers(), strict=True):
                 failure = worker.tick()
@@ -198,16 +238,30 @@ class VideoService:
 
     def _camera_status(self, index: int) -> CameraStatus:
         camera, source, analysis = self._config.cameras[index], self._sources[index], self._analyses[index]
-        fault = source.fault
+        connection, gears, watched = source.connection, source.gears, source.watched
+        evidence = self._evidence.get(camera.id)
+        main = evidence.connection if evidence is not None else None
+        fault = connection.fault
         return CameraStatus(
             id=camera.id,
             place=camera.place,
             state=source.state,
             fault=None if fault is None else fault.fault.value,
             detail=None if fault is None else fault.detail,
-            faults={kind.value: count for kind, count in source.faults.copy().items()},
-            connections=source.connections,
+            faults={kind.value: count for kind, count in connection.faults.copy().items()},
+            connections=connection.connections,
             restarts=self._camera_workers[index].restarts,
+            gear=source.gear,
+            gear_s={gear.value: seconds for gear, seconds in gears.gear_s.items()},
+            wakes={why.value: count for why, count in gears.wakes.copy().items()},
+            catch_ups=watched.catch_ups,
+            pictures_caught_up=watched.pictures_caught_up,
+            longest_catch_up_s=watched.longest_catch_up_s,
+            main_state=main.state if main is not None else None,
+            main_fault=main.fault.fault.value if main is not None and main.fault is not None else None,
+            main_packets=evidence.packets if evidence is not None else 0,
+            sink_faults=source.feed.faults + (evidence.feed.faults if evidence is not None else 0),
+            frames_received=source.frames_received,
             frames_decoded=source.frames_decoded,
             decode_errors=source.decode_errors,
             frames_checked=source.frames_checked,

@@ -14,6 +14,7 @@ from protocols.presence import Presence
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
+from tests.support.rtsp import CLIPS
 
 
 def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
@@ -85,6 +86,33 @@ url = "rtsp://127.0.0.1:{free_port()}/x"
         assert line in metrics
     doors = health.json()["doors"]
     assert (doors["lockdown"], doors["modes"], list(doors["readers_away"])) == (False, {}, ["r-in"])
+    assert running.end() == 0
+
+
+def test_the_gear_of_a_camera_is_shown(start: Callable[..., Running]) -> None:
+    clip = (CLIPS / "gate-east.mp4").as_uri()
+    running = start(
+        f"""
+[[camera]]
+id = "c-east"
+place = "gate-east"
+url = "{clip}"
+main_url = "{clip}"
+"""
+    )
+    running.wait_up()
+    eventually(lambda: running.get("/healthz").json()["cameras"].get("c-east", {}).get("state") == "online", 30)
+    camera = running.get("/healthz").json()["cameras"]["c-east"]
+    assert camera["gear"] in {"asleep", "watching", "detecting"}
+    assert camera["reason"] is None
+    metrics = running.get("/metrics").text
+    for line in (
+        'gatehouse_edge_camera_gear{camera="c-east",gear="',
+        'gatehouse_edge_camera_gear_seconds_total{camera="c-east",gear="watching"}',
+        'gatehouse_edge_camera_total{camera="c-east",what="frames_received"}',
+        'gatehouse_edge_camera_main{camera="c-east",state="online"} 1.0',
+    ):
+        assert line in metrics
     assert running.end() == 0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge.clock import Moment
 from edge.video.analysis import CameraAnalysis, Report
 from edge.video.config import CameraConfig
-from edge.video.detection import Candidate, Mailboxes
+from edge.video.detection import MOST_LATE, Candidate, Mailboxes
 from edge.video.reporting import MOST_WAITING, Reporter
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Run
@@ -183,6 +183,19 @@ def test_a_newer_frame_replaces_an_older_one_and_cameras_take_turns() -> None:
     assert taken == [(0, 3.0), (2, 2.5), (0, 4.0)]
     assert boxes.replaced == [2, 0, 0]
     assert boxes.take(0.0) is None
+
+
+def test_the_frames_of_an_onset_wait_for_each_other_and_are_bounded() -> None:
+    boxes = Mailboxes(2)
+    for i in range(MOST_LATE + 3):
+        boxes.put(0, Candidate(av.VideoFrame(16, 16, "yuv420p"), float(i), late=True))
+    boxes.put(0, candidate(20.0))
+    boxes.put(0, candidate(21.0))
+    boxes.put(1, candidate(5.0))
+    taken = [(camera, frame.at_s) for camera, frame in (t for t in (boxes.take(0.0) for _ in range(20)) if t)]
+    assert (1, 5.0) in taken[:2], "no other camera waits for an onset"
+    assert [at_s for camera, at_s in taken if camera == 0] == [*(float(i) for i in range(3, MOST_LATE + 3)), 21.0]
+    assert boxes.replaced == [4, 0]
 
 
 def test_when_the_disk_hangs_the_waiting_events_are_recorded_without_pictures(tmp_path: Path) -> None:

@@ -1,0 +1,233 @@
+"""Decodes one connection's packets as little as its gear allows, and shows the pictures that are worth a look.
+
+Asleep, a key frame is decoded now and then and compared with the last picture seen; where key frames are rare, packets
+are decoded up to the present. When something stirs, everything since the last quiet look is decoded and looked at in
+its order and with its own times: an onset is found where decoding every frame would have found it, a little later.
+
+Sans-io: packets in, sights out. Waits for nothing, owns no thread.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from edge.video.analysis import Followed
+from edge.video.attention import Interest
+from edge.video.decoder import Arrived, Decoder, Picture
+from edge.video.eye import Eye, Glimpse
+from edge.video.gears import Gear, Gearbox, GearTiming, Wake
+from edge.video.packet_buffer import BufferLimits, PacketBuffer
+from edge.video.packet_sizes import SizeWatch
+
+FIRST_KEYFRAME_S = 12.0
+"""How long a connection may begin in the middle of a group of pictures: smart encoders send key frames so rarely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A picture that was looked at. `late`: packets after it had come already, decoding was catching up."""
+
+    picture: Picture
+    wanted: bool
+    late: bool
+
+
+@dataclass
+class WatchCounts:
+    """What watching did since the gateway's start."""
+
+    catch_ups: int = 0
+    """How often decoding went back to the last quiet look."""
+    pictures_caught_up: int = 0
+    """Pictures looked at late."""
+    longest_catch_up_s: float = 0.0
+    """The most time that one of them took."""
+
+
+class Watcher:
+    """Watches one connection. Not shared between threads.
+
+    Args:
+        decoder: the connection's.
+        eye: finds movement.
+        gears: the camera's gearbox, shifted here alone.
+        timing: when it looks in sleep.
+        monotonic_s: the monotonic clock, to measure with.
+        counts: where it counts.
+        limits: the most that waits to be decoded.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        eye: Eye,
+        gears: Gearbox,
+        timing: GearTiming,
+        monotonic_s: Callable[[], float],
+        counts: WatchCounts,
+        limits: BufferLimits | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._eye = eye
+        self._gears = gears
+        self._timing = timing
+        self._monotonic_s = monotonic_s
+        self._counts = counts
+        self._buffer: PacketBuffer[Arrived] = PacketBuffer(limits)
+        self._sizes = SizeWatch()
+        self._first_s: float | None = None
+        self._began = False
+        self._seen_s = float("-inf")
+        self._woken_by_size = False
+        self.size: tuple[int, int] | None = None
+        """Width and height of the newest picture; None before the first."""
+        self.starved_since_s: float | None = None
+        """Since when every picture that was wanted has failed, by the monotonic clock; None while they come."""
+
+    def take(self, arrived: Arrived, followed: Followed, call: bool = False) -> Iterator[Sight]:
+        """The next packet: what is to be seen, if anything.
+
+        Args:
+            arrived: the packet.
+            followed: who is being followed now.
+            call: whether somebody calls for the camera to be awake.
+        """
+        if not self._has_begun(arrived):
+            return
+        grew = not arrived.is_keyframe and self._sizes.see(arrived.size, arrived.at_s)
+        why = self._stirring(grew, followed, call)
+        if self._gears.gear is Gear.ASLEEP:
+            yield from self._asleep(arrived, why, followed)
+            return
+        if why is not None:
+            self._gears.stir(why, arrived.at_s)
+        self._hold(arrived)
+        self._buffer.mark_decoded()
+        yield from self._see((arrived,), followed, arrived)
+
+    def _has_begun(self, arrived: Arrived) -> bool:
+        """Whether a key frame came, or none for so long that the camera may send none."""
+        if self._first_s is None:
+            self._first_s = arrived.at_s
+            self._gears.start(arrived.at_s)
+        self._began |= arrived.is_keyframe or arrived.at_s - self._first_s > FIRST_KEYFRAME_S
+        return self._began
+
+    def _stirring(self, grew: bool, followed: Followed, call: bool) -> Wake | None:
+        if call:
+            return Wake.CAMERA
+        if followed.restless:
+            return Wake.TRACK
+        return Wake.PACKETS if grew and self._gears.gear is Gear.ASLEEP else None
+
+    def _hold(self, arrived: Arrived) -> bool:
+        if arrived.is_keyframe:
+            self._buffer.begin(arrived)
+            return True
+        return self._buffer.add(arrived)
+
+    def _asleep(self, arrived: Arrived, why: Wake | None, followed: Followed) -> Iterator[Sight]:
+        """The packet waits; a look now and then decides what becomes of those that wait."""
+        buffer, unseen_s = self._buffer, arrived.shown_s - self._seen_s
+        can_jump = arrived.is_keyframe and buffer.rooted and buffer.has_room(arrived)
+        if can_jump and why is None and unseen_s >= 0.95 * self._timing.look_every_s:
+            yield from self._look_at_keyframe(arrived, followed)
+        elif not buffer.add(arrived) or (unseen_s >= self._timing.look_after_s and not buffer.rooted):
+            yield from self._go_on(followed, arrived)
+        elif why is not None:
+            self._wake(why, arrived)
+            yield from self._catch_up(buffer.pending, followed, arrived)
+        elif unseen_s >= self._timing.look_after_s:
+            yield from self._look_ahead(followed, arrived)
+        if arrived.is_keyframe and not buffer.rooted:
+            yield from self._go_on(followed, arrived)
+            buffer.begin(arrived)
+            buffer.mark_decoded()
+
+    def _look_at_keyframe(self, keyframe: Arrived, followed: Followed) -> Iterator[Sight]:
+        """Jump to a key frame; what lies between is decoded only if this picture differs from the last seen."""
+        picture, can_go_on = self._decoder.decode_alone(keyframe)
+        self._judge(picture)
+        glimpse = self._eye.glimpse(picture) if picture is not None else None
+        if glimpse is None or glimpse.stirs:
+            self._buffer.add(keyframe)
+            yield from self._go_back(glimpse, followed, keyframe)
+            return
+        self._buffer.begin(keyframe)
+        self._buffer.mark_decoded(1 if can_go_on else 0)
+        yield self._accept(glimpse, followed)
+
+    def _look_ahead(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
+        """No key frame came for long: decode up to the present, and look at the last picture alone."""
+        picture = None
+        for packet in self._buffer.pending[-1:] if self._decoder.is_intra else self._buffer.pending:
+            pictures = self._decoder.decode(packet, wanted=packet is now)
+            picture = pictures[-1] if pictures else picture
+        self._buffer.mark_decoded()
+        self._judge(picture)
+        glimpse = self._eye.glimpse(picture) if picture is not None else None
+        if glimpse is None or glimpse.stirs:
+            yield from self._go_back(glimpse, followed, now)
+        else:
+            yield self._accept(glimpse, followed)
+
+    def _accept(self, glimpse: Glimpse, followed: Followed) -> Sight:
+        picture = glimpse.picture
+        interest = self._eye.accept(glimpse, followed.live, followed.restless)
+        self._seen_s = picture.at_s
+        self._gears.see(moves=False, at_s=picture.at_s)
+        return Sight(picture, bool(interest), late=False)
+
+    def _go_back(self, glimpse: Glimpse | None, followed: Followed, now: Arrived) -> Iterator[Sight]:
+        """A picture differs, or failed: begin again with the buffered key frame, see all since the last quiet look."""
+        self._wake(Wake.DAMAGE if glimpse is None else Wake.PICTURE, now)
+        self._decoder.restart()
+        yield from self._catch_up(self._buffer.packets, followed, now)
+
+    def _go_on(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
+        """See all that waits, in sleep: for groups of pictures that cannot be begun again."""
+        pending = self._buffer.pending
+        self._buffer.mark_decoded()
+        yield from self._see(pending, followed, now)
+
+    def _catch_up(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
+        began_s, counts = self._monotonic_s(), self._counts
+        self._buffer.mark_decoded()
+        counts.catch_ups += 1
+        for sight in self._see(packets, followed, now):
+            counts.pictures_caught_up += sight.late
+            yield sight
+        counts.longest_catch_up_s = max(counts.longest_catch_up_s, self._monotonic_s() - began_s)
+
+    def _see(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
+        """Decode packets in their order, and look at the pictures whose time it is."""
+        for packet in packets:
+            is_wanted = packet.shown_s > self._seen_s and self._eye.is_due(packet.shown_s)
+            if self._decoder.is_intra and not is_wanted:
+                continue
+            pictures = self._decoder.decode(packet, is_wanted)
+            if pictures or is_wanted:
+                self._judge(pictures[-1] if pictures else None)
+            for picture in pictures:
+                if picture.at_s > self._seen_s and self._eye.is_due(picture.at_s):
+                    yield self._look(picture, followed, late=packet is not now)
+
+    def _look(self, picture: Picture, followed: Followed, late: bool) -> Sight:
+        motion, interest = self._eye.look(picture, followed.live, followed.restless)
+        self._seen_s = picture.at_s
+        self._gears.see(interest is Interest.AWAKE, picture.at_s)
+        if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):
+            self._sizes.was_right(motion.moves)
+            self._woken_by_size = False
+        return Sight(picture, bool(interest), late)
+
+    def _judge(self, picture: Picture | None) -> None:
+        """Remember whether a picture that was wanted came."""
+        if picture is not None:
+            self.starved_since_s = None
+            self.size = picture.image.width, picture.image.height
+        elif self.starved_since_s is None:
+            self.starved_since_s = self._monotonic_s()
+
+    def _wake(self, why: Wake, now: Arrived) -> None:
+        self._gears.stir(why, now.at_s)
+        self._woken_by_size = why is Wake.PACKETS
