@@ -33,7 +33,7 @@ from cloud.console.pages import pages_router
 from cloud.database.engine import Database
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
-from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router
+from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
 from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
@@ -111,9 +111,12 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(access_router(_office(parts), guard))
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
-    app.include_router(clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in))
+    clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
+    clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
+    app.include_router(clip_views)
+    app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
-    app.include_router(clip_upload_router(ClipIntake(clips, senders, parts.registry)))
+    app.include_router(clip_uploads)
     for router in parts.gateway_routers:
         app.include_router(router)
     app.include_router(_operations_router(parts, guard))

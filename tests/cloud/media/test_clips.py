@@ -68,6 +68,22 @@ def test_a_clip_comes_in_parts_and_is_shown_with_ranges_and_audited_once_a_look(
     assert httpx.get(f"{console.url}/api/v1/clips/{NAME}").status_code == 401
 
 
+def test_the_routes_are_described_for_who_is_logged_in(console: RunningConsole) -> None:
+    assert httpx.get(f"{console.url}/api/v1/media/openapi.json").status_code == 401
+    with console.client() as client:
+        document = client.get("/api/v1/media/openapi.json").json()
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    part = operations["put", "/api/v1/gateway/clips/{sha256}/{size_bytes}/{offset}"]
+    assert {"201", "202", "401", "409", "413", "422", "507"} <= part["responses"].keys()
+    assert "application/octet-stream" in part["requestBody"]["content"]
+    assert {"200", "206", "401", "404"} <= operations["get", "/api/v1/clips/{sha256}"]["responses"].keys()
+    assert all(operation["description"] for operation in operations.values())
+
+
 def test_a_wrong_hash_is_refused_and_nothing_of_it_stays(console: RunningConsole) -> None:
     damaged = FILM[:-1] + b"?"
     assert put(console, damaged[:1000], 0).status_code == 202

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from edge.clock import now
+from edge.clock import SystemClock, now
 from edge.counters import Counters
 from edge.keeping.clips import Seen
 from edge.keeping.config import KeepingSection
@@ -35,11 +35,12 @@ class Kept:
         folder: Path,
         *cameras: KeptCamera,
         section: KeepingSection | None = None,
-        clock: SetClock | None = None,
+        clock: SetClock | SystemClock | None = None,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
         cameras = cameras or (CAMERA,)
-        self.folder, self.clock, self.counters = folder / "video", clock or SetClock(), Counters()
+        self.folder, self.counters = folder / "video", Counters()
+        self.clock: SetClock = clock or SetClock()  # type: ignore[assignment]  # a clock that goes by itself is for few
         self.events: list[Observation] = []
         self._lock = threading.Lock()
         self.keeping = Keeping(
