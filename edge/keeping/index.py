@@ -85,6 +85,7 @@ _TABLES = (
         until_ms INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
         state TEXT NOT NULL, told INTEGER NOT NULL, sent INTEGER NOT NULL, plan TEXT NOT NULL)""",
     "CREATE INDEX piece_by_time ON piece (grade, state, since_ms)",
+    "CREATE INDEX piece_sizes ON piece (grade, camera, since_ms, size_bytes)",
     "CREATE INDEX piece_to_send ON piece (sent, state, grade)",
     """CREATE TABLE hold (
         id TEXT PRIMARY KEY, camera TEXT, since_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, why TEXT NOT NULL,

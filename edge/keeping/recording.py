@@ -4,6 +4,7 @@ When the disk is slow the ring runs over and packets are lost here, not in the c
 the index keeps.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -137,13 +138,21 @@ class Recorder:
     def _failed(self, error: Exception) -> None:
         copy, self._copy = self._copy, None
         if copy is not None:
-            copy.abandon()  # its whole fragments are found at the next start
+            self._save(copy)
         self._counters.add("recording_failures")
         if self.fault is None:
             _log.error("a camera is not recorded", extra={"camera": self._camera, "reason": str(error)})
         self.fault = str(error)
         self._next_number = None
         self._retry_at_s = self._clock.monotonic_s() + _RETRY_S
+
+    def _save(self, copy: Copy) -> None:
+        """Keep the whole fragments of a file that cannot be finished; if that fails too, the next start does it."""
+        copy.abandon()
+        if copy.span is None:
+            return
+        with contextlib.suppress(*DISK_ERRORS):
+            _recover(self._index, self._piece(copy, 0, "", PieceState.WRITING), copy.path, self._counters)
 
     def _wall_ms(self, monotonic_s: float) -> int:
         return round((self._clock.wall_s() - self._clock.monotonic_s() + monotonic_s) * 1000)

@@ -20,6 +20,8 @@ from protocols.clip_events import KeepingLevel
 _log = logging.getLogger(__name__)
 
 _BATCH = 50
+_THOROUGH_EVERY_S = 60.0
+"""A week of 64 cameras is half a million rows to add up."""
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _LEVELS = tuple(KeepingLevel)
 _SHARES = (1.0, 0.5, 0.25, 0.125)
@@ -79,15 +81,19 @@ class Retention:
         self._floor_bytes = section.free_mib * MIB
         self.level = KeepingLevel.ALL
         self.free_bytes = 0
+        self._thorough_at_s = float("-inf")
 
     def run(self) -> None:
-        """Delete what is past its days or quota, then for room, and set the level.
+        """Delete what is past its days or quota (looked at once a minute), then for room, and set the level.
 
         Raises:
             OSError, sqlite3.Error: if the disk refuses.
         """
-        self._expire()
-        self._hold_quotas()
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._thorough_at_s:
+            self._thorough_at_s = now_s + _THOROUGH_EVERY_S
+            self._expire()
+            self._hold_quotas()
         self._make_room()
         self.free_bytes = self._measure(self._index.folder)
         self.level = level_at(self.free_bytes, self._floor_bytes, self.level)

@@ -105,6 +105,7 @@ def test_a_hold_and_an_open_alarm_are_deleted_for_nothing(disk: Disk) -> None:
     assert disk.left() == held | {"cam-a-alarm-1", "cam-a-alarm-50"}
     assert disk.index.end_hold("case-7")
     assert not disk.index.end_hold("case-7")
+    disk.clock.advance(61)
     retention.run()
     assert disk.left() == {"cam-a-alarm-1", "cam-a-alarm-50"}
 
@@ -118,6 +119,7 @@ def test_a_hold_of_every_camera_and_one_of_another(disk: Disk) -> None:
     retention.run()
     assert disk.left()
     disk.index.end_hold("all")
+    disk.clock.advance(61)
     retention.run()
     assert not disk.left()
 
