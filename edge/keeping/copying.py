@@ -1,13 +1,17 @@
 """Copies packets from a camera's ring into one file, and notes from when to when, and where video is missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.keeping.fragments import FragmentedFile, Written
 from edge.keeping.ring import CameraRing, Numbered
+from edge.video.packets import StreamHead, VideoPacket
 
 GAP_S = 2.0
 """A longer silence between two packets is a gap."""
+_BEFORE = -1
+"""The run of packets that were read from disk."""
 
 
 @dataclass
@@ -48,6 +52,15 @@ class Copy:
     def size_bytes(self) -> int:
         return self._file.size_bytes if self._file is not None else 0
 
+    def begin_with(self, head: StreamHead, packets: Sequence[VideoPacket]) -> None:
+        """Put packets of another source, from a keyframe on, before those of the ring. They must come before `advance`.
+
+        Raises:
+            OSError, NotKeepable: as `FragmentedFile` says.
+        """
+        for packet in packets:
+            self._write(packet, _BEFORE, head)
+
     def advance(self, until_s: float) -> None:
         """Copy what there is, up to `until_s`; `is_over` then tells whether that was reached.
 
@@ -62,7 +75,10 @@ class Copy:
                 if self._ends_before(numbered, until_s):
                     self.is_over = True
                     return
-                self._write(numbered)
+                if self.span is not None:
+                    self.lost_packets += numbered.number - self.next_number
+                self._write(numbered.packet, numbered.run, numbered.head)
+                self.next_number = numbered.number + 1
 
     def finish(self) -> Written:
         """End the file; call it only if there is a `span`.
@@ -85,17 +101,12 @@ class Copy:
         is_seam = numbered.packet.is_keyframe or not self._aligned
         return numbered.packet.at_s >= until_s and is_seam
 
-    def _write(self, numbered: Numbered) -> None:
-        packet = numbered.packet
+    def _write(self, packet: VideoPacket, run: int, head: StreamHead) -> None:
         if self._file is None or self.span is None:
-            self._file = FragmentedFile(self.path, numbered.head)
-            head = numbered.head
+            self._file = FragmentedFile(self.path, head)
             self.span = Span(packet.at_s, packet.at_s, head.codec, head.width, head.height)
-        else:
-            self.lost_packets += numbered.number - self.next_number
-            if packet.at_s - self.span.last_s > GAP_S:
-                self.span.gaps.append((self.span.last_s, packet.at_s))
-        self._file.write(packet, numbered.run)
+        elif packet.at_s - self.span.last_s > GAP_S:
+            self.span.gaps.append((self.span.last_s, packet.at_s))
+        self._file.write(packet, run, head)
         self.span.last_s = packet.at_s
-        self._run = numbered.run
-        self.next_number = numbered.number + 1
+        self._run = run

@@ -28,18 +28,21 @@ class ByteStream:
     def __init__(self, head: StreamHead) -> None:
         self._codec = head.codec
         self._prefix_bytes = 0
-        self._sets = b""
+        self.sets: tuple[bytes, ...] = ()
+        """The parameter sets that the head holds."""
         if head.codec not in _SETS or not head.extradata:
             return
         if head.extradata[0] != 1:  # annex B begins with zeros
-            self._sets = head.extradata
+            self.sets = tuple(
+                unit for unit in _units(head.extradata) if _type(unit[0], head.codec) in _SETS[head.codec]
+            )
             return
         try:
             read = _avcc if head.codec == "h264" else _hvcc
             self._prefix_bytes, units = read(head.extradata)
         except IndexError:
             raise NotKeepable("the stream's decoder configuration is cut short") from None
-        self._sets = b"".join(START_CODE + unit for unit in units)
+        self.sets = tuple(units)
 
     def first(self, data: bytes) -> bytes:
         """The packet that begins a file: a keyframe with its parameter sets before it.
@@ -50,7 +53,7 @@ class ByteStream:
         stream = self.next(data)
         if self._codec not in _SETS or _LEAST[self._codec] <= unit_types(stream, self._codec):
             return stream
-        whole = self._sets + stream
+        whole = b"".join(START_CODE + unit for unit in self.sets) + stream
         if not _LEAST[self._codec] <= unit_types(whole, self._codec):
             raise NotKeepable("the stream has no parameter sets")
         return whole
@@ -67,10 +70,20 @@ def unit_types(stream: bytes, codec: str) -> frozenset[int]:
     found = set()
     position = stream.find(b"\0\0\1")
     while 0 <= position < len(stream) - 3:
-        first = stream[position + 3]
-        found.add(first & 0x1F if codec == "h264" else first >> 1 & 0x3F)
+        found.add(_type(stream[position + 3], codec))
         position = stream.find(b"\0\0\1", position + 3)
     return frozenset(found & _SETS[codec])
+
+
+def _type(first_byte: int, codec: str) -> int:
+    return first_byte & 0x1F if codec == "h264" else first_byte >> 1 & 0x3F
+
+
+def _units(stream: bytes) -> Iterator[bytes]:
+    """The units of an annex B stream, without start codes and the zeros before them."""
+    for unit in stream.split(b"\0\0\1")[1:]:
+        if stripped := unit.rstrip(b"\0"):
+            yield stripped
 
 
 def _prefixed(data: bytes, prefix_bytes: int) -> Iterator[bytes]:

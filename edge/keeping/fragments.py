@@ -66,6 +66,27 @@ class _Timeline:
         return dts, dts + ahead
 
 
+def packets_in(path: Path, first_s: float) -> tuple[StreamHead, list[VideoPacket]]:
+    """What a file of ours holds, also one that is still being written; `first_s` becomes the first packet's `at_s`.
+
+    Raises:
+        OSError, ValueError: if it cannot be read.
+    """
+    import av
+
+    packets = []
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        context, base = video.codec_context, Fraction(video.time_base or Fraction(1, TICKS_PER_S))
+        head = StreamHead(context.name, context.width, context.height, context.extradata or b"", base)
+        for packet in container.demux(video):
+            if packet.size and packet.dts is not None:
+                dts, pts = packet.dts, packet.dts if packet.pts is None else packet.pts
+                at_s = first_s + float(dts * base)
+                packets.append(VideoPacket(bytes(packet), pts, dts, packet.is_keyframe, at_s))
+    return head, packets
+
+
 class _HashingFile:
     """What FFmpeg writes to: forward only, no seeking."""
 
@@ -113,7 +134,7 @@ class FragmentedFile:
         if head.codec not in CODECS:
             raise NotKeepable(f"{head.codec} video is not kept: set the camera to H.264 or H.265")
         self._head = head
-        self._stream_of: ByteStream = ByteStream(head)
+        self._bytes_of = ByteStream(head)
         self._timeline = _Timeline()
         self._packets = 0
         self._last_dts = 0
@@ -130,14 +151,16 @@ class FragmentedFile:
         """What the disk has of it so far."""
         return self._file.size_bytes
 
-    def write(self, packet: VideoPacket, run: int) -> None:
-        """Add a packet; `run` is another number after each loss of the connection.
+    def write(self, packet: VideoPacket, run: int, head: StreamHead) -> None:
+        """Add a packet of a head that `fits`; `run` is another number after each loss of the connection.
 
         Raises:
             OSError: if the disk refuses.
             NotKeepable: if FFmpeg does.
         """
-        data = self._stream_of.next(packet.data) if self._packets else self._stream_of.first(packet.data)
+        if head is not self._head:
+            self._head, self._bytes_of = head, ByteStream(head)
+        data = self._bytes_of.next(packet.data) if self._packets else self._bytes_of.first(packet.data)
         dts, pts = self._timeline.place(packet, run, self._head.time_base)
         if self._packets:
             self._step = dts - self._last_dts
@@ -153,11 +176,17 @@ class FragmentedFile:
         self._do(lambda: self._mux.mux_one(muxed))
 
     def fits(self, head: StreamHead) -> bool:
-        """Whether packets of another connection can go on in this file."""
+        """Whether packets of another connection can go on in this file: the same size and parameter sets."""
         mine = self._head
-        return (head.codec, head.width, head.height, head.extradata, head.time_base) == (
-            mine.codec, mine.width, mine.height, mine.extradata, mine.time_base,
-        )  # fmt: skip
+        if head is mine:
+            return True
+        if (head.codec, head.width, head.height) != (mine.codec, mine.width, mine.height):
+            return False
+        try:
+            theirs, ours = ByteStream(head).sets, self._bytes_of.sets
+        except NotKeepable:
+            return False
+        return not theirs or not ours or set(theirs) == set(ours)
 
     def finish(self) -> Written:
         """End the file and make it durable.

@@ -115,6 +115,12 @@ class CameraRing:
             return self._number
 
     @property
+    def oldest_s(self) -> float | None:
+        """When the oldest packet came; None of an empty ring."""
+        with self._lock:
+            return self._groups[0].packets[0].at_s if self._groups else None
+
+    @property
     def next_number(self) -> int:
         """The number that the next packet will get."""
         return self._number
