@@ -24,6 +24,7 @@ from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
 from edge.keeping.ring import CameraRing
 from edge.keeping.wants import ClipPlan, Planner, Traces
 from edge.observations import Observation, Recorder
+from edge.video.packets import StreamHead, VideoPacket
 from protocols.clip_events import MAX_CLIP_EVENTS, ClipKept, ClipLossReason, ClipLost
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ CLIPS = "clips"
 GRACE_S = 3.0
 """So long after its end a clip waits for packets of a camera that may be away."""
 DISK_ERRORS = (OSError, sqlite3.Error)
+Earlier = Callable[[float, float], tuple[StreamHead, Sequence[VideoPacket]] | None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class ClipMaker:
     Args:
         record: the outbox.
         may_keep: whether the disk leaves room for clips of a grade.
+        earlier: what is on disk from one moment up to another (`edge.keeping.recording.Recorder.earlier`).
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class ClipMaker:
         clock: Clock,
         counters: Counters,
         may_keep: Callable[[Grade], bool],
+        earlier: Earlier = lambda _since_s, _before_s: None,
     ) -> None:
+        self._earlier = earlier
         self._camera, self._ring, self.planner, self._index = camera, ring, planner, index
         self._record, self._clock, self._counters, self._may_keep = record, clock, counters, may_keep
         self.traces = Traces()
@@ -95,6 +100,8 @@ class ClipMaker:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             copy = Copy(self._ring, path, self._ring.number_at(plan.since_s), aligned=False)
             self._copies[plan.id] = copy
+            self._note(plan, copy)
+            self._begin_earlier(plan, copy)
         self._note(plan, copy)
         is_late = self._clock.monotonic_s() > plan.until_s + GRACE_S  # before reading, so that nothing is left unread
         copy.advance(plan.until_s)
@@ -103,6 +110,16 @@ class ClipMaker:
             self._ring.pin(plan.id, copy.span.last_s)
         if copy.is_over or ending or is_late:
             self._finish(plan, copy)
+
+    def _begin_earlier(self, plan: ClipPlan, copy: Copy) -> None:
+        """Begin the clip with what is on disk, if the memory does not reach back far enough."""
+        oldest_s = self._ring.oldest_s
+        if oldest_s is None or oldest_s <= plan.since_s:
+            return
+        found = self._earlier(plan.since_s, oldest_s)
+        if found is not None:
+            copy.begin_with(*found)
+            self._counters.add("clips_begun_on_disk")
 
     def _note(self, plan: ClipPlan, copy: Copy) -> None:
         """Have in the index what would be needed after a crash."""

@@ -31,6 +31,11 @@ class KeepingSection(BaseModel):
         title="Ring",
         description="MiB of memory for the newest packets of all cameras together; each gets an equal part.",
     )
+    spill_mib: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = Field(
+        default=0,
+        title="Spill",
+        description="MiB on disk for what the ring has no room for, of cameras that are not recorded anyway; 0: none.",
+    )
     before_s: Annotated[float, Field(ge=0, le=60)] = Field(
         default=5.0, title="Before", description="Seconds of a clip before its event; it begins at a keyframe."
     )

@@ -66,15 +66,19 @@ class _Timeline:
         return dts, dts + ahead
 
 
-def packets_in(path: Path, first_s: float) -> tuple[StreamHead, list[VideoPacket]]:
-    """What a file of ours holds, also one that is still being written; `first_s` becomes the first packet's `at_s`.
+def packets_in(path: Path, first_s: float, since_s: float, before_s: float) -> tuple[StreamHead, list[VideoPacket]]:
+    """What a file of ours holds, also one that is still being written, from the keyframe at or before `since_s` on.
+
+    Args:
+        first_s: when the file's first packet came, monotonic seconds.
+        before_s: packets from this moment on are left out.
 
     Raises:
         OSError, ValueError: if it cannot be read.
     """
     import av
 
-    packets = []
+    packets: list[VideoPacket] = []
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         context, base = video.codec_context, Fraction(video.time_base or Fraction(1, TICKS_PER_S))
@@ -83,6 +87,10 @@ def packets_in(path: Path, first_s: float) -> tuple[StreamHead, list[VideoPacket
             if packet.size and packet.dts is not None:
                 dts, pts = packet.dts, packet.dts if packet.pts is None else packet.pts
                 at_s = first_s + float(dts * base)
+                if at_s >= before_s:
+                    break
+                if packet.is_keyframe and at_s <= since_s:
+                    packets.clear()
                 packets.append(VideoPacket(bytes(packet), pts, dts, packet.is_keyframe, at_s))
     return head, packets
 

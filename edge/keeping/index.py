@@ -25,10 +25,16 @@ _IDENTITY = "identity"
 class Grade(StrEnum):
     """What a piece of video is worth, least first."""
 
+    RING = "ring"
+    """What the memory has no room for, kept for a while for clips that begin there."""
     RECORDING = "recording"
     ORDINARY = "ordinary"
     """A clip without an alarm."""
     ALARM = "alarm"
+
+
+CLIP_GRADES = (Grade.ORDINARY, Grade.ALARM)
+FILM_GRADES = (Grade.RING, Grade.RECORDING)
 
 
 class PieceState(StrEnum):
@@ -170,12 +176,12 @@ class KeepingIndex:
         return self._pieces("state = ?", (PieceState.WRITING,))
 
     def untold(self) -> list[Piece]:
-        return self._pieces("state = ? AND NOT told AND grade != ?", (PieceState.KEPT, Grade.RECORDING))
+        return self._pieces("state = ? AND NOT told AND grade IN (?, ?)", (PieceState.KEPT, *CLIP_GRADES))
 
     def to_send(self, limit: int) -> list[Piece]:
         """Clips that the hub has not: alarms first, then the oldest."""
-        where = "NOT sent AND told AND state = ? AND grade != ? ORDER BY grade = ? DESC, since_ms LIMIT ?"
-        return self._pieces(where, (PieceState.KEPT, Grade.RECORDING, Grade.ALARM, limit))
+        where = "NOT sent AND told AND state = ? AND grade IN (?, ?) ORDER BY grade = ? DESC, since_ms LIMIT ?"
+        return self._pieces(where, (PieceState.KEPT, *CLIP_GRADES, Grade.ALARM, limit))
 
     def all_kept(self) -> list[Piece]:
         return self._pieces("state = ?", (PieceState.KEPT,))
@@ -194,10 +200,10 @@ class KeepingIndex:
             more.append(camera)
         return self._pieces(f"{where} ORDER BY since_ms LIMIT ?", (*more, limit))
 
-    def between(self, camera: str, grade: Grade, since_ms: int, until_ms: int) -> list[Piece]:
-        """The pieces of a camera that overlap an interval, oldest first."""
-        where = "camera = ? AND grade = ? AND since_ms < ? AND until_ms > ? ORDER BY since_ms"
-        return self._pieces(where, (camera, grade, until_ms, since_ms))
+    def film(self, camera: str, since_ms: int, until_ms: int) -> list[Piece]:
+        """The finished recordings of a camera that overlap an interval, oldest first."""
+        where = "camera = ? AND grade IN (?, ?) AND state = ? AND since_ms < ? AND until_ms > ? ORDER BY since_ms"
+        return self._pieces(where, (camera, *FILM_GRADES, PieceState.KEPT, until_ms, since_ms))
 
     def usage(self, *, grades: Sequence[Grade], camera: str | None = None, since_ms: int = 0) -> Usage:
         """How much there is of some grades, of one camera or all, of the time after a moment."""

@@ -15,13 +15,16 @@ from edge.counters import Counters
 from edge.keeping.clips import DISK_ERRORS
 from edge.keeping.copying import Copy
 from edge.keeping.errors import NotKeepable
-from edge.keeping.fragments import cut_to_whole, described
+from edge.keeping.fragments import cut_to_whole, described, packets_in
 from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
 from edge.keeping.ring import CameraRing
+from edge.video.packets import StreamHead, VideoPacket
 
 _log = logging.getLogger(__name__)
 
-RECORDINGS = "recordings"
+FOLDERS = {Grade.RECORDING: "recordings", Grade.RING: "ring"}
+_SEAM_S = 0.005
+"""Times on disk are whole milliseconds: a packet this close to the ring's oldest is that packet."""
 _RETRY_S = 10.0
 """After the disk refused."""
 _QUIET_S = 5.0
@@ -32,6 +35,7 @@ class Recorder:
     """Used by the writer's thread alone.
 
     Args:
+        grade: `RECORDING`, or `RING` for what is kept only until clips have no more use for it.
         segment_s: how long a file gets; it ends at the next keyframe.
         may_record: whether the disk leaves room for it.
     """
@@ -39,6 +43,7 @@ class Recorder:
     def __init__(
         self,
         camera: str,
+        grade: Grade,
         ring: CameraRing,
         index: KeepingIndex,
         segment_s: float,
@@ -48,6 +53,7 @@ class Recorder:
     ) -> None:
         self._camera, self._ring, self._index, self._segment_s = camera, ring, index, segment_s
         self._clock, self._counters, self._may_record = clock, counters, may_record
+        self._grade = grade
         self._copy: Copy | None = None
         self._noted = False
         self._next_number: int | None = 0
@@ -64,6 +70,31 @@ class Recorder:
                 self._write(ending)
         except (NotKeepable, *DISK_ERRORS) as error:
             self._failed(error)
+
+    def earlier(self, since_s: float, before_s: float) -> tuple[StreamHead, list[VideoPacket]] | None:
+        """What was recorded from the keyframe at or before `since_s` up to `before_s`; None if nothing was.
+
+        Files of another kind of stream than the newest of them are left out.
+        """
+        files = [
+            (self._index.folder / piece.path, self._monotonic_s(piece.since_ms))
+            for piece in self._index.film(self._camera, self._wall_ms(since_s), self._wall_ms(before_s))
+        ]
+        if self._copy is not None and self._copy.span is not None and self._copy.span.first_s < before_s:
+            files.append((self._copy.path, self._copy.span.first_s))
+        head: StreamHead | None = None
+        found: list[VideoPacket] = []
+        for path, first_s in files:
+            try:
+                another, packets = packets_in(path, first_s, since_s, before_s - _SEAM_S)
+            except (OSError, ValueError):
+                self._counters.add("recordings_unreadable")
+                continue
+            if head != another or (packets and packets[0].at_s <= since_s):
+                found = []
+            head = another
+            found += packets
+        return None if head is None or not found else (head, found)
 
     def _write(self, ending: bool) -> None:
         while True:
@@ -97,7 +128,7 @@ class Recorder:
         wall_ms = self._wall_ms(keyframe.packet.at_s)
         if self._last_s is not None and keyframe.packet.at_s - self._last_s > _QUIET_S:
             self._index.add_gap(self._camera, self._wall_ms(self._last_s), wall_ms)
-        folder = self._index.folder / RECORDINGS / self._camera
+        folder = self._index.folder / FOLDERS[self._grade] / self._camera
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._copy = Copy(self._ring, folder / f"{wall_ms}.mp4", keyframe.number, aligned=True)
         self._noted = False
@@ -122,10 +153,10 @@ class Recorder:
     def _piece(self, copy: Copy, size_bytes: int, sha256: str, state: PieceState) -> Piece:
         assert copy.span is not None  # noqa: S101 - the callers look
         return Piece(
-            id=f"{self._camera}/{copy.path.stem}", camera=self._camera, grade=Grade.RECORDING,
+            id=f"{self._camera}/{copy.path.stem}", camera=self._camera, grade=self._grade,
             since_ms=self._wall_ms(copy.span.first_s), until_ms=self._wall_ms(copy.span.last_s),
-            path=f"{RECORDINGS}/{self._camera}/{copy.path.name}", size_bytes=size_bytes, sha256=sha256, state=state,
-            told=True, sent=True,
+            path=f"{FOLDERS[self._grade]}/{self._camera}/{copy.path.name}", size_bytes=size_bytes, sha256=sha256,
+            state=state, told=True, sent=True,
         )  # fmt: skip
 
     def _stop(self) -> None:
@@ -154,6 +185,9 @@ class Recorder:
         with contextlib.suppress(*DISK_ERRORS):
             _recover(self._index, self._piece(copy, 0, "", PieceState.WRITING), copy.path, self._counters)
 
+    def _monotonic_s(self, wall_ms: int) -> float:
+        return wall_ms / 1000 - self._clock.wall_s() + self._clock.monotonic_s()
+
     def _wall_ms(self, monotonic_s: float) -> int:
         return round((self._clock.wall_s() - self._clock.monotonic_s() + monotonic_s) * 1000)
 
@@ -174,13 +208,13 @@ def adopt_strays(index: KeepingIndex, counters: Counters) -> None:
     Raises:
         OSError, sqlite3.Error: if the disk refuses.
     """
-    for path in sorted((index.folder / RECORDINGS).glob("*/*.mp4")):
-        piece_id = f"{path.parent.name}/{path.stem}"
-        if path.stem.isdigit() and index.find(piece_id) is None:
-            since_ms = int(path.stem)
-            name = f"{RECORDINGS}/{path.parent.name}/{path.name}"
-            piece = Piece(piece_id, path.parent.name, Grade.RECORDING, since_ms, since_ms, name, told=True, sent=True)
-            _recover(index, piece, path, counters)
+    for grade, folder in FOLDERS.items():
+        for path in sorted((index.folder / folder).glob("*/*.mp4")):
+            piece_id = f"{path.parent.name}/{path.stem}"
+            if path.stem.isdigit() and index.find(piece_id) is None:
+                since_ms, name = int(path.stem), f"{folder}/{path.parent.name}/{path.name}"
+                piece = Piece(piece_id, path.parent.name, grade, since_ms, since_ms, name, told=True, sent=True)
+                _recover(index, piece, path, counters)
 
 
 def _recover(index: KeepingIndex, piece: Piece, path: Path, counters: Counters) -> None:

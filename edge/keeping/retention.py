@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.clock import Clock
 from edge.counters import Counters
 from edge.keeping.config import MIB, KeepingSection
-from edge.keeping.index import Grade, KeepingIndex, Piece
+from edge.keeping.index import CLIP_GRADES, Grade, KeepingIndex, Piece
 from protocols.clip_events import KeepingLevel
 
 _log = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ class Retention:
             days = section.recording_days if camera.days is None else camera.days
             self._delete_all(Grade.RECORDING, now_ms - round(days * _DAY_MS), camera.id)
         self._delete_all(Grade.RECORDING, now_ms - round(self._longest_days() * _DAY_MS))
+        self._delete_all(Grade.RING, now_ms - round(section.recording_days * _DAY_MS))
         self._delete_all(Grade.ORDINARY, now_ms - round(section.clip_days * _DAY_MS))
         self._delete_all(Grade.ALARM, now_ms - round(max(section.alarm_days * _DAY_MS, self._open_ms())))
         self._index.forget_gaps(now_ms - round(self._longest_days() * _DAY_MS))
@@ -131,11 +132,13 @@ class Retention:
         for camera in self._cameras:
             if camera.quota_bytes is not None:
                 self._shrink((Grade.RECORDING,), camera.quota_bytes, camera.id)
+        self._shrink((Grade.RING,), self._section.spill_mib * MIB)
         self._shrink((Grade.RECORDING,), self._section.recordings_mib * MIB)
-        self._shrink((Grade.ORDINARY, Grade.ALARM), self._section.clips_mib * MIB)
+        self._shrink(CLIP_GRADES, self._section.clips_mib * MIB)
 
     def _make_room(self) -> None:
         """Recordings go until the floor is free; clips only for half of it."""
+        self._free(Grade.RING, self._floor_bytes)
         self._free(Grade.RECORDING, self._floor_bytes)
         self._free(Grade.ORDINARY, self._floor_bytes // 2)
         self._free(Grade.ALARM, self._floor_bytes // 2)
@@ -171,7 +174,7 @@ class Retention:
         """The file goes first: a crash between leaves a row without a file, which the check at the start removes."""
         path = self._index.folder / piece.path
         path.unlink(missing_ok=True)
-        if piece.grade is not Grade.RECORDING:
+        if piece.grade in CLIP_GRADES:
             path.with_suffix(".json").unlink(missing_ok=True)
             if not piece.sent:
                 self._counters.add("clips_deleted_unsent")

@@ -17,7 +17,7 @@ from edge.counters import Counters
 from edge.keeping.clips import CLIPS, DISK_ERRORS, ClipMaker, Seen, recover_clips
 from edge.keeping.config import MIB, KeepingSection
 from edge.keeping.errors import KeepingError
-from edge.keeping.index import Grade, Hold, KeepingIndex, Usage
+from edge.keeping.index import CLIP_GRADES, FILM_GRADES, Grade, Hold, KeepingIndex, Usage
 from edge.keeping.recording import Recorder, adopt_strays, recover_recordings
 from edge.keeping.retention import CameraLimits, Forecast, Retention, free_bytes
 from edge.keeping.ring import CameraRing, RingStatus
@@ -246,22 +246,29 @@ class Keeping:
         extent = Extent(self._section.before_s, self._section.after_s, self._section.longest_s)
         for camera in self._cameras.values():
             seen = Seen(camera.config.id, camera.config.place)
+            recorder = camera.recorder = self._recorder(camera, index)
             camera.clips = ClipMaker(
                 seen, camera.ring, Planner(seen.id, extent), index, self._record, self._clock, self._counters,
-                self._may_keep,
+                self._may_keep, recorder.earlier if recorder is not None else lambda _since_s, _before_s: None,
             )  # fmt: skip
-            if camera.config.choice == "continuous":
-                camera.recorder = Recorder(
-                    seen.id, camera.ring, index, self._section.segment_s, self._clock, self._counters,
-                    lambda: self._may_keep(Grade.RECORDING),
-                )  # fmt: skip
         self._index, self._retention = index, retention
+
+    def _recorder(self, camera: _Camera, index: KeepingIndex) -> Recorder | None:
+        """What writes all of a camera's packets to disk, if that is wanted: to be kept, or to lengthen the ring."""
+        is_continuous = camera.config.choice == "continuous"
+        if not is_continuous and not self._section.spill_mib:
+            return None
+        grade = Grade.RECORDING if is_continuous else Grade.RING
+        return Recorder(
+            camera.config.id, grade, camera.ring, index, self._section.segment_s, self._clock, self._counters,
+            lambda: self._may_keep(grade),
+        )  # fmt: skip
 
     def _check(self, index: KeepingIndex) -> None:
         """Make index and folder agree: finish what was in hand, drop rows without files, take up files without rows."""
         unfinished = index.unfinished()
-        recordings = [piece for piece in unfinished if piece.grade is Grade.RECORDING]
-        clips = [piece for piece in unfinished if piece.grade is not Grade.RECORDING]
+        recordings = [piece for piece in unfinished if piece.grade in FILM_GRADES]
+        clips = [piece for piece in unfinished if piece.grade in CLIP_GRADES]
         recover_recordings(index, recordings, self._counters)
         recover_clips(index, clips, self._record, self._clock, self._counters)
         for piece in index.all_kept():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
@@ -15,7 +16,7 @@ from edge.keeping.errors import IndexFault
 from edge.keeping.index import Grade, Piece
 from edge.keeping.service import KeptCamera
 from protocols.clip_events import ClipKept, ClipLost
-from tests.edge.keeping.parts import Kept
+from tests.edge.keeping.parts import ENTERED, Kept
 from tests.support.footage import GATE_EAST, Feed, Footage, ffprobe_errors, play, read, sha256
 from tests.support.gateways import SetClock, eventually
 
@@ -204,3 +205,37 @@ def test_another_disk_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
     again.keeping.start()
     assert again.keeping.status().fault is None
     again.keeping.stop()
+
+
+@pytest.mark.parametrize("choice", ["continuous", "events"])
+def test_what_memory_has_no_room_for_comes_from_disk(tmp_path: Path, footage: Footage, choice: str) -> None:
+    """A ring of a few groups of pictures; 20 s before the event are wanted, of a recording or of what spilled."""
+    section = KeepingSection(free_mib=1, segment_s=5, ring_mib=1, before_s=20, spill_mib=64)
+    kept = Kept(tmp_path, replace(CONTINUOUS, choice=choice), section=section)
+    kept.keeping.start()
+    long = footage.times(2)
+    recorded(kept, long, 60)
+    ring = kept.keeping.status().rings["cam-east"]
+    assert ring.seconds < 25
+    reach_s = kept.keeping._cameras["cam-east"].ring.oldest_s or 0.0
+    kept.clock.advance(-max(0.0, kept.clock.monotonic - 5.0 - reach_s))  # the event is older than what memory holds
+    event = kept.happens(ENTERED)
+    (clip,) = kept.await_(ClipKept)
+    (path,) = kept.clip_files()
+    played = play(path)
+    assert kept.counters["clips_begun_on_disk"] == 1
+    assert ffprobe_errors(path) == ""
+    assert 19.9 <= event.moment.wall_s - clip.since.timestamp() <= 20 + 3.1
+    assert played.frames == pytest.approx((clip.until - clip.since).total_seconds() * 10, abs=3), "frames lost or twice"
+    assert clip.missing_s == 0
+    kept.keeping.stop()
+    assert {piece.grade for piece in again(kept)} == {
+        Grade.ORDINARY, Grade.RECORDING if choice == "continuous" else Grade.RING
+    }  # fmt: skip
+
+
+def again(kept: Kept) -> list[Piece]:
+    kept.keeping.start()
+    pieces = kept.pieces()
+    kept.keeping.stop()
+    return pieces
