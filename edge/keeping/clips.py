@@ -109,7 +109,7 @@ class ClipMaker:
             self._note(plan, copy)
             self._ring.pin(plan.id, copy.span.last_s)
         if copy.is_over or ending or is_late:
-            self._finish(plan, copy)
+            self._finish(plan, copy, whole=copy.is_over or is_late)
 
     def _begin_earlier(self, plan: ClipPlan, copy: Copy) -> None:
         """Begin the clip with what is on disk, if the memory does not reach back far enough."""
@@ -142,7 +142,7 @@ class ClipMaker:
         events = [str(event.id) for event in plan.events]
         return {"clip": str(plan.id), "place": self._camera.place, "events": events}
 
-    def _finish(self, plan: ClipPlan, copy: Copy) -> None:
+    def _finish(self, plan: ClipPlan, copy: Copy, *, whole: bool) -> None:
         span = copy.span
         if span is None:
             self._lose(plan, ClipLossReason.NO_VIDEO, "the camera gave no video around the event")
@@ -154,7 +154,7 @@ class ClipMaker:
             **self._named(plan),
             "codec": span.codec,
             "missing_s": round(span.missing_s, 3),
-            "whole": True,
+            "whole": whole,
         }
         piece = Piece(
             id=plan.key, camera=plan.camera, grade=plan.grade, since_ms=_ms(since_s), until_ms=_ms(until_s),

@@ -219,6 +219,34 @@ def test_a_gap_is_told_and_the_clip_goes_on_after_it(kept: Kept, footage: Footag
     assert ffprobe_errors(kept.clip_files()[0]) == ""
 
 
+def test_a_gateway_that_is_stopped_keeps_what_it_has_of_a_clip_and_says_so(kept: Kept, footage: Footage) -> None:
+    camera = feed(kept, footage)
+    camera.until(12)
+    kept.clock.advance(12)
+    kept.happens(ENTERED)
+    kept.await_open()
+    camera.until(16)
+    kept.clock.advance(4)
+    assert kept.keeping.stop()
+    (clip,) = kept.data(ClipKept)
+    assert not clip.whole
+    assert play(kept.clip_files()[0]).seconds >= 8.7
+
+
+def test_a_stream_that_changes_its_size_ends_the_clip_there(kept: Kept, footage: Footage, tmp_path: Path) -> None:
+    camera = feed(kept, footage)
+    camera.until(12)
+    kept.clock.advance(12)
+    kept.happens(ENTERED)
+    kept.await_open()
+    camera.until(14)
+    kept.clock.advance(2)
+    feed(kept, read(str(rendered(tmp_path, "libx264", 10)))).until(9)
+    (clip,) = kept.await_(ClipKept)
+    assert 6.7 <= (clip.until - clip.since).total_seconds() <= 7.1 + longest_group_s(footage)
+    assert ffprobe_errors(kept.clip_files()[0]) == ""
+
+
 def test_an_event_of_a_camera_that_is_away_says_that_there_is_no_clip(kept: Kept) -> None:
     event = kept.happens(ENTERED)
     kept.await_open()
