@@ -1,12 +1,16 @@
 """Decoding little and missing nothing: made-up scenes, encoded as cameras do, lazily and frame by frame."""
 
+import random
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from edge.video.analysis import Followed
+from edge.video.decoder import Arrived
 from edge.video.gears import Gear, Wake
 from edge.video.packet_buffer import BufferLimits
 from tests.edge.video.watching import NEVER_SLEEPS, RATE, Encoding, encode, scene, watch, with_walker
@@ -117,3 +121,33 @@ def test_a_connection_that_begins_in_a_group_waits_for_its_key_frame(clips: Clip
     late = watch(clips.entrance("h264, a key frame in six seconds"), from_s=1.0)
     assert round(late.sights[0][0]) == 6
     assert late.decoded == late.received - 50
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_damage_to_packets_ends_it(clips: Clips, name: str, seed: int) -> None:
+    """Bytes turned over, cut off and lost: pictures may fail, the watcher goes on and says that it starves."""
+    lots = random.Random(seed)
+
+    def spoil(arrived: Arrived) -> Arrived | None:
+        lot, data = lots.random(), bytearray(bytes(arrived.packet))
+        if lot < 0.1:
+            return None
+        if lot < 0.4:
+            for _ in range(5):
+                data[lots.randrange(len(data))] ^= 1 << lots.randrange(8)
+        elif lot < 0.5:
+            del data[lots.randrange(len(data)) :]
+        packet = av.Packet(bytes(data))
+        packet.pts, packet.dts, packet.is_keyframe = arrived.packet.pts, arrived.packet.dts, arrived.is_keyframe
+        return replace(arrived, packet=packet, size=len(data))
+
+    spoilt = watch(clips.entrance(name), spoil=spoil)
+    times = [sight.picture.at_s for _, sight in spoilt.sights]
+    assert times == sorted(set(times))
+    assert 0.8 * FRAMES < spoilt.received < FRAMES
+    lost = watch(
+        clips.entrance(name), spoil=lambda arrived: replace(arrived, packet=av.Packet(b"\x00\x00\x01\x65" * 9))
+    )
+    assert lost.sights == []
+    assert lost.is_starved
