@@ -128,6 +128,7 @@ def watch(
     from_s: float = 0.0,
     limits: BufferLimits | None = None,
     spoil: Callable[[Arrived], Arrived | None] = lambda arrived: arrived,
+    looks_per_s: float = 5.0,
 ) -> Watched:
     """Run a watcher over a clip, as if its first packets had been seen at time 0.
 
@@ -139,12 +140,13 @@ def watch(
         from_s: when the connection begins: perhaps in the middle of a group of pictures.
         limits: of the packets that wait.
         spoil: what becomes of each packet on its way; None loses it.
+        looks_per_s: how often it looks while awake.
     """
     timing = timing if timing is not None else GearTiming()
     gears, counts = Gearbox(timing.quiet_after_s), WatchCounts()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, Eye(MotionGate(), 5.0), gears, timing, time.thread_time, counts, limits)
+        watcher = Watcher(decoder, Eye(MotionGate(), looks_per_s), gears, timing, time.thread_time, counts, limits)
         sights: list[tuple[float, Sight]] = []
         received, began_s = 0, time.thread_time()
         for sent in arrivals(container):
