@@ -5,7 +5,8 @@
 
 Both run the product's own watcher, detector and tracker on clips made from Debian's vtest.avi (`benchmarks.entrances`),
 faster than real time, in one thread. "All frames" decodes every frame, looks for motion in and runs the detector on
-five a second. Processor time, as ratios of one run.
+five a second. Processor time, as ratios of one run. A detector does not find a distant walker in every frame: how much
+of what is found hangs on that alone, a second run over all frames tells that looks a tenth of a second later.
 """
 
 import argparse
@@ -64,8 +65,10 @@ class Played:
     longest_catch_up_s: float = 0.0
 
 
-def play(clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bool = False) -> Played:
-    """Run a clip through the product's parts, one after the other. Processor time is this thread's."""
+def play(
+    clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bool = False, from_s: float = 0.0
+) -> Played:
+    """Run a clip from a second on through the product's parts, one after the other. Processor time is this thread's."""
     played, reports = Played(), list[Report]()
     camera = CameraConfig.model_validate(
         {"id": "c-1", "place": "bench", "url": "file:///clip", "zone": [{"id": "z", "polygon": WHOLE}]}
@@ -77,6 +80,8 @@ def play(clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bo
         decoder = Decoder(container.streams.video[0].codec_context)
         watcher = Watcher(decoder, Eye(MotionGate(), 5.0), gears, timing, time.thread_time, counts)
         for arrived in arrivals(container):
+            if arrived.at_s < from_s:
+                continue
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):
                 if not (sight.wanted or detect_all):
@@ -153,9 +158,13 @@ def onset(entrances: int, seed: int) -> Figures:
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in rows[name].items()))
     total = sum(row["by_all"] for row in rows.values())
     both = sum(row["by_both"] for row in rows.values())
+    again = sum(row["by_all_again"] for row in rows.values())
     made = entrances * len(ENCODINGS)
-    print(f"of {made} entrances, {total} found decoding all frames, {both} of them lazily: {both / max(1, total):.1%}")
-    return {"rows": rows, "made": made, "by_all": total, "by_both": both}
+    print(
+        f"of {made} entrances, {total} found decoding all frames; {both} of them lazily ({both / max(1, total):.1%}), "
+        f"{again} decoding all frames and looking a tenth of a second later ({again / max(1, total):.1%})"
+    )
+    return {"rows": rows, "made": made, "by_all": total, "by_both": both, "by_all_again": again}
 
 
 def _onset(footage: Footage, detector: FrameDetector, how: Encoding, entrances: int, seed: int) -> Figures:
@@ -164,12 +173,14 @@ def _onset(footage: Footage, detector: FrameDetector, how: Encoding, entrances: 
     with tempfile.TemporaryDirectory() as folder:
         clip = _write(Path(folder) / "clip.mp4", film(footage, planned, frames + 1, seed), frames, how)
         full, lazy = play(clip, detector, NEVER_SLEEPS), play(clip, detector, GearTiming())
-    found = [[_first(played, entrance.at_s) for entrance in planned] for played in (full, lazy)]
-    both = [(a, b) for a, b in zip(*found, strict=True) if a is not None and b is not None]
+        again = play(clip, detector, NEVER_SLEEPS, from_s=how.group / RATE + 0.1)
+    found = [[_first(played, entrance.at_s) for entrance in planned] for played in (full, lazy, again)]
+    both = [(a, b) for a, b in zip(found[0], found[1], strict=True) if a is not None and b is not None]
     delays = [b[1] - a[1] for a, b in both] or [0.0]
     return {
         "by_all": sum(a is not None for a in found[0]),
         "by_both": len(both),
+        "by_all_again": sum(a is not None and c is not None for a, c in zip(found[0], found[2], strict=True)),
         "by_lazy": sum(b is not None for b in found[1]),
         "later_s_median": round(float(np.median(delays)), 2),
         "later_s_p95": round(float(np.quantile(delays, 0.95)), 2),

@@ -94,7 +94,7 @@ def test_a_call_wakes_it_with_what_it_has_not_seen(clips: Clips) -> None:
     called = watch(clips.still(), called_s=9.5)
     assert called.gears.wakes == {Wake.CAMERA: 1}
     woken = [(at_s, sight.picture.at_s) for at_s, sight in called.sights if 9.0 < at_s < 9.55]
-    assert [round(taken_s, 1) for _, taken_s in woken] == [8.2, 8.4, 8.6, 8.8, 9.0, 9.2, 9.4]
+    assert [round(taken_s, 1) for _, taken_s in woken] == [8.2, 8.4, 8.6, 8.8, 9.0, 9.2, 9.4, 9.5]
     assert called.gears.gear is Gear.ASLEEP  # and sleeps again after a quiet time
 
 
