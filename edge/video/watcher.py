@@ -107,7 +107,10 @@ class Watcher:
             return
         if why is not None:
             self._gears.stir(why, arrived.at_s)
-        self._hold(arrived)
+        if arrived.is_keyframe:
+            self._buffer.begin(arrived)
+        else:
+            self._buffer.add(arrived)
         self._buffer.mark_decoded()
         yield from self._see((arrived,), followed, arrived)
 
@@ -135,12 +138,6 @@ class Watcher:
         if followed.restless:
             return Wake.TRACK
         return Wake.PACKETS if grew and self._gears.gear is Gear.ASLEEP else None
-
-    def _hold(self, arrived: Arrived) -> bool:
-        if arrived.is_keyframe:
-            self._buffer.begin(arrived)
-            return True
-        return self._buffer.add(arrived)
 
     def _asleep(self, arrived: Arrived, why: Wake | None, followed: Followed) -> Iterator[Sight]:
         """The packet waits; a look now and then decides what becomes of those that wait."""

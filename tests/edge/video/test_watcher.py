@@ -1,5 +1,6 @@
 """Decoding little and missing nothing: made-up scenes, encoded as cameras do, lazily and frame by frame."""
 
+import gc
 import random
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,7 @@ import av
 import pytest
 
 from edge.video.analysis import Followed
-from edge.video.decoder import Arrived
+from edge.video.decoder import Arrived, Picture
 from edge.video.gears import Gear, Wake
 from edge.video.packet_buffer import BufferLimits
 from edge.video.schedule import MOST_LATE
@@ -158,3 +159,16 @@ def test_no_damage_to_packets_ends_it(clips: Clips, name: str, seed: int) -> Non
     )
     assert lost.sights == []
     assert lost.is_starved
+
+
+def test_what_was_seen_is_forgotten(clips: Clips) -> None:
+    """Packets and pictures hold memory outside of Python: nothing of them may stay behind."""
+    clip, held = clips.entrance("h264"), (Arrived, Picture, av.Packet, av.VideoFrame)
+
+    def count() -> int:
+        gc.collect()
+        return sum(isinstance(thing, held) for thing in gc.get_objects())
+
+    before = count()
+    assert watch(clip).counts.catch_ups == 1
+    assert count() <= before
