@@ -204,8 +204,8 @@ def _keeping(status: KeepingStatus) -> Iterator[Metric]:
 
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
-    "frames_analysed", "frames_replaced", "detections", "tracks_confirmed", "catch_ups", "pictures_caught_up",
-    "main_packets", "sink_faults",
+    "frames_analysed", "frames_replaced", "frames_expired", "detections", "tracks_confirmed", "catch_ups",
+    "pictures_caught_up", "main_packets", "sink_faults",
 )  # fmt: skip
 
 
@@ -221,6 +221,7 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
     yield mains
     yield _camera_counts(status.cameras)
     yield from _gears(status.cameras)
+    yield from _camera_rates(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
     yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
     yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)
@@ -243,6 +244,19 @@ def _gears(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
             wakes.add_metric([camera.id, why], count)
         longest.add_metric([camera.id], camera.longest_catch_up_s)
     yield from (gears, seconds, wakes, longest)
+
+
+def _camera_rates(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    asked = GaugeMetricFamily("gatehouse_edge_camera_asked_rate", "Frames a second worth analysis", labels=["camera"])
+    analysed = GaugeMetricFamily("gatehouse_edge_camera_analysed_rate", "Frames analysed a second", labels=["camera"])
+    degraded = GaugeMetricFamily(
+        "gatehouse_edge_camera_degraded", "Whether there is no time for all of a camera's frames", labels=["camera"]
+    )
+    for camera in cameras:
+        asked.add_metric([camera.id], camera.rate.asked)
+        analysed.add_metric([camera.id], camera.rate.analysed)
+        degraded.add_metric([camera.id], camera.rate.is_degraded)
+    yield from (asked, analysed, degraded)
 
 
 def _camera_counts(cameras: "tuple[CameraStatus, ...]") -> Metric:

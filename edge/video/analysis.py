@@ -7,8 +7,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
@@ -46,10 +48,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Followed:
-    """How many confirmed tracks live, and whether one is worth another look soon."""
+    """How many confirmed tracks live, whether one is worth another look soon, and how often they all are.
+
+    `still` are the boxes [N,4] of those that stand still, in fractions of the frame.
+    """
 
     live: int = 0
     restless: bool = False
+    look_every_s: float = inf
+    still: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass
@@ -74,6 +81,11 @@ class _Subject:
     def vehicle(self) -> VehicleKind:
         """What the detector called it most of the time; a mere "vehicle" counts as a car."""
         return _VEHICLES.get(self.names.most_common(1)[0][0], VehicleKind.CAR)
+
+
+def _followed(tracker: Tracker) -> Followed:
+    following = tracker.following
+    return Followed(len(following.ids), tracker.restless, tracker.look_every_s, following.boxes[list(following.still)])
 
 
 class CameraAnalysis:
@@ -119,7 +131,7 @@ class CameraAnalysis:
                 self._remember(track, detections, row, image)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
-            self._followed = Followed(tracker.live, tracker.restless)
+            self._followed = _followed(tracker)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""

@@ -2,13 +2,14 @@
 
 from enum import IntEnum
 
+from edge.video.analysis import Followed
 from edge.video.motion import Motion
 
 LINGER_S = 1.0
 """How long the detector goes on after the last movement: a walker pauses, a light settles."""
 
-RECHECK_S = 2.0
-"""How often someone who stands still is looked at again."""
+TOUCHED_S = 1.0
+"""How often what is still is looked at again while nothing moves but it: someone who waits shifts his feet."""
 
 
 class Interest(IntEnum):
@@ -28,19 +29,20 @@ class Attention:
         self._awake_until_s: float | None = None
         self._asked_s = 0.0
 
-    def wants(self, motion: Motion, at_s: float, followed: int, restless: bool) -> Interest:
+    def wants(self, motion: Motion, at_s: float, followed: Followed) -> Interest:
         """Whether the frame at `at_s` (monotonic) is worth the detector.
 
         Args:
             motion: what the motion gate says of it.
             at_s: when it was taken.
-            followed: how many confirmed tracks live.
-            restless: whether a track is unconfirmed or was missed at the last look.
+            followed: who is being followed.
         """
-        if self._awake_until_s is None or motion.moves or motion.recalibrated:
+        is_disturbed = motion.recalibrated or (motion.moves and not motion.is_within(followed.still))
+        if self._awake_until_s is None or is_disturbed:
             self._awake_until_s = at_s + LINGER_S
-        is_awake = restless or at_s <= self._awake_until_s
-        if not is_awake and not (followed > 0 and at_s - self._asked_s >= RECHECK_S):
+        every_s = min(TOUCHED_S, followed.look_every_s) if motion.moves else followed.look_every_s
+        is_awake = followed.restless or at_s <= self._awake_until_s
+        if not is_awake and at_s - self._asked_s < every_s:
             return Interest.NONE
         self._asked_s = at_s
         return Interest.AWAKE if is_awake else Interest.RECHECK

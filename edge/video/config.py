@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
+from edge.video.schedule import Priority
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Corners = Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=100)]
 
 
 class ObjectClass(StrEnum):
@@ -132,6 +134,11 @@ class CameraConfig(_Section):
         title="Analysis rate",
         description="Frames looked at per second at most; more costs processor time and finds faster movement.",
     )
+    priority: Priority = Field(
+        default=Priority.NORMAL,
+        title="Priority",
+        description="Whose frames come first when there is not time for all: high, normal or low; 4 : 2 : 1.",
+    )
     motion_sensitivity: float = Field(
         default=0.5,
         ge=0.0,
@@ -150,6 +157,28 @@ class CameraConfig(_Section):
     keep_mib: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] | None = Field(
         default=None, title="MiB of recording", description="Of this camera; beyond it its own oldest goes."
     )
+    motion_mask: tuple[Corners, ...] = Field(
+        default=(),
+        max_length=20,
+        title="Motion mask",
+        description="Polygons, as a zone's, in which movement wakes nothing: a flag, a road behind the fence.",
+    )
+    privacy_mask: tuple[Corners, ...] = Field(
+        default=(),
+        max_length=20,
+        title="Privacy mask",
+        description="Polygons painted black in all that is analysed, kept or shown as a picture: a neighbour's window.",
+    )
+
+    @field_validator("motion_mask", "privacy_mask")
+    @classmethod
+    def _simple(cls, value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+        for number, polygon in enumerate(value, start=1):
+            fault = crossing_edges(polygon)
+            if fault is not None:
+                sides = f"side {fault[0] + 1} and side {fault[1] + 1}"
+                raise ValueError(f"a mask's sides must not touch or cross: of polygon {number}, {sides} do")
+        return value
 
     @field_validator("url", "main_url")
     @classmethod

@@ -1,13 +1,12 @@
-"""The detector that all cameras share: one thread, and for each camera a mailbox that holds its newest frame alone.
+"""The detector that all cameras share: one thread, and before it the frames that wait, in the order of `schedule`.
 
-When the detector is slower than the cameras, a newer frame replaces an older one (counted): analysis gets coarser and
-never later. Cameras are served in turn, so that a busy one starves no other.
+When the detector is slower than the cameras, analysis gets coarser and never later: by how much for which camera, its
+priority says.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from av.video.frame import VideoFrame
@@ -15,14 +14,13 @@ from av.video.reformatter import VideoReformatter
 
 from edge.clock import Clock, Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
+from edge.video.masks import Polygons, black_out
+from edge.video.schedule import Priority, Rate, Schedule, Tally
 from edge.video.snapshot import Image
 from edge.video.worker import Run
 from models import Detections
 
 _WAKE_S = 1.0
-
-MOST_LATE = 12
-"""Frames of an onset that wait for the detector: what a camera looks at in the 2.2 s that it sleeps at a stretch."""
 
 
 class FrameDetector(Protocol):
@@ -46,47 +44,39 @@ class Candidate:
 
 
 class Mailboxes:
-    """One place per camera for its newest frame, and a few for those that come late. Safe to use from any thread."""
+    """The frames that wait for the detector. Safe to use from several threads.
 
-    def __init__(self, cameras: int) -> None:
-        self._slots: list[Candidate | None] = [None] * cameras
-        self._late: list[deque[Candidate]] = [deque() for _ in range(cameras)]
-        self._next = 0
+    Args:
+        priorities: one per camera.
+        monotonic_s: the gateway's monotonic clock.
+    """
+
+    def __init__(self, priorities: Sequence[Priority], monotonic_s: Callable[[], float]) -> None:
+        self._schedule: Schedule[Candidate] = Schedule(priorities)
+        self._monotonic_s = monotonic_s
         self._changed = threading.Condition()
-        self.replaced = [0] * cameras
-        """Per camera, the frames that a newer one replaced before the detector came to them."""
 
     def put(self, camera: int, candidate: Candidate) -> None:
         """Leave a frame; it replaces one that still lies there, a late one only the oldest of many late ones."""
         with self._changed:
-            if candidate.late:
-                late = self._late[camera]
-                if len(late) == MOST_LATE:
-                    late.popleft()
-                    self.replaced[camera] += 1
-                late.append(candidate)
-                self._changed.notify()
-                return
-            if self._slots[camera] is not None:
-                self.replaced[camera] += 1
-            self._slots[camera] = candidate
+            self._schedule.put(camera, candidate, self._monotonic_s(), candidate.late)
             self._changed.notify()
 
     def take(self, timeout_s: float) -> tuple[int, Candidate] | None:
-        """The next frame, cameras in turn; None if none came in time."""
+        """The next frame and its camera; None if none came in time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: any(map(self._has, range(len(self._slots)))), timeout_s):
-                return None
-            count = len(self._slots)
-            camera = next(i % count for i in range(self._next, self._next + count) if self._has(i % count))
-            self._next = (camera + 1) % count
-            if self._late[camera]:
-                return camera, self._late[camera].popleft()
-            candidate, self._slots[camera] = self._slots[camera], None
-            return None if candidate is None else (camera, candidate)
+            self._changed.wait_for(lambda: not self._schedule.is_empty, timeout_s)
+            return self._schedule.take(self._monotonic_s())
 
-    def _has(self, camera: int) -> bool:
-        return self._slots[camera] is not None or bool(self._late[camera])
+    def tally(self, camera: int) -> Tally:
+        """What became of a camera's frames since the start."""
+        with self._changed:
+            return replace(self._schedule.tally(camera))
+
+    def rate(self, camera: int) -> Rate:
+        """What a camera asked for and got of late."""
+        with self._changed:
+            return self._schedule.rate(camera, self._monotonic_s())
 
 
 class DetectorLoop:
@@ -97,6 +87,7 @@ class DetectorLoop:
         mailboxes: where cameras leave frames.
         analyses: one per camera.
         clock: the gateway's clocks.
+        privacy: what is painted black in each camera's pictures before anything looks at them.
     """
 
     def __init__(
@@ -105,10 +96,12 @@ class DetectorLoop:
         mailboxes: Mailboxes,
         analyses: Sequence[CameraAnalysis],
         clock: Clock,
+        privacy: Sequence[Polygons],
     ) -> None:
         self._load = load
         self._mailboxes = mailboxes
         self._analyses = analyses
+        self._privacy = privacy
         self._clock = clock
         self.busy_s = 0.0
         """How long the detector worked altogether."""
@@ -125,6 +118,7 @@ class DetectorLoop:
             camera, candidate = taken
             started_s = self._clock.monotonic_s()
             image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
+            black_out(image, self._privacy[camera])
             seen = detector.detect(image, WEAK_SCORE)
             if not run.stopped:
                 self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))

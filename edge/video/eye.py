@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 from av.video.frame import VideoFrame
 
+from edge.video.analysis import Followed
 from edge.video.attention import Attention, Interest
 from edge.video.decoder import Picture
 from edge.video.motion import Luma, Motion, MotionGate
@@ -20,10 +21,10 @@ class Glimpse:
     motion: Motion
     gate: MotionGate
 
-    @property
-    def stirs(self) -> bool:
-        """Whether something is different from the last time."""
-        return self.motion.moves or self.motion.recalibrated
+    def stirs(self, followed: Followed) -> bool:
+        """Whether something is different from the last time, and not just those who stand still shifting their feet."""
+        motion = self.motion
+        return motion.recalibrated or (motion.moves and not motion.is_within(followed.still))
 
 
 class Eye:
@@ -44,22 +45,22 @@ class Eye:
         """Whether it is time for another look; a tenth early counts, for cameras tremble."""
         return at_s >= self._due_s - 0.1 * self._every_s
 
-    def look(self, picture: Picture, followed: int, restless: bool) -> tuple[Motion, Interest]:
+    def look(self, picture: Picture, followed: Followed) -> tuple[Motion, Interest]:
         """Whether something moves in the picture, and whether the detector should see it."""
         self._looked(picture.at_s)
         motion = self._gate.see(luma_of(picture.image), picture.at_s)
-        return motion, self._attention.wants(motion, picture.at_s, followed, restless)
+        return motion, self._attention.wants(motion, picture.at_s, followed)
 
     def glimpse(self, picture: Picture) -> Glimpse:
         """Look without learning: if it stirs, the pictures before this one are looked at first."""
         gate = deepcopy(self._gate)
         return Glimpse(picture, gate.see(luma_of(picture.image), picture.at_s), gate)
 
-    def accept(self, glimpse: Glimpse, followed: int, restless: bool) -> Interest:
+    def accept(self, glimpse: Glimpse, followed: Followed) -> Interest:
         """Learn from a glimpse that showed nothing new."""
         self._looked(glimpse.picture.at_s)
         self._gate = glimpse.gate
-        return self._attention.wants(glimpse.motion, glimpse.picture.at_s, followed, restless)
+        return self._attention.wants(glimpse.motion, glimpse.picture.at_s, followed)
 
     def _looked(self, at_s: float) -> None:
         self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)

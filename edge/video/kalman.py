@@ -1,11 +1,9 @@
 """A constant-velocity Kalman filter for many boxes at once, on real time differences.
 
-Each of a box's four numbers (centre x, centre y, width, height) is filtered by itself as position and velocity, so a
-covariance is three numbers and no matrix is ever inverted. Noise scales with the box's height, as in DeepSORT
-(Wojke 2017, section 2.1) and ByteTrack. Units: frame heights and seconds.
+Noise scales with the box's height, as in DeepSORT (Wojke 2017, section 2.1) and ByteTrack. In units of that height the
+covariance of the centre's both coordinates and of the size is the same, so one of three numbers serves a box: no matrix
+is ever inverted, and to predict all boxes is one matrix product. A size has no velocity. Units: frame heights, seconds.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,69 +12,68 @@ Floats = npt.NDArray[np.float64]
 
 _MEASURED = 0.05  # standard deviation of a detected box, in its heights
 _VELOCITY_AT_FIRST = 1.0  # of an unknown velocity, heights per second: a brisk walker makes about 0.8
-_ACCELERATION = 0.2  # spectral density's square root, heights per second^1.5: people turn and stop
-_SIZE_CALM = 0.3  # a box's size changes more slowly than its place
-_CALM = np.array([1.0, 1.0, _SIZE_CALM, _SIZE_CALM])
+_ACCELERATION = 0.25  # spectral density's square root, heights per second^1.5: people turn and stop
+
+_PLACE, _VELOCITY, _PP, _PV, _VV, _ONE = slice(0, 4), slice(4, 6), 6, 7, 8, 9
+_ROWS = 10
 
 
-@dataclass
 class BoxFilter:
-    """The state of N boxes: `place`, `velocity` and covariance (`pp`, `pv`, `vv`), each [N,4] as cx, cy, w, h."""
+    """N boxes, one column each: cx, cy, w, h, the centre's velocity, the covariance (pp, pv, vv in heights²) and 1."""
 
-    place: Floats
-    velocity: Floats
-    pp: Floats
-    pv: Floats
-    vv: Floats
+    def __init__(self) -> None:
+        self._state: Floats = np.zeros((_ROWS, 0))
+        self._step = np.eye(_ROWS)
 
-    @classmethod
-    def start(cls, measured: Floats) -> "BoxFilter":
-        """Filters for boxes first seen at `measured` [N,4], at rest as far as is known."""
-        scale = _scale(measured)
-        return cls(
-            place=measured.copy(),
-            velocity=np.zeros_like(measured),
-            pp=(2 * _MEASURED * scale) ** 2,
-            pv=np.zeros_like(measured),
-            vv=(_VELOCITY_AT_FIRST * scale) ** 2,
-        )
+    @property
+    def place(self) -> Floats:
+        """Where the boxes are: cx, cy, w, h [4,N]; writing to it moves them."""
+        return self._state[_PLACE]
+
+    @property
+    def velocity(self) -> Floats:
+        """How their centres move [2,N]; writing to it changes that."""
+        return self._state[_VELOCITY]
+
+    @property
+    def covariance(self) -> Floats:
+        """Of place, of place with velocity, and of velocity [3,N], in heights²."""
+        return self._state[_PP : _VV + 1]
 
     def predict(self, elapsed_s: float) -> None:
         """Move every box `elapsed_s` seconds on."""
-        if not len(self.place):
-            return
-        noise = (_ACCELERATION * _scale(self.place)) ** 2
-        self.place += self.velocity * elapsed_s
-        self.place[:, 2:] = np.maximum(self.place[:, 2:], 1e-4)
-        self.pp += elapsed_s * (2 * self.pv + elapsed_s * self.vv) + noise * elapsed_s**3 / 3
-        self.pv += elapsed_s * self.vv + noise * elapsed_s**2 / 2
-        self.vv += noise * elapsed_s
+        step, t, noise = self._step, elapsed_s, _ACCELERATION**2
+        step[0, 4] = step[1, 5] = step[_PV, _VV] = t
+        step[_PP, _PV], step[_PP, _VV] = 2 * t, t * t
+        step[_PP, _ONE], step[_PV, _ONE], step[_VV, _ONE] = noise * t**3 / 3, noise * t**2 / 2, noise * t
+        self._state = step @ self._state
 
-    def correct(self, rows: npt.NDArray[np.intp], measured: Floats, trust: Floats) -> None:
-        """Boxes `rows` [M] were seen at `measured` [M,4], with scores `trust` [M]: a weak one counts for less."""
-        if not len(rows):
-            return
-        expected = (_MEASURED * _scale(measured) * (1.5 - np.clip(trust, 0.0, 1.0))[:, None]) ** 2
-        spread = self.pp[rows] + expected
-        gain_place, gain_velocity = self.pp[rows] / spread, self.pv[rows] / spread
-        surprise, doubt = measured - self.place[rows], 1 - gain_place
-        self.place[rows] += gain_place * surprise
-        self.velocity[rows] += gain_velocity * surprise
-        self.vv[rows] -= gain_velocity * self.pv[rows]
-        self.pv[rows] *= doubt
-        self.pp[rows] *= doubt
+    def correct(self, measured: Floats, trust: Floats) -> None:
+        """The boxes were seen at `measured` [4,N] with scores `trust` [N]: weak ones count less, and 0 means not seen.
 
-    def keep(self, rows: npt.NDArray[np.intp]) -> None:
-        """Forget all but `rows`."""
-        for name in ("place", "velocity", "pp", "pv", "vv"):
-            setattr(self, name, getattr(self, name)[rows])
+        What stands in the columns of those that were not seen makes no difference.
+        """
+        state = self._state
+        place, velocity, of_place, variance = state[_PLACE], state[_VELOCITY], state[_PP:_VV], state[_VV]
+        spread = _MEASURED * 1.5 - _MEASURED * trust
+        spread *= spread
+        spread += of_place[0]
+        gain = of_place * (trust > 0.0)
+        gain /= spread
+        surprise = measured - place
+        velocity += gain[1] * surprise[:2]
+        surprise *= gain[0]
+        place += surprise
+        variance -= gain[1] * of_place[1]
+        of_place -= gain[0] * of_place
+
+    def keep(self, columns: list[int]) -> None:
+        """Forget all but `columns`."""
+        self._state = self._state[:, columns]
 
     def add(self, measured: Floats) -> None:
-        """Begin to follow boxes `measured` [M,4] as well."""
-        new = BoxFilter.start(measured)
-        for name in ("place", "velocity", "pp", "pv", "vv"):
-            setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)]))
-
-
-def _scale(boxes: Floats) -> Floats:
-    return np.asarray(boxes[:, 3:4] * _CALM)
+        """Begin to follow boxes first seen at `measured` [4,M] as well, at rest as far as is known."""
+        new = np.zeros((_ROWS, measured.shape[1]))
+        new[_PLACE] = measured
+        new[_PP], new[_VV], new[_ONE] = (2 * _MEASURED) ** 2, _VELOCITY_AT_FIRST**2, 1.0
+        self._state = np.concatenate([self._state, new], axis=1)

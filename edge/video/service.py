@@ -21,6 +21,7 @@ from edge.video.evidence import EvidenceSource
 from edge.video.gears import Gear, GearTiming
 from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
+from edge.video.schedule import Priority, Rate
 from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
@@ -37,6 +38,8 @@ _REPORTER = "video-reporter"
 class CameraStatus:
     """How one camera is. Counters run from the gateway's start.
 
+    Of the frames that were worth the detector, `frames_replaced` gave way to newer ones and `frames_expired` waited too
+    long, for there was not time for all; `rate` is what that came to in the last seconds.
     `gear` is None while no pictures come; `main_…` are of the stream that is kept as evidence, if it is another one.
     """
 
@@ -64,6 +67,9 @@ class CameraStatus:
     frames_checked: int
     frames_analysed: int
     frames_replaced: int
+    frames_expired: int
+    priority: Priority
+    rate: Rate
     detections: int
     tracks_confirmed: int
     tracks_live: int
@@ -119,9 +125,10 @@ class VideoService:
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
-        self._mailboxes = Mailboxes(len(config.cameras))
+        self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
         self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
-        self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock)
+        privacy = [camera.privacy_mask for camera in config.cameras]
+        self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None
         self._sources = [self._source(i, camera) for i, camera in enumerate(config.cameras)]
         self._camera_workers = [
@@ -242,6 +249,7 @@ class VideoService:
         evidence = self._evidence.get(camera.id)
         main = evidence.connection if evidence is not None else None
         fault = connection.fault
+        tally = self._mailboxes.tally(index)
         return CameraStatus(
             id=camera.id,
             place=camera.place,
@@ -266,7 +274,10 @@ class VideoService:
             decode_errors=source.decode_errors,
             frames_checked=source.frames_checked,
             frames_analysed=analysis.frames,
-            frames_replaced=self._mailboxes.replaced[index],
+            frames_replaced=tally.replaced,
+            frames_expired=tally.expired,
+            priority=camera.priority,
+            rate=self._mailboxes.rate(index),
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,

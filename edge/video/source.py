@@ -114,7 +114,9 @@ class CameraSource:
     def _read(self, stream: Stream, run: Run) -> None:
         """One connection's packets, until it faults or the run is stopped."""
         decoder, arrivals = stream.decoder(), Arrivals(self._clock, stream)
-        eye = Eye(MotionGate(self._camera.motion_sensitivity), self._camera.analyses_per_s)
+        camera = self._camera
+        gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
+        eye = Eye(gate, camera.analyses_per_s)
         watcher = Watcher(decoder, eye, self._gears, self._gear_timing, self._clock.monotonic_s, self.watched)
         head = stream.head()
         self.feed.begin(head)

@@ -3,9 +3,13 @@
 Sound detections are matched first; weak ones (a person half hidden) may keep a track alive, never begin one. All
 thresholds are in seconds, so that a lower frame rate or a lost frame changes nothing but accuracy. Follows what is
 seen in one camera, and recognises nobody: a track that is lost is over, and its number is never used again.
+
+Geometry is arrays over all tracks and detections at once; what is noted of each track is a few plain values.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 import lap
 import numpy as np
@@ -15,36 +19,44 @@ from edge.video.kalman import BoxFilter
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
     """How tracks begin, go on and end.
 
-    A track is confirmed at its `confirm_hits`-th detection. It is over when it was not seen for `lost_after_s` though
-    looked for `lost_after_misses` times; one that stood within `still_radius` heights for `still_after_s` (a parked
-    car, half hidden now and then) lives on for `still_lost_after_s`. Overlaps are those of boxes widened by `reach` of
-    their size on each side, as at few frames a second a walker's boxes hardly touch; by `reach_tentative` while its
-    speed is not yet known.
+    A track is confirmed at its `confirm_hits`-th detection and given up at its `tentative_misses`-th miss before that.
+    A confirmed one is over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One
+    that stayed within `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it
+    lives on unseen for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for
+    headlights that pass over a parked car shift its box for a moment.
+
+    Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
+    second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known.
+
+    While nothing moves in the picture, someone who paused is looked at again every `look_paused_s`, what is still every
+    `look_still_s`, and every `look_doubtful_s` once it was missed.
     """
 
     weak_score: float = 0.25
     confirm_hits: int = 3
-    tentative_for_s: float = 0.8
+    tentative_misses: int = 2
     lost_after_s: float = 2.5
     lost_after_misses: int = 4
     still_radius: float = 0.25
     still_after_s: float = 10.0
     still_lost_after_s: float = 20.0
-    reach: float = 0.1
+    stirs_after_s: float = 2.0
+    overlap: float = 0.25
+    reach: float = 0.15
     reach_tentative: float = 0.4
-    overlap_sound: float = 0.25
-    overlap_weak: float = 0.25
-    overlap_tentative: float = 0.25
+    look_paused_s: float = 2.0
+    look_doubtful_s: float = 5.0
+    look_still_s: float = 30.0
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What one frame told: the confirmed tracks found in it, and those that are over.
 
     `ids` [N] and `rows` [N] are parallel: track `ids[i]` is detection `rows[i]`. `confirmed` are those of `ids` that
@@ -57,33 +69,36 @@ class Seen:
     ended: tuple[int, ...]
 
 
-@dataclass
-class _Tracks:
-    """Parallel arrays [N], one row a track."""
+@dataclass(frozen=True)
+class Following:
+    """What is followed now: confirmed tracks' numbers, their boxes [N,4] (fractions of the frame) and who is still."""
 
-    ids: Rows
-    kinds: Rows
-    hits: Rows
-    misses: Rows
-    seen_s: Floats
-    anchor: Floats  # [N,2] where the track stood when it last moved
-    anchored_s: Floats
+    ids: tuple[int, ...]
+    boxes: Floats
+    still: tuple[bool, ...]
 
-    @classmethod
-    def new(cls, ids: Rows, kinds: Rows, centres: Floats, at_s: float) -> "_Tracks":
-        count = len(ids)
-        now = np.full(count, at_s)
-        return cls(
-            ids, kinds.astype(np.intp), np.ones(count, np.intp), np.zeros(count, np.intp), now, centres, now.copy()
-        )
 
-    def keep(self, rows: Rows) -> None:
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[rows])
+_STILLNESS_EVERY_S = 1.0
 
-    def add(self, other: "_Tracks") -> None:
-        for field in fields(self):
-            setattr(self, field.name, np.concatenate([getattr(self, field.name), getattr(other, field.name)]))
+_FAVOUR = 0.3
+"""What a sound detection of a confirmed track is worth above its overlap. Measured: ByteTrack's order, in which any
+such pair comes before all others, keeps identities less well, and so does none."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is noted of one track; where it is stands in the filter's column of the same index."""
+
+    id: int
+    kind: int
+    seen_s: float
+    anchor: tuple[float, float]
+    anchored_s: float
+    astray_s: float = inf
+    hits: int = 1
+    misses: int = 0
+    is_confirmed: bool = False
+    is_still: bool = False
 
 
 class Tracker:
@@ -95,25 +110,53 @@ class Tracker:
     """
 
     def __init__(self, aspect: float, config: TrackerConfig | None = None) -> None:
-        self._aspect = aspect
         self._config = config if config is not None else TrackerConfig()
-        self._filter = BoxFilter.start(np.zeros((0, 4)))
-        none = np.zeros(0, np.intp)
-        self._tracks = _Tracks.new(none, none, np.zeros((0, 2)), 0.0)
+        to_measured = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
+        to_measured[::2] *= aspect
+        self._to_frame = np.linalg.inv(to_measured)
+        self._widen = np.concatenate([_widening(self._config.reach), _widening(self._config.reach_tentative)])
+        self._from_boxes = np.concatenate([to_measured, self._widen @ to_measured])
+        self._filter = BoxFilter()
+        self._tracks: list[_Track] = []
+        self._kinds: Rows = np.zeros(0, np.intp)
         self._last_s: float | None = None
+        self._judged_s = -inf
         self._next_id = 1
 
     @property
     def live(self) -> int:
         """How many confirmed tracks live."""
-        return int(self._confirmed().sum())
+        return sum(track.is_confirmed for track in self._tracks)
+
+    @property
+    def moving(self) -> int:
+        """How many confirmed tracks live that are not still."""
+        return sum(track.is_confirmed and not track.is_still for track in self._tracks)
 
     @property
     def restless(self) -> bool:
-        """Whether a track is not yet confirmed, or was missed when last looked for: worth another look soon."""
-        return bool((~self._confirmed() | (self._tracks.misses > 0)).any())
+        """Whether a track is worth another look soon: not yet confirmed, or moving and missed when last looked for."""
+        return any(not track.is_confirmed or (track.misses and not track.is_still) for track in self._tracks)
 
-    def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: npt.NDArray[np.bool_], at_s: float) -> Seen:
+    @property
+    def look_every_s(self) -> float:
+        """How often it is to be looked for while nothing moves in the picture; infinite if nobody is followed."""
+        config, followed = self._config, [track for track in self._tracks if track.is_confirmed]
+        if any(not track.is_still for track in followed):
+            return config.look_paused_s
+        if any(track.misses for track in followed):
+            return config.look_doubtful_s
+        return config.look_still_s if followed else inf
+
+    @property
+    def following(self) -> Following:
+        """The confirmed tracks, wherever they are thought to be."""
+        shown = [i for i, track in enumerate(self._tracks) if track.is_confirmed]
+        tracks = [self._tracks[i] for i in shown]
+        boxes = (self._to_frame @ self._filter.place[:, shown]).T
+        return Following(tuple(track.id for track in tracks), boxes, tuple(track.is_still for track in tracks))
+
+    def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: Flags, at_s: float) -> Seen:
         """One frame's detections, taken at `at_s` (monotonic seconds, rising).
 
         Args:
@@ -125,117 +168,154 @@ class Tracker:
         """
         self._filter.predict(0.0 if self._last_s is None else max(0.0, at_s - self._last_s))
         self._last_s = at_s
-        measured = self._measured(boxes)
-        row_of = self._match(measured, scores, kinds, sound)
-        was_confirmed = self._confirmed()
-        self._correct(row_of, measured, scores, at_s)
-        shown = np.flatnonzero((row_of >= 0) & self._confirmed())
-        ids, new = self._tracks.ids[shown], ~was_confirmed[shown]
-        ended = self._drop(at_s)
-        begin = sound.copy()
-        begin[row_of[row_of >= 0]] = False
-        self._begin(np.flatnonzero(begin), measured, kinds, at_s)
-        return Seen(_whole(ids), _whole(row_of[shown]), _whole(ids[new]), ended)
+        found = self._from_boxes @ boxes.T
+        row_of = self._match(found[4:], scores, kinds, sound)
+        if row_of:
+            self._correct(found[:4], scores, row_of)
+        seen = self._note(row_of, at_s)
+        if len(row_of) < len(scores):
+            taken = set(row_of.values())
+            begin = [row for row, is_sound in enumerate(sound.tolist()) if is_sound and row not in taken]
+            if begin:
+                self._begin(found[:4, begin], kinds[begin], at_s)
+        return seen
 
     def end(self) -> tuple[int, ...]:
         """Every track is over (the camera is away). The confirmed ones' numbers."""
-        ended = _whole(self._tracks.ids[self._confirmed()])
-        none = np.zeros(0, np.intp)
-        self._filter.keep(none)
-        self._tracks.keep(none)
+        ended = tuple(track.id for track in self._tracks if track.is_confirmed)
+        self._keep([])
         self._last_s = None
         return ended
 
-    def _confirmed(self) -> npt.NDArray[np.bool_]:
-        return np.asarray(self._tracks.hits >= self._config.confirm_hits)
+    def _correct(self, measured: Floats, scores: Floats, row_of: dict[int, int]) -> None:
+        rows = [row_of.get(i, -1) for i in range(len(self._tracks))]
+        given = scores.tolist()
+        trust = np.array([0.0 if row < 0 else given[row] for row in rows])
+        self._filter.correct(measured[:, rows], trust)
 
-    def _measured(self, boxes: Floats) -> Floats:
-        """Boxes as centre x, centre y, width, height in frame heights."""
-        measured = np.empty((len(boxes), 4))
-        measured[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
-        measured[:, 2:] = boxes[:, 2:] - boxes[:, :2]
-        measured[:, ::2] *= self._aspect
-        return measured
+    def _match(self, wide: Floats, scores: Floats, kinds: Rows, sound: Flags) -> dict[int, int]:
+        """The detection of each track that has one, by the tracks' index.
 
-    def _match(self, measured: Floats, scores: Floats, kinds: Rows, sound: npt.NDArray[np.bool_]) -> Rows:
-        """The detection of each track, -1 for none: sound ones, then weak ones, then those of tentative tracks."""
-        config, tracks = self._config, self._tracks
-        row_of = np.full(len(tracks.ids), -1, np.intp)
-        if not len(tracks.ids) or not len(scores):
-            return row_of
-        place, confirmed = self._filter.place, self._confirmed()
-        weak = ~sound & (scores >= config.weak_score)
-        free = np.ones(len(scores), bool)
-        for which, usable, reach, least in (
-            (confirmed, sound, config.reach, config.overlap_sound),
-            (confirmed, weak, config.reach, config.overlap_weak),
-            (~confirmed, sound, config.reach_tentative, config.overlap_tentative),
-        ):
-            rows, columns = np.flatnonzero(which & (row_of < 0)), np.flatnonzero(usable & free)
-            if not len(rows) or not len(columns):
+        One assignment, in which sound detections of confirmed tracks count for more and weak ones are for confirmed
+        tracks alone, so that ByteTrack's rounds are one.
+
+        Args:
+            wide: the detections' corners, widened for confirmed tracks [:4] and for tentative ones [4:], [8,M].
+            scores: [M].
+            kinds: [M].
+            sound: [M].
+        """
+        if not self._tracks or not len(scores):
+            return {}
+        flags = [track.is_confirmed for track in self._tracks]
+        confirmed = None if all(flags) else np.array(flags)
+        shared, areas = self._shared(wide, confirmed)
+        least = self._config.overlap
+        allowed = shared * (1 + 1 / least) > areas
+        allowed &= self._kinds[:, None] == kinds
+        if np.count_nonzero(sound) < len(scores):
+            allowed &= sound | (scores >= self._config.weak_score)
+            if confirmed is not None:
+                allowed &= sound | confirmed[:, None]
+        tracks, rows = (index.tolist() for index in allowed.nonzero())
+        if len(set(tracks)) == len(tracks) and len(set(rows)) == len(rows):
+            return dict(zip(tracks, rows, strict=True))
+        value = np.divide(shared, areas - shared, out=np.zeros_like(shared), where=allowed)
+        value += _FAVOUR * (sound if confirmed is None else sound & confirmed[:, None])
+        return _assign(value, allowed, least)
+
+    def _shared(self, wide: Floats, confirmed: Flags | None) -> tuple[Floats, Floats]:
+        """The area that each track has in common with each detection [N,M], and the sum of their areas; widened.
+
+        `confirmed` [N] is None if all tracks are.
+        """
+        if confirmed is None:
+            tracks, found = self._widen[:4] @ self._filter.place, wide[:4, None]
+        else:
+            tracks = self._widen @ self._filter.place
+            tracks = np.where(confirmed, tracks[:4], tracks[4:])
+            found = np.where(confirmed[:, None], wide[:4, None], wide[4:, None])
+        corners = np.maximum(tracks[:, :, None], found)
+        sides = corners[:2] + corners[2:]
+        np.minimum(sides, 0.0, out=sides)
+        track_sides, found_sides = tracks[:2] + tracks[2:], found[:2] + found[2:]
+        areas = (track_sides[0] * track_sides[1])[:, None] + found_sides[0] * found_sides[1]
+        return sides[0] * sides[1], areas
+
+    def _note(self, row_of: dict[int, int], at_s: float) -> Seen:
+        """Write down what was found and what not; drop what is over."""
+        ids, rows, new, lost = [], [], [], []
+        for i, track in enumerate(self._tracks):
+            row = row_of.get(i)
+            if row is None:
+                track.misses += 1
+                if self._is_over(track, at_s):
+                    lost.append(i)
                 continue
-            overlap = _overlaps(place[rows], measured[columns], reach)
-            overlap[tracks.kinds[rows, None] != kinds[columns]] = 0.0
-            tracks_found, found = _assign(overlap, least)
-            row_of[rows[tracks_found]] = columns[found]
-            free[columns[found]] = False
-        return row_of
+            track.misses, track.seen_s = 0, at_s
+            track.hits += 1
+            if not track.is_confirmed and track.hits >= self._config.confirm_hits:
+                track.is_confirmed = True
+                new.append(track.id)
+            if track.is_confirmed:
+                ids.append(track.id)
+                rows.append(row)
+        if at_s - self._judged_s >= _STILLNESS_EVERY_S:
+            self._judged_s = at_s
+            self._judge_stillness(at_s)
+        ended = self._drop(lost) if lost else ()
+        return Seen(tuple(ids), tuple(rows), tuple(new), ended)
 
-    def _correct(self, row_of: Rows, measured: Floats, scores: Floats, at_s: float) -> None:
-        tracks, found = self._tracks, np.flatnonzero(row_of >= 0)
-        self._filter.correct(found, measured[row_of[found]], scores[row_of[found]])
-        tracks.misses += 1
-        tracks.misses[found] = 0
-        tracks.hits[found] += 1
-        tracks.seen_s[found] = at_s
-        place = self._filter.place
-        moved = (np.abs(place[:, :2] - tracks.anchor) > self._config.still_radius * place[:, 3:]).any(axis=1)
-        tracks.anchor[moved] = place[moved, :2]
-        tracks.anchored_s[moved] = at_s
+    def _is_over(self, track: _Track, at_s: float) -> bool:
+        config = self._config
+        if not track.is_confirmed:
+            return track.misses >= config.tentative_misses
+        patience_s = config.still_lost_after_s if track.is_still else config.lost_after_s
+        return track.misses >= config.lost_after_misses and at_s - track.seen_s >= patience_s
 
-    def _drop(self, at_s: float) -> tuple[int, ...]:
-        config, tracks = self._config, self._tracks
-        confirmed, unseen_s = self._confirmed(), at_s - tracks.seen_s
-        still = tracks.seen_s - tracks.anchored_s >= config.still_after_s
-        patience_s = np.where(still, config.still_lost_after_s, config.lost_after_s)
-        lost = (unseen_s >= patience_s) & (tracks.misses >= config.lost_after_misses)
-        lost = np.where(confirmed, lost, (unseen_s >= config.tentative_for_s) | (tracks.misses > 1))
-        ended = _whole(tracks.ids[lost & confirmed])
-        if lost.any():
-            kept = np.flatnonzero(~lost)
-            tracks.keep(kept)
-            self._filter.keep(kept)
+    def _judge_stillness(self, at_s: float) -> None:
+        config = self._config
+        for i, (x, y, _, height) in enumerate(self._filter.place.T.tolist()):
+            track = self._tracks[i]
+            reach = config.still_radius * height
+            if abs(x - track.anchor[0]) <= reach and abs(y - track.anchor[1]) <= reach:
+                track.astray_s = inf
+            else:
+                track.astray_s = min(track.astray_s, at_s)
+                if not track.is_still or at_s - track.astray_s >= config.stirs_after_s:
+                    track.anchor, track.anchored_s, track.astray_s = (x, y), at_s, inf
+            track.is_still = track.is_confirmed and track.seen_s - track.anchored_s >= config.still_after_s
+            if track.is_still:
+                self._filter.velocity[:, i] = 0.0
+
+    def _drop(self, lost: list[int]) -> tuple[int, ...]:
+        ended = tuple(self._tracks[i].id for i in lost if self._tracks[i].is_confirmed)
+        gone = set(lost)
+        self._keep([i for i in range(len(self._tracks)) if i not in gone])
         return ended
 
-    def _begin(self, rows: Rows, measured: Floats, kinds: Rows, at_s: float) -> None:
-        if not len(rows):
-            return
-        ids = np.arange(self._next_id, self._next_id + len(rows))
-        self._next_id += len(rows)
-        self._tracks.add(_Tracks.new(ids, np.asarray(kinds)[rows], measured[rows, :2].copy(), at_s))
-        self._filter.add(measured[rows])
+    def _keep(self, columns: list[int]) -> None:
+        self._filter.keep(columns)
+        self._tracks = [self._tracks[i] for i in columns]
+        self._kinds = self._kinds[columns]
+
+    def _begin(self, measured: Floats, kinds: Rows, at_s: float) -> None:
+        for x, y, kind in zip(measured[0].tolist(), measured[1].tolist(), kinds.tolist(), strict=True):
+            self._tracks.append(_Track(self._next_id, kind, at_s, (x, y), at_s))
+            self._next_id += 1
+        self._kinds = np.concatenate([self._kinds, kinds])
+        self._filter.add(measured)
 
 
-def _whole(numbers: Rows) -> tuple[int, ...]:
-    return tuple(int(number) for number in numbers)
+def _widening(reach: float) -> Floats:
+    """The matrix that makes x1, y1, -x2, -y2 of a box widened by `reach` of its size out of cx, cy, w, h."""
+    half = 0.5 + reach
+    return np.array([[1, 0, -half, 0], [0, 1, 0, -half], [-1, 0, -half, 0], [0, -1, 0, -half]])
 
 
-def _overlaps(tracks: Floats, found: Floats, reach: float) -> Floats:
-    """Intersection over union [N,M] of boxes (cx, cy, w, h), all widened by `reach` of their size on each side."""
-    first, second = tracks[:, None], found[None]
-    half_first, half_second = first[..., 2:] * (0.5 + reach), second[..., 2:] * (0.5 + reach)
-    sides = np.minimum(first[..., :2] + half_first, second[..., :2] + half_second)
-    sides -= np.maximum(first[..., :2] - half_first, second[..., :2] - half_second)
-    np.maximum(sides, 0.0, out=sides)
-    shared = sides[..., 0] * sides[..., 1]
-    areas = 4 * (half_first[..., 0] * half_first[..., 1] + half_second[..., 0] * half_second[..., 1])
-    return np.asarray(shared / np.maximum(areas - shared, 1e-12))
-
-
-def _assign(overlap: Floats, least: float) -> tuple[Rows, Rows]:
-    """Rows and columns of the pairs with the greatest sum of overlaps, each at least `least` (Jonker-Volgenant)."""
-    if overlap.max() < least:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    _, column_of, _ = lap.lapjv(1.0 - overlap, extend_cost=True, cost_limit=1.0 - least)
-    rows = np.flatnonzero(column_of >= 0)
-    return rows, column_of[rows]
+def _assign(value: Floats, allowed: Flags, least: float) -> dict[int, int]:
+    """The allowed pairs that together are worth most, each at least `least`, column by row (Jonker-Volgenant)."""
+    most = 1.0 + _FAVOUR
+    cost = np.where(allowed, most - value, 2 * most)
+    _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=most - least)
+    return {row: column for row, column in enumerate(column_of.tolist()) if column >= 0}

@@ -1,16 +1,14 @@
-"""What detections become: events with zones, kinds, times and pictures; and the mailboxes before the detector."""
+"""What detections become: events with zones, kinds, times and pictures."""
 
 import time
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from edge.clock import Moment
 from edge.video.analysis import CameraAnalysis, Report
 from edge.video.config import CameraConfig
-from edge.video.detection import MOST_LATE, Candidate, Mailboxes
 from edge.video.reporting import MOST_WAITING, Reporter
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Run
@@ -165,37 +163,6 @@ def test_a_stopped_reporter_takes_no_more_turns(tmp_path: Path) -> None:
     one.post(report())
     one(run)
     assert recording.observations == []
-
-
-def candidate(at_s: float) -> Candidate:
-    return Candidate(av.VideoFrame(16, 16, "yuv420p"), at_s)
-
-
-def test_a_newer_frame_replaces_an_older_one_and_cameras_take_turns() -> None:
-    boxes = Mailboxes(3)
-    for at_s in (1.0, 2.0, 3.0):
-        boxes.put(0, candidate(at_s))
-    boxes.put(2, candidate(2.5))
-    first = boxes.take(0.0)
-    boxes.put(0, candidate(4.0))
-    second, third = boxes.take(0.0), boxes.take(0.0)
-    taken = [(camera, frame.at_s) for camera, frame in (t for t in (first, second, third) if t)]
-    assert taken == [(0, 3.0), (2, 2.5), (0, 4.0)]
-    assert boxes.replaced == [2, 0, 0]
-    assert boxes.take(0.0) is None
-
-
-def test_the_frames_of_an_onset_wait_for_each_other_and_are_bounded() -> None:
-    boxes = Mailboxes(2)
-    for i in range(MOST_LATE + 3):
-        boxes.put(0, Candidate(av.VideoFrame(16, 16, "yuv420p"), float(i), late=True))
-    boxes.put(0, candidate(20.0))
-    boxes.put(0, candidate(21.0))
-    boxes.put(1, candidate(5.0))
-    taken = [(camera, frame.at_s) for camera, frame in (t for t in (boxes.take(0.0) for _ in range(20)) if t)]
-    assert (1, 5.0) in taken[:2], "no other camera waits for an onset"
-    assert [at_s for camera, at_s in taken if camera == 0] == [*(float(i) for i in range(3, MOST_LATE + 3)), 21.0]
-    assert boxes.replaced == [4, 0]
 
 
 def test_when_the_disk_hangs_the_waiting_events_are_recorded_without_pictures(tmp_path: Path) -> None:

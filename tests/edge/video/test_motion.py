@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.video.analysis import Followed
 from edge.video.attention import Attention
 from edge.video.motion import Motion, MotionGate
 
@@ -72,30 +73,51 @@ def test_a_change_of_size_starts_anew() -> None:
 
 
 STILL, MOVES, LIGHT = Motion(False, 0.0, False), Motion(True, 0.1, False), Motion(False, 0.9, True)
+NOBODY = Followed()
 
 
-def asked(motions: list[tuple[float, Motion, int, bool]]) -> list[float]:
+def asked(motions: list[tuple[float, Motion, Followed]]) -> list[float]:
     attention = Attention()
-    return [t for t, motion, followed, restless in motions if attention.wants(motion, t, followed, restless)]
+    return [t for t, motion, followed in motions if attention.wants(motion, t, followed)]
 
 
 def test_the_detector_looks_once_at_the_start_and_then_sleeps() -> None:
-    assert max(asked([(t / 5, STILL, 0, False) for t in range(100)])) == 1.0
+    assert max(asked([(t / 5, STILL, NOBODY) for t in range(100)])) == 1.0
 
 
 def test_it_looks_while_something_moves_and_a_second_longer() -> None:
-    times = asked([(t / 5, MOVES if 10 <= t / 5 <= 12 else STILL, 0, False) for t in range(100)])
+    times = asked([(t / 5, MOVES if 10 <= t / 5 <= 12 else STILL, NOBODY) for t in range(100)])
     assert [t for t in times if t > 5] == [t / 5 for t in range(50, 66)]
 
 
 def test_it_looks_after_a_light_change() -> None:
-    assert asked([(0.0, STILL, 0, False), (8.0, LIGHT, 0, False), (10.0, STILL, 0, False)]) == [0.0, 8.0]
+    assert asked([(0.0, STILL, NOBODY), (8.0, LIGHT, NOBODY), (10.0, STILL, NOBODY)]) == [0.0, 8.0]
 
 
 def test_who_stands_still_is_looked_at_every_two_seconds() -> None:
-    times = [t for t in asked([(t / 5, STILL, 1, False) for t in range(100)]) if t > 1]
+    times = [t for t in asked([(t / 5, STILL, Followed(1, False, 2.0)) for t in range(100)]) if t > 1]
     assert times == [3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0, 17.0, 19.0]
 
 
+def test_what_stands_for_long_is_hardly_looked_at() -> None:
+    assert [t for t in asked([(t / 5, STILL, Followed(1, False, 30.0)) for t in range(500)]) if t > 1] == [
+        31.0,
+        61.0,
+        91.0,
+    ]
+
+
 def test_a_restless_track_is_looked_for_in_every_frame() -> None:
-    assert len(asked([(10 + t / 5, STILL, 1, True) for t in range(20)])) == 20
+    assert len(asked([(10 + t / 5, STILL, Followed(1, True, 2.0)) for t in range(20)])) == 20
+
+
+def test_what_stands_still_is_looked_at_each_second_while_nothing_moves_but_it() -> None:
+    waiting = Followed(1, False, 30.0, np.array([[0.4, 0.3, 0.6, 0.9]]))
+    shifts, elsewhere = (
+        Motion(True, 0.01, False, boxes=(box,)) for box in ((0.4, 0.5, 0.5, 0.7), (0.5, 0.5, 0.9, 0.7))
+    )
+    assert (
+        len(asked([(t / 5, STILL, waiting) for t in range(10)] + [(t / 5, shifts, waiting) for t in range(10, 60)]))
+        < 18
+    )
+    assert len(asked([(t / 5, elsewhere, waiting) for t in range(60)])) == 60

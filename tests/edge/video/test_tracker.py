@@ -52,12 +52,12 @@ def yardstick(frames: list[WalkFrame], rate: float) -> list[Labelled]:
 @pytest.mark.parametrize("walkers", [2.6, 6.7, 16.7])
 def test_identities_are_kept_as_well_as_by_bytetrack(walkers: float) -> None:
     mine, theirs = [], []
-    for seed in range(3):
-        frames = walks(seed, walkers, seconds=40.0)
+    for seed in range(2):
+        frames = walks(seed, walkers, seconds=30.0)
         truth = [(frame.truth, frame.identities) for frame in frames]
         mine.append(idf1(truth, ours(frames)[0]))
         theirs.append(idf1(truth, yardstick(frames, 5.0)))
-    assert np.mean(mine) >= np.mean(theirs) - 0.02, (mine, theirs)
+    assert np.mean(mine) >= np.mean(theirs), (mine, theirs)
     assert np.mean(mine) > 0.75
 
 
@@ -158,3 +158,104 @@ def test_ending_all_names_the_confirmed_and_numbers_go_on() -> None:
     assert sorted(tracker.end()) == [1, 2]
     assert (tracker.live, tracker.restless) == (0, False)
     assert [feed(tracker, 9 + i * 0.2, at(0.3)).ids for i in range(3)] == [(), (), (4,)]
+
+
+Corners = tuple[float, float, float, float]
+
+
+def hold(tracker: Tracker, until_s: float, *boxes: Corners, from_s: float = 0.0) -> None:
+    for t in np.arange(from_s, until_s, 0.5):
+        feed(tracker, t, *boxes)
+
+
+def shifted(x: float, by: float) -> Corners:
+    x1, y1, x2, y2 = at(x)
+    return x1 + by, y1, x2 + by, y2
+
+
+def test_who_does_not_move_for_ten_seconds_is_still_and_not_restless_when_missed() -> None:
+    tracker = Tracker(4 / 3)
+    hold(tracker, 9.0, at(0.3))
+    assert (tracker.live, tracker.moving) == (1, 1)
+    hold(tracker, 12.5, at(0.3), from_s=9.0)
+    assert (tracker.live, tracker.moving, tracker.restless) == (1, 0, False)
+    feed(tracker, 13.0)
+    assert not tracker.restless
+    assert tracker.following.still == (True,)
+    np.testing.assert_allclose(tracker.following.boxes, [at(0.3)], atol=1e-6)
+
+
+def test_how_often_it_is_looked_for_follows_from_what_it_does() -> None:
+    tracker = Tracker(4 / 3)
+    assert tracker.look_every_s == np.inf
+    hold(tracker, 3.0, at(0.3))
+    assert tracker.look_every_s == 2.0
+    hold(tracker, 13.0, at(0.3), from_s=3.0)
+    assert tracker.look_every_s == 30.0
+    feed(tracker, 13.0)
+    assert tracker.look_every_s == 5.0
+    hold(tracker, 16.0, at(0.3), at(0.7), from_s=14.0)
+    assert tracker.look_every_s == 2.0
+
+
+def test_headlights_that_shift_a_parked_cars_box_for_a_moment_do_not_move_it() -> None:
+    tracker = Tracker(4 / 3)
+    hold(tracker, 15.0, at(0.3))
+    for t in np.arange(15.0, 16.6, 0.2):
+        assert feed(tracker, t, shifted(0.3, 0.06)).ids == (1,)
+    hold(tracker, 30.0, at(0.3), from_s=16.6)
+    assert tracker.moving == 0
+    assert tracker.following.ids == (1,)
+
+
+def test_a_parked_car_that_drives_off_moves_again_and_keeps_its_number() -> None:
+    tracker = Tracker(4 / 3)
+    hold(tracker, 15.0, at(0.3))
+    ids = {i for t in np.arange(15.0, 19.0, 0.2) for i in feed(tracker, t, shifted(0.3, 0.1 * (t - 15.0))).ids}
+    assert ids == {1}
+    assert tracker.moving == 1
+
+
+def test_a_slow_creep_is_movement() -> None:
+    tracker = Tracker(4 / 3)
+    for t in np.arange(0.0, 30.0, 0.5):
+        feed(tracker, t, shifted(0.1, 0.02 * t))
+    assert (tracker.live, tracker.moving) == (1, 1)
+
+
+def behind_a_pillar(frame: WalkFrame, left: float, right: float) -> WalkFrame:
+    """The frame without the detections whose middle is behind a pillar."""
+    middle = (frame.boxes[:, 0] + frame.boxes[:, 2]) / 2
+    seen = (middle < left) | (middle > right)
+    return WalkFrame(frame.at_s, frame.truth, frame.identities, frame.boxes[seen], frame.scores[seen])
+
+
+def test_walkers_who_vanish_behind_a_pillar_for_two_seconds_are_the_same_when_they_come_out() -> None:
+    """Of one who walks straight on behind it, alone in the picture, the track before is the track after."""
+    kept = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        height, tracker = random.uniform(80, 150), Tracker(WIDTH / HEIGHT)
+        speed = random.uniform(0.5, 0.9) * height
+        width = 2.0 * speed
+        before, after = set(), set()
+        for t in np.arange(0.0, (WIDTH - 60) / speed, 0.2) + random.uniform(0, 0.03):
+            x, y = 30 + speed * t, 400.0 + 5 * np.sin(t)
+            if 350 < x < 350 + width:
+                detected = np.zeros((0, 4))
+            else:
+                box = np.array([[x - 0.2 * height, y - height, x + 0.2 * height, y]])
+                detected = box + random.normal(0, 0.03 * height, 4)
+            given = np.full(len(detected), 0.8)
+            kinds = np.zeros(len(detected), np.intp)
+            ids = tracker.update(detected / SIZE, given, kinds, given >= 0.4, t).ids
+            (before if x <= 350 else after).update(ids)
+        kept += after == before
+    assert kept >= 11
+
+
+def test_a_pillar_in_a_crowd_costs_few_identities() -> None:
+    frames = walks(3, 6.7, seconds=40.0)
+    truth = [(frame.truth, frame.identities) for frame in frames]
+    whole, hidden = ours(frames)[0], ours([behind_a_pillar(frame, 350, 430) for frame in frames])[0]
+    assert idf1(truth, hidden) > idf1(truth, whole) - 0.15

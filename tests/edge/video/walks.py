@@ -1,5 +1,6 @@
 """Synthetic walks with known identities, and a slow reference of IDF1: the tracker's yardstick."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,7 @@ def _covered(box: npt.NDArray[np.float64], by: npt.NDArray[np.float64]) -> float
     return float(max(width, 0) * max(height, 0) / ((box[2] - box[0]) * (box[3] - box[1])))
 
 
-def iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+def iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -123,8 +124,8 @@ def idf1(truth: list[Labelled], found: list[Labelled]) -> float:
 
     agree: dict[tuple[int, int], int] = {}
     for (boxes, identities), (seen, tracks) in zip(truth, found, strict=True):
-        for box, identity in zip(boxes, identities, strict=True):
-            for other, track in zip(seen, tracks, strict=True):
+        for box, identity in zip(boxes.tolist(), identities, strict=True):
+            for other, track in zip(seen.tolist(), tracks, strict=True):
                 if iou(box, other) >= 0.5:
                     agree[int(identity), int(track)] = agree.get((int(identity), int(track)), 0) + 1
     rows = sorted({identity for identity, _ in agree})
