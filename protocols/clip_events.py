@@ -37,6 +37,8 @@ class ClipKept(EventData):
     events: EventIds
     whole: bool = True
     """False: the gateway was stopped in the middle, and this is what the disk had."""
+    unmasked: bool = False
+    """True: it shows what the camera's privacy masks black out in snapshots, since the camera sends it so."""
 
 
 class ClipLossReason(StrEnum):

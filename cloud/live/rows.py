@@ -220,7 +220,8 @@ def _device_details(data: EventData | None) -> dict[str, Any]:
 def _kept_details(data: EventData | None) -> dict[str, Any]:
     match data:
         case clip_events.ClipKept():
-            return {"clip": data.sha256, "seconds": (data.until - data.since).total_seconds()}
+            seconds = (data.until - data.since).total_seconds()
+            return {"clip": data.sha256, "seconds": seconds, "cause": "unmasked" if data.unmasked else None}
         case clip_events.KeepingChanged():
             return {"cause": data.level.value}
         case _:

@@ -14,6 +14,7 @@ from edge.keeping.index import Grade
 from edge.keeping.service import Keeping, KeptCamera, cameras_by_device
 from edge.keeping.upload import ClipUploads
 from edge.observations import Recorder
+from edge.video.config import CameraConfig
 from edge.video.packets import PacketSink
 from protocols.ids import UuidV7Maker
 
@@ -37,6 +38,7 @@ def make_keeping(
             camera.record,
             camera.keep_days,
             camera.keep_mib * MIB if camera.keep_mib is not None else None,
+            _is_unmasked(camera),
         )
         for camera in config.video.cameras
     ]
@@ -57,6 +59,21 @@ def make_keeping(
         clock,
         counters,
     )
+
+
+def mask_notes(config: SiteConfig) -> list[str]:
+    """A sentence for each camera whose kept video shows what its privacy masks hide elsewhere."""
+    return [
+        f"camera {camera.id}: privacy_mask is black in snapshots, but clips and recordings are the camera's own stream "
+        "and show what is behind it: set the mask in the camera and write masked_in_camera = true, or record = "
+        '"none"'
+        for camera in config.video.cameras
+        if camera.record != "none" and _is_unmasked(camera)
+    ]
+
+
+def _is_unmasked(camera: CameraConfig) -> bool:
+    return bool(camera.privacy_mask) and not camera.masked_in_camera
 
 
 def make_uploads(

@@ -42,6 +42,7 @@ class Seen:
 
     id: str
     place: str
+    unmasked: bool = False
 
 
 class ClipMaker:
@@ -140,7 +141,8 @@ class ClipMaker:
     def _named(self, plan: ClipPlan) -> dict[str, Any]:
         """What of a plan its event will say."""
         events = [str(event.id) for event in plan.events]
-        return {"clip": str(plan.id), "place": self._camera.place, "events": events}
+        camera = self._camera
+        return {"clip": str(plan.id), "place": camera.place, "events": events, "unmasked": camera.unmasked}
 
     def _finish(self, plan: ClipPlan, copy: Copy, *, whole: bool) -> None:
         span = copy.span
@@ -244,6 +246,7 @@ def tell_kept(index: KeepingIndex, piece: Piece, record: Recorder, clock: Clock)
         missing_s=values.get("missing_s", 0.0),
         events=events,
         whole=values.get("whole", True),
+        unmasked=values.get("unmasked", False),
     )
     record(Observation(piece.camera, values["place"], data, now(clock)))
     index.mark(piece, told=True)

@@ -46,13 +46,17 @@ _GRADES_AT = {
 
 @dataclass(frozen=True)
 class KeptCamera:
-    """A camera as this package needs to know it. `choice` is `continuous`, `events` or `none`."""
+    """A camera as this package needs to know it. `choice` is `continuous`, `events` or `none`.
+
+    `unmasked`: it has privacy masks that it does not apply itself, so its stream shows what they hide.
+    """
 
     id: str
     place: str
     choice: str = "events"
     days: float | None = None
     quota_bytes: int | None = None
+    unmasked: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,7 @@ class Keeping:
         retention = Retention(self._section, limits, index, self._clock, self._counters, self._free)
         extent = Extent(self._section.before_s, self._section.after_s, self._section.longest_s)
         for camera in self._cameras.values():
-            seen = Seen(camera.config.id, camera.config.place)
+            seen = Seen(camera.config.id, camera.config.place, camera.config.unmasked)
             recorder = camera.recorder = self._recorder(camera, index)
             camera.clips = ClipMaker(
                 seen, camera.ring, Planner(seen.id, extent), index, self._record, self._clock, self._counters,

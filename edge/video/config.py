@@ -151,6 +151,11 @@ class CameraConfig(_Section):
         title="Recording",
         description="What of its video is kept: all of it, clips of events, or nothing.",
     )
+    masked_in_camera: bool = Field(
+        default=False,
+        title="Masked in the camera",
+        description="Whether the camera itself blacks out privacy_mask, so that clips and recordings are masked too.",
+    )
     keep_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
         default=None, title="Days of recording", description="Of this camera; [keeping] recording_days otherwise."
     )

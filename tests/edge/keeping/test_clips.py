@@ -197,6 +197,13 @@ def test_an_event_goes_ahead_before_its_clip_and_without_the_writer(tmp_path: Pa
     assert not kept.data(ClipKept)
 
 
+def test_a_clip_that_shows_what_a_mask_hides_says_so(tmp_path: Path, footage: Footage) -> None:
+    kept = Kept(tmp_path, replace(CAMERA, unmasked=True))
+    kept.keeping.start()
+    assert clip_of(kept, footage).unmasked
+    kept.keeping.stop()
+
+
 def test_a_gap_is_told_and_the_clip_goes_on_after_it(kept: Kept, footage: Footage) -> None:
     camera = feed(kept, footage)
     camera.until(12)

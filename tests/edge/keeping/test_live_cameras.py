@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from edge.clock import SystemClock
 from edge.config import load_config
 from edge.keeping.assembly import sinks_of
@@ -9,6 +11,7 @@ from edge.keeping.config import KeepingSection
 from edge.keeping.service import KeptCamera
 from edge.video.service import VideoService
 from edge.video.snapshot import Image
+from gatehouse.edge_command import app
 from models import Detections
 from protocols.clip_events import ClipKept
 from tests.edge.keeping.parts import FORCED, Kept
@@ -56,6 +59,21 @@ def test_a_door_s_alarm_has_clips_of_h264_and_of_another_camera_s_h265_main_stre
         assert clip.events == (event.id,)
         assert clip.since.timestamp() <= event.moment.wall_s - 1.9
         assert clip.until.timestamp() >= event.moment.wall_s + 1.5
+
+
+def test_the_check_names_cameras_whose_video_is_not_masked(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    mask = "privacy_mask = [[[0.8, 0.2], [0.95, 0.2], [0.95, 0.4]]]"
+    rows = [
+        f'[[camera]]\nid = "c-{name}"\nplace = "gate"\nurl = "rtsp://127.0.0.1/x"\n{mask}\n{more}\n'
+        for name, more in (("open", ""), ("masked", "masked_in_camera = true"), ("none", 'record = "none"'))
+    ]
+    site.write_text("\n".join(rows))
+    done = CliRunner().invoke(app, ["check", "--config", str(site)])
+    assert done.exit_code == 0
+    assert "camera c-open: privacy_mask" in done.output
+    assert "c-masked" not in done.output
+    assert "c-none" not in done.output
 
 
 def test_only_cameras_of_which_something_is_kept_have_a_sink(tmp_path: Path) -> None:
