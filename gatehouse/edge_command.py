@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gatehouse.edge_holds_command import app as holds_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(osdp_app)
+app.add_typer(holds_app)
 
 _EXAMPLES = """Examples:
 
@@ -73,6 +75,7 @@ def check(config: _Config) -> None:
     """Check a site file, opening no device: every fault with its key and line, and then exit status 2."""
     from edge.config import load_config
     from edge.errors import ConfigurationError
+    from edge.keeping.assembly import mask_notes
 
     try:
         site = load_config(config)
@@ -80,6 +83,8 @@ def check(config: _Config) -> None:
         count = len(error.faults)
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
     doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
+    for note in mask_notes(site):
+        print(f"{config}: note: {note}")
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
 
 

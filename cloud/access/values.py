@@ -332,6 +332,26 @@ class Asked(BaseModel):
     why: Why = ""
 
 
+class HoldRequest(BaseModel):
+    """What `camera` filmed between two moments is not to be deleted at its gateway; without a camera, what each did."""
+
+    model_config = _example(
+        camera="c-east", since="2026-10-01T11:30:00+08:00", until="2026-10-01T12:00:00+08:00", why="case 2026-17"
+    )
+    camera: DeviceId | None = None
+    since: Instant
+    until: Instant
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class HoldSent(BaseModel):
+    """The hold's id, with which it is ended, and the command on its way."""
+
+    model_config = _example(hold="0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", command="0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c")
+    hold: UUID
+    command: UUID
+
+
 class LockdownRequest(BaseModel):
     """A lockdown of these gateways' doors, to be confirmed by another person; ways out stay open."""
 
