@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -153,6 +153,22 @@ class CameraConfig(_Section):
         le=1.0,
         title="Motion sensitivity",
         description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
+    )
+    record: Literal["continuous", "events", "none"] = Field(
+        default="events",
+        title="Recording",
+        description="What of its video is kept: all of it, clips of events, or nothing.",
+    )
+    masked_in_camera: bool = Field(
+        default=False,
+        title="Masked in the camera",
+        description="Whether the camera itself blacks out privacy_mask, so that clips and recordings are masked too.",
+    )
+    keep_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
+        default=None, title="Days of recording", description="Of this camera; [keeping] recording_days otherwise."
+    )
+    keep_mib: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] | None = Field(
+        default=None, title="MiB of recording", description="Of this camera; beyond it its own oldest goes."
     )
     motion_mask: tuple[Corners, ...] = Field(
         default=(),

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from edge.clock import Clock, Moment
+from edge.clock import Clock, Moment, now
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
 from edge.video.masks import Polygons, black_out
 from edge.video.schedule import Priority, Rate, Schedule, Tally
@@ -113,6 +113,8 @@ class DetectorLoop:
         while not run.stopped:
             run.beat()
             taken = self._mailboxes.take(_WAKE_S)
+            for analysis in self._analyses:
+                analysis.pass_time(now(self._clock))
             if taken is None or run.stopped:
                 continue
             camera, candidate = taken

@@ -258,8 +258,6 @@ class VideoService:
                 failure = worker.tick()
                 if failure is not None:
                     self._tell_restarted(camera, failure)
-            for analysis in self._analyses:
-                analysis.pass_time(now(self._clock))
 
     def _tell_restarted(self, camera: CameraConfig | None, failure: Failure) -> None:
         """A camera's failure is told of that camera; a shared part's of the part, at the first camera's place."""

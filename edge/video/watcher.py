@@ -21,6 +21,9 @@ from edge.video.packet_sizes import SizeWatch
 FIRST_KEYFRAME_S = 12.0
 """How long a connection may begin in the middle of a group of pictures: smart encoders send key frames so rarely."""
 
+LATE_EVERY_S = 0.19
+"""How far pictures that are looked at late are apart at least: so many wait for the detector at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -78,6 +81,8 @@ class Watcher:
         self._began = False
         self._seen_s = float("-inf")
         self._woken_by_size = False
+        self._keyframe_s: float | None = None
+        self._has_long_groups = False
         self.size: tuple[int, int] | None = None
         """Width and height of the newest picture; None before the first."""
         self.starved_since_s: float | None = None
@@ -93,6 +98,8 @@ class Watcher:
         """
         if not self._has_begun(arrived):
             return
+        if arrived.is_keyframe:
+            self._measure_group(arrived.at_s)
         grew = not arrived.is_keyframe and self._sizes.see(arrived.size, arrived.at_s)
         why = self._stirring(grew, followed, call)
         if self._gears.gear is Gear.ASLEEP:
@@ -100,7 +107,10 @@ class Watcher:
             return
         if why is not None:
             self._gears.stir(why, arrived.at_s)
-        self._hold(arrived)
+        if arrived.is_keyframe:
+            self._buffer.begin(arrived)
+        else:
+            self._buffer.add(arrived)
         self._buffer.mark_decoded()
         yield from self._see((arrived,), followed, arrived)
 
@@ -112,6 +122,16 @@ class Watcher:
         self._began |= arrived.is_keyframe or arrived.at_s - self._first_s > FIRST_KEYFRAME_S
         return self._began
 
+    def _measure_group(self, at_s: float) -> None:
+        if self._keyframe_s is not None:
+            self._has_long_groups = at_s - self._keyframe_s > self._timing.look_after_s
+        self._keyframe_s = at_s
+
+    @property
+    def _look_after_s(self) -> float:
+        """How long it sleeps at a stretch: where every packet has to be decoded anyway, a look more costs nothing."""
+        return self._timing.look_every_s if self._has_long_groups else self._timing.look_after_s
+
     def _stirring(self, grew: bool, followed: Followed, call: bool) -> Wake | None:
         if call:
             return Wake.CAMERA
@@ -119,24 +139,18 @@ class Watcher:
             return Wake.TRACK
         return Wake.PACKETS if grew and self._gears.gear is Gear.ASLEEP else None
 
-    def _hold(self, arrived: Arrived) -> bool:
-        if arrived.is_keyframe:
-            self._buffer.begin(arrived)
-            return True
-        return self._buffer.add(arrived)
-
     def _asleep(self, arrived: Arrived, why: Wake | None, followed: Followed) -> Iterator[Sight]:
         """The packet waits; a look now and then decides what becomes of those that wait."""
         buffer, unseen_s = self._buffer, arrived.shown_s - self._seen_s
         can_jump = arrived.is_keyframe and buffer.rooted and buffer.has_room(arrived)
         if can_jump and why is None and unseen_s >= 0.95 * self._timing.look_every_s:
             yield from self._look_at_keyframe(arrived, followed)
-        elif not buffer.add(arrived) or (unseen_s >= self._timing.look_after_s and not buffer.rooted):
+        elif not buffer.add(arrived) or (unseen_s >= self._look_after_s and not buffer.rooted):
             yield from self._go_on(followed, arrived)
         elif why is not None:
             self._wake(why, arrived)
             yield from self._catch_up(buffer.pending, followed, arrived)
-        elif unseen_s >= self._timing.look_after_s:
+        elif unseen_s >= self._look_after_s:
             yield from self._look_ahead(followed, arrived)
         if arrived.is_keyframe and not buffer.rooted:
             yield from self._go_on(followed, arrived)
@@ -201,15 +215,20 @@ class Watcher:
     def _see(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
         """Decode packets in their order, and look at the pictures whose time it is."""
         for packet in packets:
-            is_wanted = packet.shown_s > self._seen_s and self._eye.is_due(packet.shown_s)
+            late = packet is not now
+            is_wanted = self._is_due(packet.shown_s, late)
             if self._decoder.is_intra and not is_wanted:
                 continue
             pictures = self._decoder.decode(packet, is_wanted)
             if pictures or is_wanted:
                 self._judge(pictures[-1] if pictures else None)
             for picture in pictures:
-                if picture.at_s > self._seen_s and self._eye.is_due(picture.at_s):
-                    yield self._look(picture, followed, late=packet is not now)
+                if self._is_due(picture.at_s, late):
+                    yield self._look(picture, followed, late)
+
+    def _is_due(self, at_s: float, late: bool) -> bool:
+        """Whether a picture taken then is to be looked at: not again, and not too soon after the one before."""
+        return at_s - self._seen_s > (LATE_EVERY_S if late else 0.0) and self._eye.is_due(at_s)
 
     def _look(self, picture: Picture, followed: Followed, late: bool) -> Sight:
         motion, interest = self._eye.look(picture, followed)

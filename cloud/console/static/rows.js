@@ -96,6 +96,7 @@ export class Rows {
     if (row.credential) details.append(chip(row.credential, t(`credential.${row.credential}`)));
     const text = note.filter(Boolean).join(" · ");
     if (text) details.append(line("muted", text));
+    if (row.clip) details.append(clipLink(row));
     if (details.childNodes.length) words.append(details);
     const element = cell("what", glyph(glyphName(row)), words);
     return element;
@@ -183,6 +184,17 @@ function line(name, text) {
   element.className = name;
   element.textContent = text;
   return element;
+}
+
+/** Opens the clip by itself: the browser plays it, and the hub writes down who looked. */
+function clipLink(row) {
+  const link = document.createElement("a");
+  link.className = "clip";
+  link.href = `/api/v1/clips/${row.clip}`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  link.textContent = t("clip.watch");
+  return link;
 }
 
 function chip(name, text) {

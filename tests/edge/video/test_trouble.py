@@ -73,6 +73,13 @@ def test_udp_carries_it_too(codec: str, tmp_path: Path) -> None:
         here.await_state(CameraState.ONLINE)
 
 
+def test_a_camera_that_knows_no_udp_says_what_to_change(tmp_path: Path) -> None:
+    with demo_server() as server, site(tmp_path, camera(url=server.url("gate-east.mp4"), transport="udp")) as here:
+        wait_until(here.faults, SLACK_S, "a fault")
+        assert here.faults() == [CameraFault.REFUSED]
+        assert "transport" in (here.status().detail or "")
+
+
 def test_lost_pictures_are_counted_and_the_rest_is_seen(tmp_path: Path) -> None:
     with gstreamer_server(loss=0.2) as server, site(tmp_path, camera(url=server.url("cam"))) as here:
         wait_until(lambda: here.status().frames_checked >= 12, 20.0, f"pictures; {here.status()}")
