@@ -22,6 +22,7 @@ from protocols.commands import FailureCode
 if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
     from edge.video.service import VideoService, VideoStatus
+    from edge.video.sightings import SightingSink
 
 
 class Doors:
@@ -96,8 +97,9 @@ class Cameras:
         pictures: PictureStore,
         clock: Clock,
         sinks: Mapping[str, Sequence[PacketSink]],
+        sighted: "Mapping[str, SightingSink]",
     ) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, sinks)
+        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, sinks, sighted)
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -141,10 +143,11 @@ def _video(
     pictures: PictureStore,
     clock: Clock,
     sinks: Mapping[str, Sequence[PacketSink]],
+    sighted: "Mapping[str, SightingSink]",
 ) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock, sinks=sinks)
+    return VideoService(config.video, record, pictures, clock, sinks=sinks, sighted=sighted)

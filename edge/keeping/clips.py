@@ -22,7 +22,7 @@ from edge.keeping.errors import NotKeepable
 from edge.keeping.fragments import Written, cut_to_whole, described
 from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
 from edge.keeping.ring import CameraRing
-from edge.keeping.wants import ClipPlan, Planner, Traces
+from edge.keeping.wants import Boxes, ClipPlan, Planner, Traces
 from edge.observations import Observation, Recorder
 from edge.video.packets import StreamHead, VideoPacket
 from protocols.clip_events import MAX_CLIP_EVENTS, ClipKept, ClipLossReason, ClipLost
@@ -51,6 +51,7 @@ class ClipMaker:
     Args:
         record: the outbox.
         may_keep: whether the disk leaves room for clips of a grade.
+        boxes: where the camera's tracks were.
         earlier: what is on disk from one moment up to another (`edge.keeping.recording.Recorder.earlier`).
     """
 
@@ -64,12 +65,14 @@ class ClipMaker:
         clock: Clock,
         counters: Counters,
         may_keep: Callable[[Grade], bool],
-        earlier: Earlier = lambda _since_s, _before_s: None,
+        boxes: Boxes,
+        earlier: Earlier,
     ) -> None:
         self._earlier = earlier
         self._camera, self._ring, self.planner, self._index = camera, ring, planner, index
         self._record, self._clock, self._counters, self._may_keep = record, clock, counters, may_keep
         self.traces = Traces()
+        self._boxes = boxes
         self._copies: dict[UUID, Copy] = {}
         self._noted: dict[UUID, Piece] = {}
 
@@ -174,6 +177,7 @@ class ClipMaker:
                 {"at_s": round(trace.moment.monotonic_s - span.first_s, 3), **trace.values}
                 for trace in self.traces.between(span.first_s, span.last_s)
             ],
+            "boxes": self._boxes.between(span.first_s, span.last_s),
         }
         write_side_file(self._index.folder, piece, details)
         self._index.add(piece)
@@ -206,6 +210,10 @@ class ClipMaker:
         self.planner.plans.remove(plan)
 
 
+def nothing_earlier(_since_s: float, _before_s: float) -> None:
+    """An `Earlier` of a camera of which nothing but clips is on disk."""
+
+
 def write_side_file(folder: Path, piece: Piece, details: dict[str, Any]) -> None:
     """What a person or a program reads beside the clip: JSON under the same name.
 
@@ -225,7 +233,7 @@ def write_side_file(folder: Path, piece: Piece, details: dict[str, Any]) -> None
         **details,
     }
     path = folder / CLIPS / f"{piece.id}.json"
-    write_durably(path, json.dumps(side, ensure_ascii=False, indent=1).encode())
+    write_durably(path, json.dumps(side, ensure_ascii=False).encode())
 
 
 def tell_kept(index: KeepingIndex, piece: Piece, record: Recorder, clock: Clock) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
+from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
 from edge.video.tracker import Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
@@ -106,6 +107,8 @@ class CameraAnalysis:
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
         self._followed = Followed()
+        self.sighted: SightingSink | None = None
+        """Who is told of every confirmed track in every frame."""
         self.frames = 0
         self.detections = 0
         self.tracks_confirmed = 0
@@ -129,6 +132,7 @@ class CameraAnalysis:
             self.tracks_confirmed += len(seen.confirmed)
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
+            self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
             self._followed = _followed(tracker)
@@ -158,6 +162,19 @@ class CameraAnalysis:
         quality = bound * sharpness(cut(image, box, 0.0))
         if quality > subject.quality:
             subject.quality, subject.best = quality, cut(image, box, _CLOSE)
+
+    def _tell_sighted(
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, moment: Moment
+    ) -> None:
+        if self.sighted is None or not tracks:
+            return
+        sightings = [
+            Sighting(
+                track, self._subjects[track].kind.name.lower(), float(detections.scores[row]), _corners(detections, row)
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+        self.sighted(moment.monotonic_s, sightings)
 
     def _look_at_zones(
         self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment
