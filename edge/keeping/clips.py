@@ -17,7 +17,7 @@ from uuid import UUID
 from edge.clock import Clock, now
 from edge.counters import Counters
 from edge.durable import sync_folder, write_durably
-from edge.keeping.copying import Copy
+from edge.keeping.copying import Copy, Span
 from edge.keeping.errors import NotKeepable
 from edge.keeping.fragments import Written, cut_to_whole, described
 from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
@@ -95,17 +95,12 @@ class ClipMaker:
                 self._lose(plan, _disk_reason(error), str(error))
 
     def _advance(self, plan: ClipPlan, ending: bool) -> None:
-        copy = self._copies.get(plan.id)
-        if copy is None:
+        if plan.id not in self._copies:
             if not self._may_keep(plan.grade):
                 self._lose(plan, ClipLossReason.DISK_FULL, "the disk has no room for clips of this kind")
                 return
-            path = self._index.folder / CLIPS / f"{plan.key}.mp4"
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            copy = Copy(self._ring, path, self._ring.number_at(plan.since_s), aligned=False)
-            self._copies[plan.id] = copy
-            self._note(plan, copy)
-            self._begin_earlier(plan, copy)
+            self._begin(plan)
+        copy = self._copies[plan.id]
         self._note(plan, copy)
         is_late = self._clock.monotonic_s() > plan.until_s + GRACE_S  # before reading, so that nothing is left unread
         copy.advance(plan.until_s)
@@ -115,8 +110,13 @@ class ClipMaker:
         if copy.is_over or ending or is_late:
             self._finish(plan, copy, whole=copy.is_over or is_late)
 
-    def _begin_earlier(self, plan: ClipPlan, copy: Copy) -> None:
-        """Begin the clip with what is on disk, if the memory does not reach back far enough."""
+    def _begin(self, plan: ClipPlan) -> None:
+        """Open the clip's file, with what is on disk first if the memory does not reach back far enough."""
+        path = self._index.folder / CLIPS / f"{plan.key}.mp4"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        copy = Copy(self._ring, path, self._ring.number_at(plan.since_s), aligned=False)
+        self._copies[plan.id] = copy
+        self._note(plan, copy)
         oldest_s = self._ring.oldest_s
         if oldest_s is None or oldest_s <= plan.since_s:
             return
@@ -166,7 +166,19 @@ class ClipMaker:
             path=f"{CLIPS}/{copy.path.name}", size_bytes=written.size_bytes, sha256=written.sha256,
             state=PieceState.KEPT, plan=json.dumps(values),
         )  # fmt: skip
-        details = {
+        write_side_file(self._index.folder, piece, self._details(plan, span))
+        self._index.add(piece)
+        self._forget(plan)
+        self._counters.add("clips_kept")
+        self._counters.add("clips_packets_lost", copy.lost_packets)
+        try:
+            tell_kept(self._index, piece, self._record, self._clock)
+        except sqlite3.Error:
+            self._counters.add("clips_not_marked")  # it was told, and is told and sent at the next start
+
+    def _details(self, plan: ClipPlan, span: Span) -> dict[str, Any]:
+        """What stands in the side file alone."""
+        return {
             "width": span.width,
             "height": span.height,
             "gaps": [[_iso(plan.wall_s(start)), _iso(plan.wall_s(end))] for start, end in span.gaps],
@@ -179,12 +191,6 @@ class ClipMaker:
             ],
             "boxes": self._boxes.between(span.first_s, span.last_s),
         }
-        write_side_file(self._index.folder, piece, details)
-        self._index.add(piece)
-        self._forget(plan)
-        self._counters.add("clips_kept")
-        self._counters.add("clips_packets_lost", copy.lost_packets)
-        tell_kept(self._index, piece, self._record, self._clock)
 
     def _lose(self, plan: ClipPlan, reason: ClipLossReason, detail: str) -> None:
         """Say that there will be no clip, and leave nothing of it."""
