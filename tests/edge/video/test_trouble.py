@@ -15,6 +15,7 @@ from tests.edge.video.test_cameras import site
 from tests.edge.video.test_feed import Keeper
 from tests.edge.video.watching import Encoding, encode, scene, with_walker
 from tests.peers.mjpeg_camera import MjpegCamera
+from tests.support.certificates import make_certificates
 from tests.support.rtsp import annexb, demo_server, gstreamer_server, wait_until
 from tests.support.tcp_proxy import Mischief, TcpProxy
 
@@ -120,6 +121,13 @@ def test_pictures_over_http_are_seen_change_their_size_and_stall(tmp_path: Path)
         wait_until(lambda: here.faults() == [CameraFault.SILENT], NOTICED_S + SLACK_S, "silence")
         peer.stalled.clear()
         here.await_state(CameraState.ONLINE)
+
+
+def test_pictures_over_https_are_seen(tmp_path: Path) -> None:
+    files = make_certificates(tmp_path)
+    peer = MjpegCamera(with_walker(scene(), 0), certificate=(files.certificate, files.key))
+    with peer, site(tmp_path, camera(url=peer.url)) as here:
+        here.await_frames(3)
 
 
 @pytest.mark.parametrize("password", ["right", "wrong-S3cret"])
