@@ -34,7 +34,7 @@ from edge.errors import EdgeError
 from edge.health import Health, HealthServer
 from edge.hub_http import HubHttp
 from edge.identity import Identity
-from edge.keeping.assembly import make_keeping, make_uploads, sinks_of
+from edge.keeping.assembly import make_keeping, make_uploads, sighted_by, sinks_of
 from edge.keeping.orders import HoldOrders
 from edge.keeping.service import KeepingStatus
 from edge.metrics import Readings, new_registry
@@ -127,7 +127,7 @@ class Daemon:
         door_news = DoorNews(record)
         doors = Doors(config, own, self._store, decider, door_news, clock)
         surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
-        cameras = Cameras(config, record, pictures, clock, surroundings, sinks_of(config, keeping))
+        cameras = Cameras(config, record, pictures, clock, surroundings, sinks_of(config, keeping), sighted_by(keeping))
         holds = HoldOrders(keeping, clock) if keeping is not None else None
         commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters, holds)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)

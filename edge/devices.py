@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
     from edge.video.rules.surroundings import Surroundings
     from edge.video.service import VideoService, VideoStatus
+    from edge.video.sightings import SightingSink
 
 
 class Doors:
@@ -106,8 +107,11 @@ class Cameras:
         clock: Clock,
         surroundings: "Surroundings",
         sinks: Mapping[str, Sequence[PacketSink]],
+        sighted: "Mapping[str, SightingSink]",
     ) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, surroundings, sinks)
+        self._make: Callable[[], VideoService] = lambda: _video(
+            config, record, pictures, clock, surroundings, sinks, sighted
+        )
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -152,10 +156,11 @@ def _video(
     clock: Clock,
     surroundings: "Surroundings",
     sinks: Mapping[str, Sequence[PacketSink]],
+    sighted: "Mapping[str, SightingSink]",
 ) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock, surroundings=surroundings, sinks=sinks)
+    return VideoService(config.video, record, pictures, clock, surroundings=surroundings, sinks=sinks, sighted=sighted)

@@ -75,6 +75,8 @@ class EventRow(BaseModel):
     """SHA-256 of the snapshot."""
     clip: str | None = None
     """SHA-256 of the clip."""
+    clip_of: tuple[UUID, ...] = ()
+    """The events whose seconds the clip holds."""
 
 
 _KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
@@ -248,7 +250,12 @@ def _kept_details(data: EventData | None) -> dict[str, Any]:
     match data:
         case clip_events.ClipKept():
             seconds = (data.until - data.since).total_seconds()
-            return {"clip": data.sha256, "seconds": seconds, "cause": "unmasked" if data.unmasked else None}
+            return {
+                "clip": data.sha256,
+                "seconds": seconds,
+                "cause": "unmasked" if data.unmasked else None,
+                "clip_of": data.events,
+            }
         case clip_events.KeepingChanged():
             return {"cause": data.level.value}
         case _:

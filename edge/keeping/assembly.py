@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.config import SiteConfig
@@ -17,6 +18,9 @@ from edge.observations import Recorder
 from edge.video.config import CameraConfig
 from edge.video.packets import PacketSink
 from protocols.ids import UuidV7Maker
+
+if TYPE_CHECKING:
+    from edge.video.sightings import SightingSink
 
 INDEX_FILE = "video.db"
 _KIB = 1024
@@ -93,3 +97,8 @@ def sinks_of(config: SiteConfig, keeping: Keeping | None) -> Mapping[str, Sequen
         return {}
     found = ((camera.id, keeping.sink(camera.id)) for camera in config.video.cameras)
     return {name: (sink,) for name, sink in found if sink is not None}
+
+
+def sighted_by(keeping: Keeping | None) -> "Mapping[str, SightingSink]":
+    """Camera id -> who is told of the tracks in its frames."""
+    return {} if keeping is None else keeping.sighted()

@@ -17,12 +17,12 @@ from uuid import UUID
 from edge.clock import Clock, now
 from edge.counters import Counters
 from edge.durable import sync_folder, write_durably
-from edge.keeping.copying import Copy
+from edge.keeping.copying import Copy, Span
 from edge.keeping.errors import NotKeepable
 from edge.keeping.fragments import Written, cut_to_whole, described
 from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
 from edge.keeping.ring import CameraRing
-from edge.keeping.wants import ClipPlan, Planner, Traces
+from edge.keeping.wants import Boxes, ClipPlan, Planner, Traces
 from edge.observations import Observation, Recorder
 from edge.video.packets import StreamHead, VideoPacket
 from protocols.clip_events import MAX_CLIP_EVENTS, ClipKept, ClipLossReason, ClipLost
@@ -51,6 +51,7 @@ class ClipMaker:
     Args:
         record: the outbox.
         may_keep: whether the disk leaves room for clips of a grade.
+        boxes: where the camera's tracks were.
         earlier: what is on disk from one moment up to another (`edge.keeping.recording.Recorder.earlier`).
     """
 
@@ -64,12 +65,14 @@ class ClipMaker:
         clock: Clock,
         counters: Counters,
         may_keep: Callable[[Grade], bool],
-        earlier: Earlier = lambda _since_s, _before_s: None,
+        boxes: Boxes,
+        earlier: Earlier,
     ) -> None:
         self._earlier = earlier
         self._camera, self._ring, self.planner, self._index = camera, ring, planner, index
         self._record, self._clock, self._counters, self._may_keep = record, clock, counters, may_keep
         self.traces = Traces()
+        self._boxes = boxes
         self._copies: dict[UUID, Copy] = {}
         self._noted: dict[UUID, Piece] = {}
 
@@ -92,17 +95,12 @@ class ClipMaker:
                 self._lose(plan, _disk_reason(error), str(error))
 
     def _advance(self, plan: ClipPlan, ending: bool) -> None:
-        copy = self._copies.get(plan.id)
-        if copy is None:
+        if plan.id not in self._copies:
             if not self._may_keep(plan.grade):
                 self._lose(plan, ClipLossReason.DISK_FULL, "the disk has no room for clips of this kind")
                 return
-            path = self._index.folder / CLIPS / f"{plan.key}.mp4"
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            copy = Copy(self._ring, path, self._ring.number_at(plan.since_s), aligned=False)
-            self._copies[plan.id] = copy
-            self._note(plan, copy)
-            self._begin_earlier(plan, copy)
+            self._begin(plan)
+        copy = self._copies[plan.id]
         self._note(plan, copy)
         is_late = self._clock.monotonic_s() > plan.until_s + GRACE_S  # before reading, so that nothing is left unread
         copy.advance(plan.until_s)
@@ -112,8 +110,13 @@ class ClipMaker:
         if copy.is_over or ending or is_late:
             self._finish(plan, copy, whole=copy.is_over or is_late)
 
-    def _begin_earlier(self, plan: ClipPlan, copy: Copy) -> None:
-        """Begin the clip with what is on disk, if the memory does not reach back far enough."""
+    def _begin(self, plan: ClipPlan) -> None:
+        """Open the clip's file, with what is on disk first if the memory does not reach back far enough."""
+        path = self._index.folder / CLIPS / f"{plan.key}.mp4"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        copy = Copy(self._ring, path, self._ring.number_at(plan.since_s), aligned=False)
+        self._copies[plan.id] = copy
+        self._note(plan, copy)
         oldest_s = self._ring.oldest_s
         if oldest_s is None or oldest_s <= plan.since_s:
             return
@@ -163,7 +166,19 @@ class ClipMaker:
             path=f"{CLIPS}/{copy.path.name}", size_bytes=written.size_bytes, sha256=written.sha256,
             state=PieceState.KEPT, plan=json.dumps(values),
         )  # fmt: skip
-        details = {
+        write_side_file(self._index.folder, piece, self._details(plan, span))
+        self._index.add(piece)
+        self._forget(plan)
+        self._counters.add("clips_kept")
+        self._counters.add("clips_packets_lost", copy.lost_packets)
+        try:
+            tell_kept(self._index, piece, self._record, self._clock)
+        except sqlite3.Error:
+            self._counters.add("clips_not_marked")  # it was told, and is told and sent at the next start
+
+    def _details(self, plan: ClipPlan, span: Span) -> dict[str, Any]:
+        """What stands in the side file alone."""
+        return {
             "width": span.width,
             "height": span.height,
             "gaps": [[_iso(plan.wall_s(start)), _iso(plan.wall_s(end))] for start, end in span.gaps],
@@ -174,13 +189,8 @@ class ClipMaker:
                 {"at_s": round(trace.moment.monotonic_s - span.first_s, 3), **trace.values}
                 for trace in self.traces.between(span.first_s, span.last_s)
             ],
+            "boxes": self._boxes.between(span.first_s, span.last_s),
         }
-        write_side_file(self._index.folder, piece, details)
-        self._index.add(piece)
-        self._forget(plan)
-        self._counters.add("clips_kept")
-        self._counters.add("clips_packets_lost", copy.lost_packets)
-        tell_kept(self._index, piece, self._record, self._clock)
 
     def _lose(self, plan: ClipPlan, reason: ClipLossReason, detail: str) -> None:
         """Say that there will be no clip, and leave nothing of it."""
@@ -206,6 +216,10 @@ class ClipMaker:
         self.planner.plans.remove(plan)
 
 
+def nothing_earlier(_since_s: float, _before_s: float) -> None:
+    """An `Earlier` of a camera of which nothing but clips is on disk."""
+
+
 def write_side_file(folder: Path, piece: Piece, details: dict[str, Any]) -> None:
     """What a person or a program reads beside the clip: JSON under the same name.
 
@@ -225,7 +239,7 @@ def write_side_file(folder: Path, piece: Piece, details: dict[str, Any]) -> None
         **details,
     }
     path = folder / CLIPS / f"{piece.id}.json"
-    write_durably(path, json.dumps(side, ensure_ascii=False, indent=1).encode())
+    write_durably(path, json.dumps(side, ensure_ascii=False).encode())
 
 
 def tell_kept(index: KeepingIndex, piece: Piece, record: Recorder, clock: Clock) -> None:

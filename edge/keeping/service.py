@@ -8,13 +8,14 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from edge.clock import Clock, now
 from edge.counters import Counters
-from edge.keeping.clips import CLIPS, DISK_ERRORS, ClipMaker, Seen, recover_clips
+from edge.keeping.clips import CLIPS, DISK_ERRORS, ClipMaker, Seen, nothing_earlier, recover_clips
 from edge.keeping.config import MIB, KeepingSection
 from edge.keeping.errors import KeepingError
 from edge.keeping.index import CLIP_GRADES, FILM_GRADES, Grade, Hold, KeepingIndex, Usage
@@ -22,12 +23,15 @@ from edge.keeping.recording import Recorder, adopt_strays, recover_recordings
 from edge.keeping.retention import CameraLimits, Forecast, Retention, free_bytes
 from edge.keeping.ring import CameraRing, RingStatus
 from edge.keeping.tap import Tap, Want
-from edge.keeping.wants import ClipEvent, Extent, Planner
+from edge.keeping.wants import Boxes, ClipEvent, Extent, Planner
 from edge.observations import Observation
 from edge.observations import Recorder as EventRecorder
 from edge.video.packets import PacketSink
 from edge.worker import Worker
 from protocols.clip_events import KeepingChanged, KeepingLevel
+
+if TYPE_CHECKING:
+    from edge.video.sightings import SightingSink
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class KeepingStatus:
 class _Camera:
     config: KeptCamera
     ring: CameraRing
+    boxes: Boxes = field(default_factory=Boxes)
     clips: ClipMaker | None = None
     recorder: Recorder | None = None
 
@@ -140,6 +145,10 @@ class Keeping:
         """Where a camera's packets go; None if nothing of it is kept."""
         found = self._cameras.get(camera)
         return found.ring if found is not None else None
+
+    def sighted(self) -> "Mapping[str, SightingSink]":
+        """Camera id -> who is told of the tracks in its frames, for the clips' side files."""
+        return {name: camera.boxes for name, camera in self._cameras.items()}
 
     def on_clip(self, listener: Callable[[], None]) -> None:
         """Call `listener` from the writer's thread after clips were kept; it must not block."""
@@ -253,7 +262,7 @@ class Keeping:
             recorder = camera.recorder = self._recorder(camera, index)
             camera.clips = ClipMaker(
                 seen, camera.ring, Planner(seen.id, extent), index, self._record, self._clock, self._counters,
-                self._may_keep, recorder.earlier if recorder is not None else lambda _since_s, _before_s: None,
+                self._may_keep, camera.boxes, recorder.earlier if recorder is not None else nothing_earlier,
             )  # fmt: skip
         self._index, self._retention = index, retention
 

@@ -1,9 +1,10 @@
 """Which events want a clip of which camera, and how events that come close together share one. Decides only."""
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from edge.clock import Moment
@@ -12,7 +13,12 @@ from edge.observations import Observation
 from protocols.clip_events import MAX_CLIP_EVENTS
 from protocols.topics import EventClass
 
+if TYPE_CHECKING:
+    from edge.video.sightings import Sighting
+
 _TRACES_KEPT = 400
+_FRAMES_KEPT = 4000
+"""13 minutes at 5 a second."""
 MAX_OPEN_CLIPS = 4
 """Of one camera at a time; an event beyond has none, and is counted."""
 
@@ -97,6 +103,35 @@ class Planner:
         plan = ClipPlan(self._camera, since_s, until_s, [event])
         self.plans.append(plan)
         return plan
+
+
+class Boxes:
+    """Where tracks were, frame by frame; the detector's thread writes, the writer's reads. Bounded, the oldest go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frames: deque[tuple[float, Sequence[Sighting]]] = deque(maxlen=_FRAMES_KEPT)
+
+    def __call__(self, at_s: float, sightings: "Sequence[Sighting]") -> None:
+        """A frame's tracks (`edge.video.sightings.SightingSink`)."""
+        with self._lock:
+            self._frames.append((at_s, sightings))
+
+    def between(self, since_s: float, until_s: float) -> list[dict[str, Any]]:
+        """Lines of a side file: second in the clip, track, kind, score and box."""
+        with self._lock:
+            frames = [frame for frame in self._frames if since_s <= frame[0] <= until_s]
+        return [
+            {
+                "at_s": round(at_s - since_s, 3),
+                "track": each.track,
+                "kind": each.kind,
+                "score": round(each.score, 3),
+                "box": [round(side, 4) for side in each.box],
+            }
+            for at_s, sightings in frames
+            for each in sightings
+        ]
 
 
 @dataclass(frozen=True)

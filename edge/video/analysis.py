@@ -24,6 +24,7 @@ from edge.video.rules.hours import Hours
 from edge.video.rules.luma import Luma
 from edge.video.rules.scene import Finding, SceneLook, Sight
 from edge.video.rules.surroundings import Surroundings
+from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
 from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
@@ -140,6 +141,8 @@ class CameraAnalysis:
         self._bygone: OrderedDict[int, Image] = OrderedDict()
         self._looked_s = float("-inf")
         self._followed = Followed()
+        self.sighted: SightingSink | None = None
+        """Who is told of every confirmed track in every frame."""
         self.frames = 0
         self.detections = 0
         self.tracks_confirmed = 0
@@ -181,6 +184,7 @@ class CameraAnalysis:
             self.tracks_confirmed += len(seen.confirmed)
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
+            self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
             self._apply_rules(self._look(seen, detections, moment), image)
@@ -226,6 +230,19 @@ class CameraAnalysis:
         quality = bound * sharpness(cut(image, box, 0.0))
         if quality > subject.quality:
             subject.quality, subject.best = quality, cut(image, box, _CLOSE)
+
+    def _tell_sighted(
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, moment: Moment
+    ) -> None:
+        if self.sighted is None or not tracks:
+            return
+        sightings = [
+            Sighting(
+                track, self._subjects[track].kind.name.lower(), float(detections.scores[row]), _corners(detections, row)
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+        self.sighted(moment.monotonic_s, sightings)
 
     def _look_at_zones(
         self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from edge.access.secret_files import read_secret
 from edge.cameras.config import OnvifConfig
 from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
@@ -101,7 +102,7 @@ class CameraConfig(_Section):
     password_file: Path | None = Field(
         default=None,
         title="Password file",
-        description="File whose first line is the camera account's password; readable by the gateway alone.",
+        description="File whose first line is the camera account's password; its mode has to be 600.",
     )
     password_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
         default=None,
@@ -290,13 +291,10 @@ class CameraConfig(_Section):
         if self.password_file is None:
             return None
         try:
-            lines = self.password_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            return read_secret(self.password_file).splitlines()[0]
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
             raise VideoError(f"camera {self.id}: password file {self.password_file}: {cause}") from None
-        if not lines or not lines[0]:
-            raise VideoError(f"camera {self.id}: password file {self.password_file} is empty")
-        return lines[0]
 
 
 def _check_address(value: str) -> None:

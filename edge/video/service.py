@@ -24,6 +24,7 @@ from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
 from edge.video.rules.surroundings import Surroundings
 from edge.video.schedule import Priority, Rate
+from edge.video.sightings import SightingSink
 from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
@@ -105,6 +106,7 @@ class VideoService:
         load: makes a detector from its name in the manifest.
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
+        sighted: for cameras by name, who is told of the tracks in each frame that is analysed.
         gear_timing: time constants of the gears.
         onvif_timing: time constants of the cameras' own events and clocks.
         surroundings: what the cameras' rules need to know of the site.
@@ -120,6 +122,7 @@ class VideoService:
         load: Callable[[str], FrameDetector] = load_detector,
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        sighted: Mapping[str, SightingSink] | None = None,
         gear_timing: GearTiming | None = None,
         onvif_timing: WatchTiming | None = None,
         surroundings: Surroundings | None = None,
@@ -137,6 +140,8 @@ class VideoService:
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
         self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig(), surroundings) for c in config.cameras]
+        for each, analysis in zip(config.cameras, self._analyses, strict=True):
+            analysis.sighted = (sighted or {}).get(each.id)
         privacy = [camera.privacy_mask for camera in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None

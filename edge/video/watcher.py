@@ -145,11 +145,13 @@ class Watcher:
         can_jump = arrived.is_keyframe and buffer.rooted and buffer.has_room(arrived)
         if can_jump and why is None and unseen_s >= 0.95 * self._timing.look_every_s:
             yield from self._look_at_keyframe(arrived, followed)
-        elif not buffer.add(arrived) or (unseen_s >= self._look_after_s and not buffer.rooted):
+        elif not buffer.add(arrived):
             yield from self._go_on(followed, arrived)
         elif why is not None:
             self._wake(why, arrived)
-            yield from self._catch_up(buffer.pending, followed, arrived)
+            pending = buffer.pending
+            buffer.mark_decoded()
+            yield from self._catch_up(self._see(pending, followed, arrived))
         elif unseen_s >= self._look_after_s:
             yield from self._look_ahead(followed, arrived)
         if arrived.is_keyframe and not buffer.rooted:
@@ -171,18 +173,34 @@ class Watcher:
         yield self._accept(glimpse, followed)
 
     def _look_ahead(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
-        """No key frame came for long: decode up to the present, and look at the last picture alone."""
-        picture = None
-        for packet in self._buffer.pending[-1:] if self._decoder.is_intra else self._buffer.pending:
-            pictures = self._decoder.decode(packet, wanted=packet is now)
-            picture = pictures[-1] if pictures else picture
-        self._buffer.mark_decoded()
-        self._judge(picture)
-        glimpse = self._eye.glimpse(picture) if picture is not None else None
-        if glimpse is None or glimpse.stirs(followed):
-            yield from self._go_back(glimpse, followed, now)
-        else:
+        """No key frame came for long: decode up to the present; the last picture tells whether to look at the rest."""
+        kept, newest = self._decode_pending(now)
+        self._judge(newest)
+        glimpse = self._eye.glimpse(newest) if newest is not None else None
+        if glimpse is not None and not glimpse.stirs(followed):
             yield self._accept(glimpse, followed)
+            return
+        self._wake(Wake.DAMAGE if glimpse is None else Wake.PICTURE, now)
+        yield from self._catch_up(
+            self._look(picture, followed, late=picture is not newest)
+            for picture in kept
+            if self._is_due(picture.at_s, late=picture is not newest)
+        )
+
+    def _decode_pending(self, now: Arrived) -> tuple[list[Picture], Picture | None]:
+        """Decode all that waits: the pictures that may have to be looked at, and the newest, which is one of them."""
+        kept: list[Picture] = []
+        newest = None
+        last_s = self._seen_s
+        for packet in self._buffer.pending:
+            for newest in self._decoder.decode(packet, packet is now or packet.shown_s - last_s > LATE_EVERY_S):
+                if newest.at_s - last_s > LATE_EVERY_S:
+                    kept.append(newest)
+                    last_s = newest.at_s
+        self._buffer.mark_decoded()
+        if newest is not None and newest not in kept[-1:]:
+            kept.append(newest)
+        return kept, newest
 
     def _accept(self, glimpse: Glimpse, followed: Followed) -> Sight:
         picture = glimpse.picture
@@ -192,10 +210,12 @@ class Watcher:
         return Sight(picture, bool(interest), late=False)
 
     def _go_back(self, glimpse: Glimpse | None, followed: Followed, now: Arrived) -> Iterator[Sight]:
-        """A picture differs, or failed: begin again with the buffered key frame, see all since the last quiet look."""
+        """A key frame differs, or failed: begin again with the one before, and see all since the last quiet look."""
         self._wake(Wake.DAMAGE if glimpse is None else Wake.PICTURE, now)
         self._decoder.restart()
-        yield from self._catch_up(self._buffer.packets, followed, now)
+        packets = self._buffer.packets
+        self._buffer.mark_decoded()
+        yield from self._catch_up(self._see(packets, followed, now))
 
     def _go_on(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
         """See all that waits, in sleep: for groups of pictures that cannot be begun again."""
@@ -203,11 +223,11 @@ class Watcher:
         self._buffer.mark_decoded()
         yield from self._see(pending, followed, now)
 
-    def _catch_up(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
+    def _catch_up(self, sights: Iterator[Sight]) -> Iterator[Sight]:
+        """Count what is seen late, and measure how long it takes."""
         began_s, counts = self._monotonic_s(), self._counts
-        self._buffer.mark_decoded()
         counts.catch_ups += 1
-        for sight in self._see(packets, followed, now):
+        for sight in sights:
             counts.pictures_caught_up += sight.late
             yield sight
         counts.longest_catch_up_s = max(counts.longest_catch_up_s, self._monotonic_s() - began_s)

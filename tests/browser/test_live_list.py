@@ -15,7 +15,7 @@ from protocols.clips import part_path
 from protocols.events import CameraOnline, PersonLeftZone, Snapshot
 from protocols.http_auth import authorise
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
-from tests.support.events import granted, new_id, opened
+from tests.support.events import granted, opened
 
 
 def shown_ids(page: Page) -> list[str]:
@@ -56,13 +56,18 @@ def test_a_kept_clip_can_be_watched(desk: Page, console: RunningConsole) -> None
     path, gateway = part_path(name, len(film), 0), console.seed.gateway
     header = authorise(gateway.name, gateway.key.secret, "PUT", path, film, int(time.time()))
     assert httpx.put(console.url + path, content=film, headers={"Authorization": header}).status_code == 201
+    alarm = gateway.event(DoorForced(), at=now)
+    console.store(alarm)
     clip = ClipKept(
-        clip=new_id(), sha256=name, size_bytes=len(film), codec="h264", since=now - timedelta(seconds=15), until=now,
-        events=(new_id(),),
+        clip=alarm.id, sha256=name, size_bytes=len(film), codec="h264", since=now - timedelta(seconds=15), until=now,
+        events=(alarm.id,),
     )  # fmt: skip
     console.store(gateway.event(clip, "c-east", at=now))
-    link = desk.locator("#rows tr").first.get_by_role("link", name="查看录像")
-    expect(link).to_have_attribute("href", f"/api/v1/clips/{name}")
+    for row in (desk.locator("#rows tr").first, desk.locator(f'#rows tr[data-id="{alarm.id}"]')):
+        link = row.get_by_role("link", name="查看录像")
+        expect(link).to_have_attribute("href", f"/api/v1/clips/{name}")
+    desk.reload()
+    expect(desk.locator(f'#rows tr[data-id="{alarm.id}"]').get_by_role("link", name="查看录像")).to_be_visible()
     answer = desk.request.get(console.url + f"/api/v1/clips/{name}")
     assert (answer.status, answer.body()) == (200, film)
 

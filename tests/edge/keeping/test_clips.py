@@ -14,6 +14,7 @@ from av.bitstream import BitStreamFilterContext
 from edge.keeping.config import KeepingSection
 from edge.keeping.service import KeptCamera
 from edge.video.packets import StreamHead, VideoPacket
+from edge.video.sightings import Sighting
 from protocols.access_events import DoorForced, DoorOpened, ReleaseCause
 from protocols.clip_events import ClipKept, ClipLossReason, ClipLost
 from protocols.events import PersonEnteredZone
@@ -133,6 +134,9 @@ def in_band(clip: Path) -> Footage:
 
 
 def test_the_side_file_tells_who_was_seen_where_and_when(kept: Kept, footage: Footage) -> None:
+    sighted = kept.keeping.sighted()["cam-east"]
+    for at_s in (1.0, 11.0, 12.5, 39.0):
+        sighted(kept.clock.monotonic + at_s, [Sighting(7, "person", 0.91234, (0.1, 0.2, 0.30001, 0.4))])
     clip = clip_of(kept, footage)
     (path,) = (kept.folder / "clips").glob("*.json")
     side = json.loads(path.read_text("utf-8"))
@@ -142,6 +146,9 @@ def test_the_side_file_tells_who_was_seen_where_and_when(kept: Kept, footage: Fo
     assert (seen["track"], seen["box"]["left"]) == (7, 0.1)
     assert 5.0 <= seen["at_s"] <= 5.0 + longest_group_s(footage) + FRAME_S
     assert side["gaps"] == []
+    assert [each["track"] for each in side["boxes"]] == [7, 7], "of the clip's own time alone"
+    assert side["boxes"][1]["at_s"] == pytest.approx(seen["at_s"] + 0.5, abs=0.002)
+    assert (side["boxes"][0]["score"], side["boxes"][0]["box"]) == (0.912, [0.1, 0.2, 0.3, 0.4])
 
 
 def test_events_close_together_share_a_clip_and_its_limit_begins_another(tmp_path: Path, footage: Footage) -> None:
