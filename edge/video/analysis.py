@@ -157,6 +157,11 @@ class CameraAnalysis:
         """How often each rule told something; rules that never did are missing."""
         return dict(self._rules.told + self._health_told)
 
+    @property
+    def door_news_lost(self) -> int:
+        """What doors told for the rules and nobody took in time."""
+        return self._rules.news_lost
+
     def wants_glance(self, at_s: float) -> bool:
         """Whether a rule about the camera's own health is due to look at a frame taken at `at_s` (monotonic)."""
         return any(health.is_due(at_s) for health in self._health)

@@ -80,6 +80,7 @@ class CameraStatus:
     tracks_confirmed: int
     tracks_live: int
     rule_events: dict[str, int]
+    door_news_lost: int
 
 
 @dataclass(frozen=True)
@@ -311,4 +312,5 @@ class VideoService:
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
             rule_events=analysis.rule_events,
+            door_news_lost=analysis.door_news_lost,
         )
