@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from edge.backoff import Backoff
 from edge.clock import Clock, now
@@ -22,7 +23,7 @@ from edge.video.source import CameraSource, Timing
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Failure, Worker
-from models import ModelError, load_detector
+from models import ModelError, Provider, Runtime, load_detector
 from protocols.events import SourceRestarted
 
 _TICK_S = 0.25
@@ -80,7 +81,7 @@ class VideoService:
         pictures: keeps snapshots.
         clock: the gateway's clocks.
         timing: time constants of reading cameras.
-        load: makes a detector from its name in the manifest.
+        load: makes a detector from its name in the manifest; by default as the configuration says.
         uniform: a random number in [0, 1), for jitter.
     """
 
@@ -91,14 +92,15 @@ class VideoService:
         pictures: PictureStore,
         clock: Clock,
         timing: Timing | None = None,
-        load: Callable[[str], FrameDetector] = load_detector,
+        load: Callable[[str], FrameDetector] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self._config = config
         self._record = record
         self._clock = clock
         self._timing = timing if timing is not None else Timing()
-        self._load = load
+        runtime = Runtime(Provider(config.detector.provider), config.detector.threads)
+        self._load = load if load is not None else partial(load_detector, runtime=runtime)
         self._uniform = uniform
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None

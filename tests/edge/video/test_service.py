@@ -221,6 +221,13 @@ def test_an_unknown_detector_is_one_clear_error(tmp_path: Path) -> None:
         VideoService(config, Recording(), PictureFolder(tmp_path), SystemClock()).start()
 
 
+def test_a_provider_that_is_not_here_ends_the_start_with_a_clear_error(tmp_path: Path) -> None:
+    for name in ("openvino", "cuda"):
+        config = VideoConfig(detector=DetectorConfig(provider=name), cameras=(camera(),))
+        with pytest.raises(VideoError, match=f'provider = "{name}" .* set provider = "cpu"'):
+            VideoService(config, Recording(), PictureFolder(tmp_path), SystemClock()).start()
+
+
 def test_without_cameras_nothing_is_started(tmp_path: Path) -> None:
     before = threading.active_count()
     service = VideoService(video(), Recording(), PictureFolder(tmp_path), SystemClock(), load=no_detector)
