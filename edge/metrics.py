@@ -170,7 +170,7 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
 
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_decoded", "decode_errors", "frames_checked", "frames_analysed",
-    "frames_replaced", "frames_expired", "detections", "tracks_confirmed",
+    "frames_replaced", "frames_expired", "closer_looks", "detections", "tracks_confirmed",
 )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ class CameraStatus:
     frames_analysed: int
     frames_replaced: int
     frames_expired: int
+    closer_looks: int
     priority: Priority
     rate: Rate
     detections: int
@@ -221,6 +222,7 @@ class VideoService:
             frames_analysed=analysis.frames,
             frames_replaced=tally.replaced,
             frames_expired=tally.expired,
+            closer_looks=self._detector.closer_looks[index],
             priority=camera.priority,
             rate=self._mailboxes.rate(index),
             detections=analysis.detections,

@@ -22,7 +22,7 @@ from edge.video.attention import Attention
 from edge.video.config import CameraConfig
 from edge.video.detection import Candidate
 from edge.video.errors import StreamFault, VideoError
-from edge.video.motion import Luma, MotionGate
+from edge.video.motion import Luma, Motion, MotionGate
 from edge.video.states import CameraState, Signal, after
 from edge.video.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, DecodedFrame, Stream, StreamInfo
 from edge.video.timeline import Timeline
@@ -160,8 +160,9 @@ class CameraSource:
             if eye.is_due(at_s):
                 self.frames_checked += 1
                 followed = self._analysis.followed
-                if eye.wants(frame.image, at_s, followed):
-                    self._submit(Candidate(frame.image, at_s))
+                motion, wanted = eye.look(frame.image, at_s, followed)
+                if wanted:
+                    self._submit(Candidate(frame.image, at_s, moving=motion.boxes))
 
     def _pictures(self, info: StreamInfo, run: Run) -> None:
         if not self._signal(Signal.PICTURE, run):
@@ -230,9 +231,10 @@ class _Eye:
         self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
         return True
 
-    def wants(self, image: VideoFrame, at_s: float, followed: Followed) -> bool:
-        """Whether the detector should see the frame."""
-        return self._attention.wants(self._gate.see(luma_of(image), at_s), at_s, followed)
+    def look(self, image: VideoFrame, at_s: float, followed: Followed) -> tuple[Motion, bool]:
+        """What moves in the frame, and whether the detector should see it."""
+        motion = self._gate.see(luma_of(image), at_s)
+        return motion, self._attention.wants(motion, at_s, followed)
 
 
 def luma_of(image: VideoFrame) -> Luma:
