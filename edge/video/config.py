@@ -46,6 +46,18 @@ class DetectorConfig(_Section):
         title="Model",
         description="Name of a detector in the manifest; `gatehouse models list` shows them.",
     )
+    provider: Literal["cpu", "openvino", "cuda"] = Field(
+        default="cpu",
+        title="Provider",
+        description="What computes it: cpu, openvino (Intel) or cuda (NVIDIA); the last two need another onnxruntime.",
+    )
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        title="Threads",
+        description="Processor threads for one frame; more make a frame sooner ready and cost more in all.",
+    )
 
 
 class ZoneConfig(_Section):

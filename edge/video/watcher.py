@@ -15,6 +15,7 @@ from edge.video.attention import Interest
 from edge.video.decoder import Arrived, Decoder, Picture
 from edge.video.eye import Eye, Glimpse
 from edge.video.gears import Gear, Gearbox, GearTiming, Wake
+from edge.video.motion import Box
 from edge.video.packet_buffer import BufferLimits, PacketBuffer
 from edge.video.packet_sizes import SizeWatch
 
@@ -27,11 +28,15 @@ LATE_EVERY_S = 0.19
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A picture that was looked at. `late`: packets after it had come already, decoding was catching up."""
+    """A picture that was looked at.
+
+    `late`: packets after it had come already, decoding was catching up. `moving`: where something moves in it.
+    """
 
     picture: Picture
     wanted: bool
     late: bool
+    moving: tuple[Box, ...] = ()
 
 
 @dataclass
@@ -257,7 +262,7 @@ class Watcher:
         if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):
             self._sizes.was_right(motion.moves)
             self._woken_by_size = False
-        return Sight(picture, bool(interest), late)
+        return Sight(picture, bool(interest), late, motion.boxes)
 
     def _judge(self, picture: Picture | None) -> None:
         """Remember whether a picture that was wanted came."""
