@@ -170,8 +170,8 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
 
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
-    "frames_analysed", "frames_replaced", "frames_expired", "detections", "tracks_confirmed", "catch_ups",
-    "pictures_caught_up", "main_packets", "sink_faults",
+    "frames_analysed", "frames_replaced", "frames_expired", "closer_looks", "detections", "tracks_confirmed",
+    "catch_ups", "pictures_caught_up", "main_packets", "sink_faults",
 )  # fmt: skip
 
 

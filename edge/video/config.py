@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -42,6 +42,18 @@ class DetectorConfig(_Section):
         max_length=80,
         title="Model",
         description="Name of a detector in the manifest; `gatehouse models list` shows them.",
+    )
+    provider: Literal["cpu", "openvino", "cuda"] = Field(
+        default="cpu",
+        title="Provider",
+        description="What computes it: cpu, openvino (Intel) or cuda (NVIDIA); the last two need another onnxruntime.",
+    )
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        title="Threads",
+        description="Processor threads for one frame; more make a frame sooner ready and cost more in all.",
     )
 
 

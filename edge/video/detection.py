@@ -14,7 +14,9 @@ from av.video.reformatter import VideoReformatter
 
 from edge.clock import Clock, Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
+from edge.video.closer import CloserLook, joined
 from edge.video.masks import Polygons, black_out
+from edge.video.motion import Box
 from edge.video.schedule import Priority, Rate, Schedule, Tally
 from edge.video.snapshot import Image
 from edge.video.worker import Run
@@ -35,12 +37,14 @@ class FrameDetector(Protocol):
 class Candidate:
     """A frame worth the detector, and when it was taken (monotonic seconds).
 
-    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other.
+    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other. `moving`:
+    where something moves in it (fractions), for a closer look.
     """
 
     image: VideoFrame
     at_s: float
     late: bool = False
+    moving: tuple[Box, ...] = ()
 
 
 class Mailboxes:
@@ -67,6 +71,12 @@ class Mailboxes:
         with self._changed:
             self._changed.wait_for(lambda: not self._schedule.is_empty, timeout_s)
             return self._schedule.take(self._monotonic_s())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame waits."""
+        with self._changed:
+            return self._schedule.is_empty
 
     def tally(self, camera: int) -> Tally:
         """What became of a camera's frames since the start."""
@@ -102,9 +112,12 @@ class DetectorLoop:
         self._mailboxes = mailboxes
         self._analyses = analyses
         self._privacy = privacy
+        self._closer = [CloserLook() for _ in analyses]
         self._clock = clock
         self.busy_s = 0.0
         """How long the detector worked altogether."""
+        self.closer_looks = [0] * len(analyses)
+        """Per camera, how often a part of a frame was looked at as well."""
 
     def __call__(self, run: Run) -> None:
         """The thread's body."""
@@ -119,10 +132,22 @@ class DetectorLoop:
             started_s = self._clock.monotonic_s()
             image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
             black_out(image, self._privacy[camera])
-            seen = detector.detect(image, WEAK_SCORE)
+            seen = self._detect(detector, image, camera, candidate)
             if not run.stopped:
                 self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))
             self.busy_s += self._clock.monotonic_s() - started_s
+
+    def _detect(self, detector: FrameDetector, image: Image, camera: int, candidate: Candidate) -> Detections:
+        """What is in the frame; in a part of it, too, if that is worth it and no other frame waits meanwhile."""
+        seen = detector.detect(image, WEAK_SCORE)
+        closer = self._closer[camera]
+        part = closer.aim(candidate.moving, seen, candidate.at_s) if self._mailboxes.is_empty else None
+        if part is None:
+            return seen
+        self.closer_looks[camera] += 1
+        seen = joined(seen, part.whole(detector.detect(part.of(image), WEAK_SCORE)))
+        closer.learn(seen, candidate.at_s)
+        return seen
 
 
 def moment_of(at_s: float, clock: Clock) -> Moment:

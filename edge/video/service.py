@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge.backoff import Backoff
 from edge.clock import Clock, now
@@ -26,7 +27,7 @@ from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Failure, Run, Worker
-from models import ModelError, load_detector
+from models import ModelError, Provider, Runtime, load_detector
 from protocols.events import SourceRestarted
 
 _TICK_S = 0.25
@@ -68,6 +69,7 @@ class CameraStatus:
     frames_analysed: int
     frames_replaced: int
     frames_expired: int
+    closer_looks: int
     priority: Priority
     rate: Rate
     detections: int
@@ -96,7 +98,7 @@ class VideoService:
         pictures: keeps snapshots.
         clock: the gateway's clocks.
         timing: time constants of reading cameras.
-        load: makes a detector from its name in the manifest.
+        load: makes a detector from its name in the manifest; by default as the configuration says.
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
         gear_timing: time constants of the gears.
@@ -109,7 +111,7 @@ class VideoService:
         pictures: PictureStore,
         clock: Clock,
         timing: Timing | None = None,
-        load: Callable[[str], FrameDetector] = load_detector,
+        load: Callable[[str], FrameDetector] | None = None,
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         gear_timing: GearTiming | None = None,
@@ -118,7 +120,8 @@ class VideoService:
         self._record = record
         self._clock = clock
         self._timing = timing if timing is not None else Timing()
-        self._load = load
+        runtime = Runtime(Provider(config.detector.provider), config.detector.threads)
+        self._load = load if load is not None else partial(load_detector, runtime=runtime)
         self._uniform = uniform
         self._sinks = sinks if sinks is not None else {}
         self._gear_timing = gear_timing
@@ -276,6 +279,7 @@ class VideoService:
             frames_analysed=analysis.frames,
             frames_replaced=tally.replaced,
             frames_expired=tally.expired,
+            closer_looks=self._detector.closer_looks[index],
             priority=camera.priority,
             rate=self._mailboxes.rate(index),
             detections=analysis.detections,

@@ -149,7 +149,8 @@ class CameraSource:
             run.beat()
             self.frames_checked += 1
             if sight.wanted:
-                self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late))
+                picture = sight.picture
+                self._submit(Candidate(picture.image, picture.at_s, late=sight.late, moving=sight.motion.boxes))
 
     def _count(self, decoder: Decoder) -> None:
         self.frames_decoded += decoder.decoded
