@@ -15,7 +15,7 @@ from edge.video.attention import Interest
 from edge.video.decoder import Arrived, Decoder, Picture
 from edge.video.eye import Eye, Glimpse
 from edge.video.gears import Gear, Gearbox, GearTiming, Wake
-from edge.video.motion import Box
+from edge.video.motion import Motion
 from edge.video.packet_buffer import BufferLimits, PacketBuffer
 from edge.video.packet_sizes import SizeWatch
 
@@ -28,15 +28,12 @@ LATE_EVERY_S = 0.19
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A picture that was looked at.
-
-    `late`: packets after it had come already, decoding was catching up. `moving`: where something moves in it.
-    """
+    """A picture that was looked at. `late`: packets after it had come already, decoding was catching up."""
 
     picture: Picture
+    motion: Motion
     wanted: bool
     late: bool
-    moving: tuple[Box, ...] = ()
 
 
 @dataclass
@@ -212,7 +209,7 @@ class Watcher:
         interest = self._eye.accept(glimpse, followed)
         self._seen_s = picture.at_s
         self._gears.see(moves=False, at_s=picture.at_s)
-        return Sight(picture, bool(interest), late=False)
+        return Sight(picture, glimpse.motion, bool(interest), late=False)
 
     def _go_back(self, glimpse: Glimpse | None, followed: Followed, now: Arrived) -> Iterator[Sight]:
         """A key frame differs, or failed: begin again with the one before, and see all since the last quiet look."""
@@ -262,7 +259,7 @@ class Watcher:
         if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):
             self._sizes.was_right(motion.moves)
             self._woken_by_size = False
-        return Sight(picture, bool(interest), late, motion.boxes)
+        return Sight(picture, motion, bool(interest), late)
 
     def _judge(self, picture: Picture | None) -> None:
         """Remember whether a picture that was wanted came."""
