@@ -108,8 +108,8 @@ class Pipeline:
         began_s = time.perf_counter()
         motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
         motion_ms = _since_ms(began_s)
-        if self._analysis.wants_glance(at_s):
-            self._analysis.glance(luma_of(frame), self._moment(at_s))
+        if self._analysis.rules.wants_glance(at_s):
+            self._analysis.rules.glance(luma_of(frame), self._moment(at_s))
         found = self._find(frame, motion, at_s) if interest else None
         self._analysis.pass_time(self._moment(at_s))
         return Look(frame, at_s, motion, motion_ms, found, self._told())

@@ -315,6 +315,6 @@ class VideoService:
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
-            rule_events=analysis.rule_events,
-            door_news_lost=analysis.door_news_lost,
+            rule_events=analysis.rules.told,
+            door_news_lost=analysis.rules.news_lost,
         )
