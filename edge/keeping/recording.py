@@ -56,6 +56,7 @@ class Recorder:
         self._grade = grade
         self._copy: Copy | None = None
         self._noted = False
+        self._begun_s = 0.0
         self._next_number: int | None = 0
         self._last_s: float | None = None
         self._retry_at_s = 0.0
@@ -104,8 +105,7 @@ class Recorder:
             if copy is None:
                 return
             now_s = self._clock.monotonic_s()
-            begun_s = copy.span.first_s if copy.span is not None else float("inf")
-            copy.advance(begun_s + self._segment_s)
+            copy.advance(self._begun_s + self._segment_s)
             if copy.span is not None and not self._noted:
                 self._note(copy)
             is_quiet = copy.span is not None and now_s > copy.span.last_s + _QUIET_S
@@ -131,6 +131,7 @@ class Recorder:
         folder = self._index.folder / FOLDERS[self._grade] / self._camera
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._copy = Copy(self._ring, folder / f"{wall_ms}.mp4", keyframe.number, aligned=True)
+        self._begun_s = keyframe.packet.at_s
         self._noted = False
 
     def _note(self, copy: Copy) -> None:
