@@ -13,7 +13,7 @@ help: ## this list
 demo: packages-demo $(VENV)/.runtime ## the whole system on this machine; DURATION=60 ends by itself
 	@$(VENV)/bin/gatehouse demo --duration $(DURATION)
 
-test: packages-test $(VENV)/.all $(VENV)/.npm ## everything that CI runs: lint, types, house rules, contract, all tests
+test: packages-test $(VENV)/.all $(VENV)/.npm $(VENV)/.ipycam ## everything that CI runs: lint, types, house rules, contract, all tests
 	@.ci/steps
 
 packages-demo:
@@ -44,6 +44,12 @@ $(VENV)/.npm: $(VENV)/.all requirements/npm/package.json requirements/npm/packag
 	@mkdir -p $(VENV)/npm
 	@cp requirements/npm/package.json requirements/npm/package-lock.json requirements/npm/.npmrc $(VENV)/npm/
 	@PATH="$$PWD/$(VENV)/bin:$$PATH" npm ci --prefix $(VENV)/npm --loglevel=error >/dev/null
+	@touch $@
+
+$(VENV)/.ipycam: $(VENV)/.all requirements/ipycam.txt
+	@echo "==> the tests' ONVIF camera (pinned, with hashes)"
+	@rm -rf $(VENV)/ipycam
+	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --target $(VENV)/ipycam -r requirements/ipycam.txt
 	@touch $@
 
 clean: ## remove the virtual environment and what the demo left

@@ -32,6 +32,7 @@ from cloud.credentials.answers import CredentialAnswers
 from cloud.credentials.distribution import Distribution
 from cloud.database.engine import Database, open_database
 from cloud.gateways import EnrolmentService, GatewayIdentity, GatewayKeys, Roster
+from cloud.gateways.echo import BirthEcho
 from cloud.gateways.rate import AttemptLimit
 from cloud.gateways.routes import gateway_router
 from cloud.hub_broker import make_broker
@@ -46,6 +47,7 @@ from cloud.live.feed import LiveFeed
 from cloud.signing import HubSigner, load_signer
 from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
 from protocols.ids import UuidV7Maker
+from protocols.presence import GatewayState
 
 _SUBSCRIBED_S = 30.0
 _LOOK_S = 1.0
@@ -149,7 +151,8 @@ class Hub:
             utc_now,
         )
         answers = CredentialAnswers(database, seal, self.client.publish)
-        handlers = IngestHandlers(self.commands.answered, answers.on_ask, lambda _gateway, _state: self.live.wake())
+        self._echo = BirthEcho(seal, self.client.publish, utc_now)
+        handlers = IngestHandlers(self.commands.answered, answers.on_ask, self._on_state)
         make = worker_maker(foundation, self.broker, self.keys, handlers, IngestCounters(self.registry))
         self.ingest = IngestKeeper(make, range(1, config.ingest.workers + 1))
         HubMetrics(
@@ -161,6 +164,7 @@ class Hub:
                 "ingest_workers": ("Ingest workers that died of a fault in the program", self.ingest.counts),
                 "credential_distribution": ("Credential sets compiled and sent", self.distribution.counts),
                 "credential_answers": ("Questions of gateways answered", answers.counts),
+                "births": ("Births of gateways that were echoed", self._echo.counts),
                 "commands": ("States that commands reached", self.commands.counts),
                 "enrolments": ("Attempts at enrolment", self.enrolment.counts),
             },
@@ -214,7 +218,7 @@ class Hub:
             signer=foundation.signer,
             commands=self.commands,
             live=self.live,
-            pictures_folder=foundation.config.state_dir / "pictures",
+            media_folder=foundation.config.state_dir,
             registry=self.registry,
             settings=foundation.config.web,
             gateway_routers=[gateway_router(self.enrolment, identity, self.distribution.snapshot)],
@@ -234,6 +238,10 @@ class Hub:
         self.client.announce()
 
     def _stored(self) -> None:
+        self.live.wake()
+
+    def _on_state(self, gateway: str, state: GatewayState) -> None:
+        self._echo.on_state(gateway, state)
         self.live.wake()
 
 

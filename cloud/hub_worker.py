@@ -24,6 +24,7 @@ from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.database.engine import Database
 from cloud.gateways import GatewayKeys
+from cloud.gateways.echo import BirthEcho
 from cloud.hub import HubError, listen, new_id_maker, open_foundation, utc_now, worker_maker
 from cloud.hub_broker import make_broker
 from cloud.hub_ingest import IngestKeeper
@@ -74,7 +75,8 @@ def run_worker(config: HubConfig, number: int, metrics_port: int | None, tell: C
         AuditedOutcomes(AuditLog(foundation.database, utc_now)),
     )
     answers = CredentialAnswers(foundation.database, foundation.signer.seal, client.publish)
-    handlers = IngestHandlers(commands.answered, answers.on_ask)
+    echo = BirthEcho(foundation.signer.seal, client.publish, utc_now)
+    handlers = IngestHandlers(commands.answered, answers.on_ask, echo.on_state)
     keys = GatewayKeys(foundation.database, foundation.vault)
     registry = CollectorRegistry()
     ingest = IngestKeeper(worker_maker(foundation, broker, keys, handlers, IngestCounters(registry)), [number])
@@ -86,6 +88,7 @@ def run_worker(config: HubConfig, number: int, metrics_port: int | None, tell: C
             "hub_messages": ("What this worker's connection for answers did", client.counts),
             "ingest_workers": ("Ingest workers that died of a fault in the program", ingest.counts),
             "credential_answers": ("Questions of gateways answered", answers.counts),
+            "births": ("Births of gateways that were echoed", echo.counts),
             "commands": ("States that commands reached", commands.counts),
         },
     )

@@ -13,6 +13,15 @@ class Moment:
     monotonic_s: float
 
 
+@dataclass(frozen=True)
+class HubTime:
+    """The hub's wall clock said `wall_s` at some instant between `asked_s` and `heard_s` of our monotonic clock."""
+
+    wall_s: float
+    asked_s: float
+    heard_s: float
+
+
 class Clock(Protocol):
     def wall_s(self) -> float:
         """Seconds since the Unix epoch, UTC; may jump."""

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edge.access.config import AccessConfig, KeyFileFault, read_keys
 from edge.errors import ConfigurationError
+from edge.keeping.config import KeepingSection
 from edge.toml_positions import Path, Positions, dotted
 from edge.video.config import VideoConfig
+from edge.video.rules.config import KINDS, TailgatingRule
 from protocols.base import PlaceCode
 
 _PLAINER = {"Field required": "is missing", "Extra inputs are not permitted": "there is no such key"}
@@ -102,6 +104,7 @@ class _Core(_Section):
     http: HttpSection = HttpSection()
     outbox: OutboxSection = OutboxSection()
     uplink: UplinkSection = UplinkSection()
+    keeping: KeepingSection = KeepingSection()
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class SiteConfig:
     uplink: UplinkSection
     access: AccessConfig
     video: VideoConfig
+    keeping: KeepingSection
 
     @property
     def zone(self) -> ZoneInfo:
@@ -147,9 +151,10 @@ def load_config(path: FilePath, *, with_keys: bool = True) -> SiteConfig:
     if access is not None:
         faults += _key_file_faults(access) if with_keys else []
         faults += _shared_names(access, video)
+        faults += _doors_of_rules(access, video)
     if faults or core is None or access is None or video is None:
         raise ConfigurationError(tuple(_told(path, Positions(text), faults)))
-    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video)
+    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video, core.keeping)
 
 
 def _read(path: FilePath) -> str:
@@ -192,8 +197,14 @@ def _parse(model: type[_Model], document: Mapping[str, Any], faults: list[_Fault
         for fault in listed:
             if fault["type"] == "too_short" and any(_is_within(place, fault["loc"]) for place in places):
                 continue  # short only because the fault within it left an element out
-            faults.extend(_each(fault["loc"], fault["msg"], fault.get("ctx", {})))
+            faults.extend(_each(_without_kind(fault["loc"]), fault["msg"], fault.get("ctx", {})))
         return None
+
+
+def _without_kind(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A fault's place without the kind of rule, which pydantic puts after the rule's number."""
+    is_kind = [before in KINDS and place[i - 2 : i - 1] == ("rule",) for i, before in enumerate(place)]
+    return tuple(step for step, drop in zip(place, is_kind, strict=True) if not drop)
 
 
 def _is_within(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -234,6 +245,22 @@ def _shared_names(access: AccessConfig, video: VideoConfig | None) -> Iterator[_
             other = taken.setdefault(name, kind)
             if other != kind:
                 yield _Fault((kind, index, "id"), f'"{name}" is already the id of a {other}')
+
+
+def _doors_of_rules(access: AccessConfig, video: VideoConfig | None) -> Iterator[_Fault]:
+    """A rule about a door speaks of one of this gateway's, and of that door's readers."""
+    doors = {door.id: door.readers for door in access.door}
+    for number, camera in enumerate(video.cameras if video else ()):
+        for index, rule in enumerate(camera.rules):
+            if not isinstance(rule, TailgatingRule):
+                continue
+            at: Path = ("camera", number, "rule", index)
+            if rule.door not in doors:
+                there = ", ".join(doors) or "none"
+                yield _Fault((*at, "door"), f'rule "{rule.id}": there is no door "{rule.door}" (there are: {there})')
+            elif not set(rule.readers) <= set(doors[rule.door]):
+                there = ", ".join(doors[rule.door])
+                yield _Fault((*at, "readers"), f'rule "{rule.id}": door "{rule.door}" has other readers ({there})')
 
 
 def _told(path: FilePath, positions: Positions, faults: Iterable[_Fault]) -> Iterator[str]:

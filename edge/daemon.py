@@ -1,7 +1,7 @@
 """The gateway's daemon: puts its parts together, watches over them, and ends cleanly when told to.
 
 Order at the start: outbox, doors, then everything else, so that a door works before anything that may be slow. Order
-at the end: doors and cameras, then the outbox (the last events are committed), then the rest.
+at the end: doors and cameras, their clips, then the outbox (the last events are committed), then the rest.
 """
 
 import gc
@@ -11,29 +11,34 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.access.config import card_formats
 from edge.access.decision import Decider
 from edge.access.ledgers import Ledgers
-from edge.access.status import AccessStatus
+from edge.access.status import AccessStatus, DeviceStatus
 from edge.access.store import CredentialStore
 from edge.access.telling import Own
 from edge.clock import Clock, SystemClock, now
 from edge.clock_watch import ClockWatch, kernel_says_synchronised
 from edge.config import SiteConfig
+from edge.control_socket import Answer, ControlSocket, Say
 from edge.counters import Counters
 from edge.devices import Cameras, Doors
+from edge.door_news import DoorNews
 from edge.errors import EdgeError
 from edge.health import Health, HealthServer
 from edge.hub_http import HubHttp
 from edge.identity import Identity
+from edge.keeping.assembly import make_keeping, make_uploads, sighted_by, sinks_of
+from edge.keeping.orders import HoldOrders
+from edge.keeping.service import KeepingStatus
 from edge.metrics import Readings, new_registry
-from edge.observations import Observation
+from edge.observations import Observation, Recorder
 from edge.outbox import Outbox, OutboxLimits
 from edge.pictures import Pictures
 from edge.supervisor import Part, PartState, PartStatus, Supervisor
@@ -41,11 +46,16 @@ from edge.systemd import Notifier
 from edge.uplink import Uplink, UplinkSettings
 from edge.uplink.commands import Commands
 from edge.uplink.credentials import CredentialSync
+from edge.uplink.freshness import EchoMark, Freshness
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
+from edge.video.rules.surroundings import Surroundings
 from protocols.access_events import DoorMode
 from protocols.event_data import EventData
 from protocols.events import GatewayStarted
+
+if TYPE_CHECKING:
+    from edge.video.service import VideoStatus
 
 _log = logging.getLogger(__name__)
 
@@ -101,34 +111,52 @@ class Daemon:
         self._outbox = Outbox(
             folder, identity.gateway, config.gateway.place, limits, clock, self._watch.state, os.urandom, counters
         )
-        pictures = Pictures(folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters)
+        self._keeping = make_keeping(config, identity.gateway, self._outbox.record, clock, counters)
+        keeping = self._keeping
+        record: Recorder = keeping.tap if keeping is not None else self._outbox.record
+        pictures = Pictures(
+            folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters,
+            lambda: keeping is None or keeping.keeps_pictures,
+        )  # fmt: skip
         self._ledgers = Ledgers(folder / "access.db")
         decider = Decider(
             self._store, self._ledgers, identity.gateway, identity.hub_key.verify, clock, config.zone,
             card_formats(config.access),
         )  # fmt: skip
         own = Own(identity.gateway, config.gateway.place)
-        doors = Doors(config, own, self._store, decider, self._outbox.record, clock)
-        cameras = Cameras(config, self._outbox.record, pictures, clock)
-        commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
+        door_news = DoorNews(record)
+        doors = Doors(config, own, self._store, decider, door_news, clock)
+        surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
+        cameras = Cameras(config, record, pictures, clock, surroundings, sinks_of(config, keeping), sighted_by(keeping))
+        holds = HoldOrders(keeping, clock) if keeping is not None else None
+        commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters, holds)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
+        freshness = Freshness(
+            identity.hub_key, EchoMark(folder / "hub_echoes", identity.hub_key), clock, os.urandom, counters,
+            lambda ago_s: decider.heard_from_hub(clock.wall_s(), ago_s), self._watch.hub_said,
+        )  # fmt: skip
         uplink = Uplink(
             identity, self._outbox, commands, credentials, self._session, settings, clock, self._watch.state,
-            software_version(), jitter, counters, lambda: decider.heard_from_hub(clock.wall_s()),
+            software_version(), jitter, counters, freshness,
         )  # fmt: skip
         readings = Readings(
             counters, self._part_states, self._outbox.status, uplink.status, doors.status,
             cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
             lambda: {name: reason is None for name, reason in self._off_disk().items()},
+            self._kept,
         )  # fmt: skip
-        self._doors, self._decider, self._uplink = doors, decider, uplink
+        self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
             parts.append(("doors", doors))
         parts += [("commands", commands), ("credentials", credentials), ("uplink", uplink), ("pictures", pictures)]
         parts.append(("health", self._health))
+        parts.append(("control", ControlSocket(folder, {"osdp.rotate": self._rotate_key})))
+        if keeping is not None:
+            uploads = make_uploads(config, keeping, self._http, clock, jitter, counters)
+            parts += [("keeping", keeping), ("clips", uploads)]
         if config.video.cameras:
             parts.append(("video", cameras))
         self._supervisor = Supervisor(
@@ -168,6 +196,7 @@ class Daemon:
             _log.warning("the wall clock jumped", extra={"delta_s": jump.delta_s})
             self._decider.clock_jumped(jump.delta_s)
             self._doors.look_again()
+            self._uplink.tell_soon()  # the hub's time may confirm the new one
             self._tell(jump)
         if self._watch.has_settled():
             _log.info("the wall clock is trusted")
@@ -183,8 +212,10 @@ class Daemon:
         self._notifier.tell("STOPPING=1")
         _log.info("gateway stops")
         stopped = self._supervisor.stop(["doors", "video"], _STOP_DEVICES_S)
+        stopped &= self._supervisor.stop(["keeping"], _STOP_REST_S)
         stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
-        stopped &= self._supervisor.stop(["uplink", "commands", "credentials", "pictures", "health"], _STOP_REST_S)
+        rest = ["uplink", "commands", "credentials", "pictures", "clips", "health", "control"]
+        stopped &= self._supervisor.stop(rest, _STOP_REST_S)
         if not stopped:
             _log.warning("a part did not stop in time")
         self._outbox.close()
@@ -205,8 +236,11 @@ class Daemon:
         head = self._store.head()
         access = self._doors.status()
         off_disk = self._off_disk()
+        off_hub_s = self._watch.off_hub_s
+        kept = self._kept()
         is_well = (
             outbox.state == "ok"
+            and (kept is None or kept.is_well)
             and not any(off_disk.values())
             and all(part.state is PartState.RUNNING for part in parts.values())
         )
@@ -217,6 +251,8 @@ class Daemon:
                 "gateway": self._identity.gateway,
                 "version": software_version(),
                 "clock": self._watch.state(),
+                "clock_trusted": self._decider.clock_is_trusted(self._clock.wall_s()),
+                "clock_off_hub_s": None if off_hub_s is None else round(off_hub_s, 1),
                 "parts": {
                     name: {"state": part.state, "reason": part.reason, "restarts": part.restarts}
                     for name, part in parts.items()
@@ -231,9 +267,19 @@ class Daemon:
                 "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
                 "credentials": {"version": head.version, "rows": head.rows},
                 "doors": _doors_health(access),
+                "keeping": _keeping_health(kept),
+                "cameras": _cameras_health(self._cameras.status()),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
+
+    def _rotate_key(self, fields: Mapping[str, Any], say: Say) -> Answer:
+        """Order `osdp.rotate`: change the key of `reader`, an OSDP reader, over its secure channel."""
+        reader = fields.get("reader")
+        if not isinstance(reader, str):
+            return Answer(False, 'there is no "reader" in the order')
+        rotated = self._doors.rotate_key(reader, say)
+        return Answer(rotated.done, rotated.sentence)
 
     def _off_disk(self) -> dict[str, str | None]:
         """Why each thing that belongs on disk is kept in memory alone; None: it is on disk."""
@@ -249,6 +295,9 @@ class Daemon:
     def _part_states(self) -> dict[str, PartStatus]:
         return self._supervisor.states()
 
+    def _kept(self) -> KeepingStatus | None:
+        return self._keeping.status() if self._keeping is not None else None
+
     def _tell(self, data: EventData) -> None:
         self._outbox.record(Observation(self._identity.gateway, self._config.gateway.place, data, now(self._clock)))
 
@@ -263,7 +312,49 @@ def _doors_health(access: AccessStatus | None) -> dict[str, Any]:
         "modes": {door.id: door.mode for door in access.doors if door.mode is not DoorMode.NORMAL},
         "readers_away": {reader.id: reader.detail for reader in access.readers if not reader.online},
         "modes_not_read": access.modes_fault,
+        "devices": {device.id: _device_health(device) for device in access.devices},
     }
+
+
+def _device_health(device: DeviceStatus) -> dict[str, Any]:
+    return {
+        "state": device.state,
+        "reason": device.reason,
+        "detail": device.detail,
+        "complaints": device.complaints,
+        "happenings": dict(device.counts),
+    }
+
+
+def _keeping_health(kept: KeepingStatus | None) -> dict[str, Any]:
+    """What of the kept video somebody who looks at the gateway wants to know at once."""
+    if kept is None:
+        return {}
+    return {
+        "level": kept.level,
+        "fault": kept.fault,
+        "free_bytes": kept.free_bytes,
+        "full_in_days": kept.forecast.full_in_days,
+        "recording_reaches_days": kept.forecast.recording_reaches_days,
+        "clips_to_send": kept.waiting_clips,
+        "not_recorded": kept.recording_faults,
+    }
+
+
+def _cameras_health(video: "VideoStatus | None") -> dict[str, Any]:
+    """How each camera is: whether it gives pictures, how much is done about them, and what is wrong."""
+    told: dict[str, Any] = {}
+    for camera in video.cameras if video is not None else ():
+        told[camera.id] = {"state": camera.state, "gear": camera.gear, "reason": camera.detail}
+        if camera.main_state is not None:
+            told[camera.id]["main"] = {"state": camera.main_state, "reason": camera.main_fault}
+        if (onvif := camera.onvif) is not None:
+            told[camera.id]["onvif"] = {
+                "state": onvif.state,
+                "reason": onvif.fault,
+                "clock_offset_s": onvif.clock_offset_s,
+            }
+    return told
 
 
 def _spare_the_collector() -> None:

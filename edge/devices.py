@@ -4,23 +4,27 @@ Each supervises its own threads; what is caught here is that one of them cannot 
 then costs the cameras, never the doors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from edge.access.decision import Decider
+from edge.access.drivers.interface import Rotated
 from edge.access.status import AccessStatus, Outcome
 from edge.access.store import CredentialStore
 from edge.access.telling import Own
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
+from edge.video.packets import PacketSink
 from protocols.access_events import DoorMode
 from protocols.commands import FailureCode
 
 if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
+    from edge.video.rules.surroundings import Surroundings
     from edge.video.service import VideoService, VideoStatus
+    from edge.video.sightings import SightingSink
 
 
 class Doors:
@@ -67,6 +71,13 @@ class Doors:
         """Forget who is in an area."""
         return self._told_to(lambda controller: controller.forgive(area))
 
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; takes some seconds."""
+        controller = self._controller
+        if controller is None:
+            return Rotated(False, "the door controller of this gateway does not run")
+        return controller.rotate_key(reader, say)
+
     def look_again(self) -> None:
         """The wall clock jumped: look at what goes by it."""
         controller = self._controller
@@ -88,8 +99,19 @@ class Doors:
 class Cameras:
     """All cameras."""
 
-    def __init__(self, config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock)
+    def __init__(
+        self,
+        config: SiteConfig,
+        record: Recorder,
+        pictures: PictureStore,
+        clock: Clock,
+        surroundings: "Surroundings",
+        sinks: Mapping[str, Sequence[PacketSink]],
+        sighted: "Mapping[str, SightingSink]",
+    ) -> None:
+        self._make: Callable[[], VideoService] = lambda: _video(
+            config, record, pictures, clock, surroundings, sinks, sighted
+        )
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -127,10 +149,18 @@ def _controller(
     )
 
 
-def _video(config: SiteConfig, record: Recorder, pictures: PictureStore, clock: Clock) -> "VideoService":
+def _video(
+    config: SiteConfig,
+    record: Recorder,
+    pictures: PictureStore,
+    clock: Clock,
+    surroundings: "Surroundings",
+    sinks: Mapping[str, Sequence[PacketSink]],
+    sighted: "Mapping[str, SightingSink]",
+) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock)
+    return VideoService(config.video, record, pictures, clock, surroundings=surroundings, sinks=sinks, sighted=sighted)

@@ -9,12 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from edge.access.status import AccessStatus
+from edge.access.status import AccessStatus, DeviceState, DeviceStatus
 from edge.counters import Counters
+from edge.keeping.service import KeepingStatus
 from edge.outbox import STATES as OUTBOX_STATES
 from edge.outbox import OutboxStatus
 from edge.supervisor import PartState, PartStatus
 from edge.uplink import UplinkStatus
+from protocols.clip_events import KeepingLevel
 
 if TYPE_CHECKING:
     from edge.video.service import CameraStatus, VideoStatus
@@ -35,6 +37,7 @@ class Readings:
     pictures_waiting: Callable[[], int]
     credential_version: Callable[[], int]
     on_disk: Callable[[], dict[str, bool]]
+    keeping: Callable[[], KeepingStatus | None]
 
 
 def new_registry(readings: Readings) -> CollectorRegistry:
@@ -63,6 +66,9 @@ class _GatewayCollector(Collector):
         for name, is_there in readings.on_disk().items():
             on_disk.add_metric([name], is_there)
         yield on_disk
+        keeping = readings.keeping()
+        if keeping is not None:
+            yield from _keeping(keeping)
         access = readings.access()
         if access is not None:
             yield from _access(access)
@@ -130,6 +136,7 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
     for reader in status.readers:
         readers.add_metric([reader.id], bool(reader.online))
     yield readers
+    yield from _devices(status.devices)
     counted = status.counters
     yield CounterMetricFamily("gatehouse_edge_card_reads", "Cards read", counted.card_reads)
     yield _labelled("gatehouse_edge_presented", "What was presented", "kind", dict(counted.presented))
@@ -168,9 +175,59 @@ def _access(status: AccessStatus) -> Iterator[Metric]:
     )
 
 
+def _devices(devices: tuple[DeviceStatus, ...]) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "gatehouse_edge_driver_state", "1 for the state a device or bus is in", labels=["driver", "state"]
+    )
+    complaints = GaugeMetricFamily(
+        "gatehouse_edge_driver_complaints", "What at a device is not as the site file wants it", labels=["driver"]
+    )
+    counts = CounterMetricFamily(
+        "gatehouse_edge_driver_happenings",
+        "What a driver counts: mostly what was lost, refused or went wrong",
+        labels=["driver", "what"],
+    )
+    for device in devices:
+        for state in DeviceState:
+            states.add_metric([device.id, state], state is device.state)
+        complaints.add_metric([device.id], len(device.complaints))
+        for what, count in sorted(device.counts.items()):
+            counts.add_metric([device.id, what], count)
+    yield from (states, complaints, counts)
+
+
+def _keeping(status: KeepingStatus) -> Iterator[Metric]:
+    levels = GaugeMetricFamily("gatehouse_edge_keeping_level", "1 for what is kept at present", labels=["level"])
+    for level in KeepingLevel:
+        levels.add_metric([str(level)], level is status.level)
+    yield levels
+    yield _gauge("gatehouse_edge_keeping_usable", "Whether the disk with the video can be used", status.fault is None)
+    yield _gauge("gatehouse_edge_keeping_free_bytes", "Free on the disk with the video", status.free_bytes)
+    forecast = status.forecast
+    yield _gauge("gatehouse_edge_keeping_bytes_per_day", "Video kept a day", forecast.bytes_per_day)
+    days = GaugeMetricFamily(
+        "gatehouse_edge_keeping_days", "Days until full; days that recording reaches", labels=["what"]
+    )
+    for name, value in (("until_full", forecast.full_in_days), ("recording", forecast.recording_reaches_days)):
+        if value is not None:
+            days.add_metric([name], value)
+    yield days
+    kept = GaugeMetricFamily("gatehouse_edge_kept_bytes", "Video on disk", labels=["grade"])
+    for grade, usage in status.usage.items():
+        kept.add_metric([str(grade)], usage.size_bytes)
+    yield kept
+    rings = GaugeMetricFamily("gatehouse_edge_ring_bytes", "Newest packets in memory", labels=["camera"])
+    for camera, ring in status.rings.items():
+        rings.add_metric([camera], ring.size_bytes)
+    yield rings
+    yield _gauge("gatehouse_edge_clips_open", "Clips being made", status.open_clips)
+    yield _gauge("gatehouse_edge_clips_waiting", "Clips not sent yet", status.waiting_clips)
+
+
 _CAMERA_COUNTS = (
-    "connections", "restarts", "frames_decoded", "decode_errors", "frames_checked", "frames_analysed",
-    "frames_replaced", "frames_expired", "closer_looks", "detections", "tracks_confirmed",
+    "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
+    "frames_analysed", "frames_replaced", "frames_expired", "detections", "tracks_confirmed", "catch_ups",
+    "pictures_caught_up", "closer_looks", "main_packets", "sink_faults", "door_news_lost",
 )  # fmt: skip
 
 
@@ -179,12 +236,60 @@ def _video(status: "VideoStatus") -> Iterator[Metric]:
     for camera in status.cameras:
         states.add_metric([camera.id, str(camera.state)], 1)
     yield states
+    mains = GaugeMetricFamily("gatehouse_edge_camera_main", "1 for its main stream's state", labels=["camera", "state"])
+    for camera in status.cameras:
+        if camera.main_state is not None:
+            mains.add_metric([camera.id, str(camera.main_state)], 1)
+    yield mains
     yield _camera_counts(status.cameras)
+    yield from _onvif(status.cameras)
+    rules = CounterMetricFamily("gatehouse_edge_rule_events", "What cameras' rules told", labels=["camera", "rule"])
+    for camera in status.cameras:
+        for rule, count in camera.rule_events.items():
+            rules.add_metric([camera.id, rule], count)
+    yield rules
+    yield from _gears(status.cameras)
     yield from _camera_rates(status.cameras)
     yield CounterMetricFamily("gatehouse_edge_detector_busy_seconds", "Detector at work", status.detector_busy_s)
     yield CounterMetricFamily("gatehouse_edge_detector_restarts", "Detector restarts", status.detector_restarts)
     yield CounterMetricFamily("gatehouse_edge_video_events", "Events from cameras", status.events)
     yield CounterMetricFamily("gatehouse_edge_video_pictures_lost", "Pictures not kept", status.pictures_lost)
+
+
+def _gears(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    gears = GaugeMetricFamily("gatehouse_edge_camera_gear", "1 for the gear a camera is in", labels=["camera", "gear"])
+    seconds = CounterMetricFamily("gatehouse_edge_camera_gear_seconds", "Time in a gear", labels=["camera", "gear"])
+    wakes = CounterMetricFamily("gatehouse_edge_camera_wakes", "Why a camera was woken", labels=["camera", "why"])
+    longest = GaugeMetricFamily(
+        "gatehouse_edge_camera_longest_catch_up_seconds", "Longest catching up of decoding", labels=["camera"]
+    )
+    for camera in cameras:
+        if camera.gear is not None:
+            gears.add_metric([camera.id, str(camera.gear)], 1)
+        for gear, value in camera.gear_s.items():
+            seconds.add_metric([camera.id, gear], value)
+        for why, count in camera.wakes.items():
+            wakes.add_metric([camera.id, why], count)
+        longest.add_metric([camera.id], camera.longest_catch_up_s)
+    yield from (gears, seconds, wakes, longest)
+
+
+def _onvif(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "gatehouse_edge_camera_onvif", "1 for its ONVIF side's state", labels=["camera", "state"]
+    )
+    offsets = GaugeMetricFamily(
+        "gatehouse_edge_camera_clock_offset_seconds", "How far its clock is ahead of ours", labels=["camera"]
+    )
+    motions = CounterMetricFamily("gatehouse_edge_camera_motions", "Its own motion events", labels=["camera"])
+    for camera in cameras:
+        if camera.onvif is None:
+            continue
+        states.add_metric([camera.id, str(camera.onvif.state)], 1)
+        motions.add_metric([camera.id], camera.onvif.motions)
+        if camera.onvif.clock_offset_s is not None:
+            offsets.add_metric([camera.id], camera.onvif.clock_offset_s)
+    yield from (states, offsets, motions)
 
 
 def _camera_rates(cameras: "tuple[CameraStatus, ...]") -> Iterator[Metric]:

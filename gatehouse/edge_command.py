@@ -6,6 +6,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gatehouse import edge_replay_command, edge_tune_command
+from gatehouse.edge_cameras_command import app as cameras_app
+from gatehouse.edge_holds_command import app as holds_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -15,7 +18,9 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.add_typer(cameras_app)
 app.add_typer(osdp_app)
+app.add_typer(holds_app)
 
 _EXAMPLES = """Examples:
 
@@ -73,6 +78,7 @@ def check(config: _Config) -> None:
     """Check a site file, opening no device: every fault with its key and line, and then exit status 2."""
     from edge.config import load_config
     from edge.errors import ConfigurationError
+    from edge.keeping.assembly import mask_notes
 
     try:
         site = load_config(config)
@@ -80,6 +86,8 @@ def check(config: _Config) -> None:
         count = len(error.faults)
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
     doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
+    for note in mask_notes(site):
+        print(f"{config}: note: {note}")
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
 
 
@@ -114,6 +122,10 @@ def enroll(
     except EdgeError as error:
         _fail(str(error))
     print(f"enrolled as gateway {identity.gateway}; identity kept in {state_dir}")
+
+
+app.command(epilog=edge_replay_command.EXAMPLES)(edge_replay_command.replay)
+app.command(epilog=edge_tune_command.EXAMPLES)(edge_tune_command.tune)
 
 
 def _asked_code() -> str:

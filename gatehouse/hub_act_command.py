@@ -1,4 +1,4 @@
-"""`gatehouse hub doors release, mode, forgive, lockdown`: what happens at doors now.
+"""`gatehouse hub doors release, mode, forgive, lockdown, lease dealt-with`: what a person does now.
 
 These go through the running hub's API in the name of an account, because a command has a person behind it, and a
 lockdown two.
@@ -79,6 +79,22 @@ def forgive(
     """Forget who is in an area, at every gateway with a reader that leads into it."""
     with _Session.opened(hub, account, password_file) as session:
         _follow(session, session.post(f"/areas/{quote(area, safe='')}/forgive", {"why": why}), as_json)
+
+
+def deal_with_lease(
+    lease: Annotated[str, typer.Argument(help="The id that 'lease list' shows.")],
+    account: As,
+    password_file: PasswordFile = None,
+    hub: Hub = _LOCAL,
+) -> None:
+    """Mark the warnings of a lease that ends as dealt with, in an account's name. The next warning is shown anew."""
+    with _Session.opened(hub, account, password_file) as session:
+        found = session.get("/api/v1/access/lease-notices")["items"]
+        until = next((each["until"] for each in found if each["residency"] == lease), None)
+        if until is None:
+            raise _Refused("no such lease is about to end or in grace: 'lease list' shows those there are")
+        session.post(f"/lease-notices/{quote(lease, safe='')}/dealt-with", {"until": until})
+    typer.echo(f"lease {lease} is dealt with")
 
 
 @lockdowns.command("list")
@@ -198,6 +214,8 @@ class _Session:
         return self._read(self._client.post(f"/api/v1/access{path}", json=body))
 
     def _read(self, answer: httpx.Response) -> Any:
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
         told = answer.json()
         if answer.is_error:
             raise _Refused(str(told.get("detail", answer.status_code)))

@@ -104,7 +104,7 @@ def put_door(
 ) -> None:
     """Add a door that the gateway's configuration names, or change where it is and what it is called."""
     from cloud.access.doors import put_door as put
-    from cloud.access.values import DoorChange
+    from cloud.access.values.doors import DoorChange
     from cloud.register.ids import IdMaker
 
     with changing(context, config, dry_run) as change:
@@ -170,7 +170,7 @@ def set_rule(
 ) -> None:
     """Set everything that a door asks for: what is left out is not asked for."""
     from cloud.access.doors import put_rule
-    from cloud.access.values import RuleValue
+    from cloud.access.values.doors import RuleValue
 
     with changing(context, config, dry_run) as change:
         key = door_key(door)
@@ -217,7 +217,7 @@ def set_reader(
 ) -> None:
     """Add a reader to a door, or change where it leads: nowhere, into an area, or out."""
     from cloud.access.doors import put_reader
-    from cloud.access.values import ReaderValue
+    from cloud.access.values.doors import ReaderValue
 
     with changing(context, config, dry_run) as change:
         if into is not None and out:
@@ -283,7 +283,7 @@ def set_area(
 ) -> None:
     """Add an area, or change its anti-passback."""
     from cloud.access.areas import put_area
-    from cloud.access.values import AreaChange
+    from cloud.access.values.doors import AreaChange
     from cloud.register.cells import minute_of_day
 
     with changing(context, config, dry_run) as change:

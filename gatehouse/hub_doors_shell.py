@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlalchemy import Connection
 
-    from cloud.access.values import DoorKeyValue, IntervalValue
+    from cloud.access.values.base import DoorKeyValue
+    from cloud.access.values.weeks import IntervalValue
     from cloud.hub import Foundation
     from cloud.register.doors import DoorKey
 
@@ -150,7 +151,7 @@ def door_key(text: str) -> "DoorKey":
 
 def door_values(texts: Sequence[str]) -> "list[DoorKeyValue]":
     """Several doors, each as `door_key` takes it."""
-    from cloud.access.values import DoorKeyValue
+    from cloud.access.values.base import DoorKeyValue
 
     keys = [door_key(text) for text in texts]
     return [value_of(DoorKeyValue, {"gateway": key.gateway, "device": key.device}) for key in keys]
@@ -162,7 +163,7 @@ def intervals_of(texts: Sequence[str]) -> "list[IntervalValue]":
     Raises:
         ValueError: if one is not so written.
     """
-    from cloud.access.values import IntervalValue
+    from cloud.access.values.weeks import IntervalValue
     from cloud.register.cells import minute_of_day, weekdays
     from protocols.rules import Weekday
 

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import typer
 
+from gatehouse.hub_act_command import deal_with_lease
 from gatehouse.hub_doors_shell import Config, DryRun, Json, Yes, changing, door_values, group, reading, show, value_of
 from gatehouse.hub_shell import ask_to_confirm, told_faults
 
 if TYPE_CHECKING:
     from cloud.access.passes import PassMaker
-    from cloud.access.values import QrCode
+    from cloud.access.values.passes import QrCode
     from cloud.hub import Foundation
 
 credentials = group("Cards, PINs and plates of persons.")
@@ -89,7 +90,7 @@ def add_credential(
 ) -> None:
     """Give a person a card, a PIN that opens by itself, or a plate."""
     from cloud.access import credentials as service
-    from cloud.access.values import NewCredential
+    from cloud.access.values.people import NewCredential
     from cloud.register.ids import IdMaker
 
     given = typer.prompt("Number", hide_input=True) if number == "-" else number
@@ -118,7 +119,7 @@ def change_credential(
 ) -> None:
     """Change a credential; what is left out stays as it is."""
     from cloud.access import credentials as service
-    from cloud.access.values import CredentialChange
+    from cloud.access.values.people import CredentialChange
 
     with changing(context, config, dry_run) as change:
         vault = change.foundation.vault
@@ -197,7 +198,7 @@ def make_pass(
     config: Config = None,
 ) -> None:
     """Make a pass. Its QR codes are written as pictures; a courier's code is printed this once."""
-    from cloud.access.values import PassRequest
+    from cloud.access.values.passes import PassRequest
     from cloud.hub import utc_now
     from cloud.register.cells import weekdays
 
@@ -273,20 +274,27 @@ def list_leases(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """List the leases that end soon, and which warnings (days before) were told."""
+    """List the leases that end soon or are in grace, the warnings told (days before), and who dealt with them."""
     from cloud.access.leases import ending_leases
     from cloud.hub import utc_now
 
     columns = {
+        "LEASE": lambda each: each.residency,
         "UNTIL": lambda each: each.until,
         "ACCESS ENDS": lambda each: each.ends_at,
+        "DAYS LEFT": lambda each: each.days_left,
         "DWELLING": lambda each: each.dwelling,
         "NAME": lambda each: each.name,
         "ROLE": lambda each: each.role,
         "WARNED": lambda each: " ".join(map(str, each.warned)),
+        "DEALT WITH": lambda each: each.dealt_with_at,
+        "BY": lambda each: each.dealt_with_by,
     }
     with reading(context, config) as (_, connection):
-        show(ending_leases(connection, utc_now(), timedelta(days=days)), as_json, columns)
+        show(ending_leases(connection, utc_now(), timedelta(days=days), grace=True), as_json, columns)
+
+
+leases.command("dealt-with")(deal_with_lease)
 
 
 @leases.command("grace")
@@ -300,7 +308,7 @@ def set_grace(
 ) -> None:
     """Show the hours of grace after a residency's end by role, or replace them all."""
     from cloud.access import leases as service
-    from cloud.access.values import GraceChange
+    from cloud.access.values.leases import GraceChange
 
     if role is None:
         with reading(context, config) as (_, connection):

@@ -60,7 +60,7 @@ def set_group(
 ) -> None:
     """Add a group, or change the one with this code: it then holds exactly these doors."""
     from cloud.access.groups import put_group
-    from cloud.access.values import GroupChange
+    from cloud.access.values.weeks import GroupChange
 
     with changing(context, config, dry_run) as change:
         doors = door_values(door or [])
@@ -115,7 +115,7 @@ def set_schedule(
 ) -> None:
     """Add a week, or change the one with this code: it then has exactly these intervals."""
     from cloud.access.schedules import put_schedule
-    from cloud.access.values import ScheduleChange
+    from cloud.access.values.weeks import ScheduleChange
 
     with changing(context, config, dry_run) as change:
         fields = {"name": name, "heeds_holidays": holidays_heeded, "intervals": intervals_of(interval or [])}

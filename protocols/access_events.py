@@ -20,7 +20,15 @@ class AccessMethod(StrEnum):
     QR = "qr"
     PLATE = "plate"
     FACE = "face"
-    """A terminal's own verdict. No picture, template or vector ever leaves the terminal."""
+    """A terminal's own verdict, as those below. No picture, template or vector ever leaves the terminal."""
+    FINGERPRINT = "fingerprint"
+    PALM = "palm"
+    VEIN = "vein"
+    """Of a finger or a palm."""
+
+
+BIOMETRIC_METHODS = frozenset({AccessMethod.FACE, AccessMethod.FINGERPRINT, AccessMethod.PALM, AccessMethod.VEIN})
+"""What only a terminal can judge. None of them, nor all together, may be the only way in at a door."""
 
 
 class GrantReason(StrEnum):

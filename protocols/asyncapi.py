@@ -23,7 +23,7 @@ from protocols.base import Message
 from protocols.commands import Ask, Command, Reply
 from protocols.credentials import Delta, Head
 from protocols.events import EVENT_TYPES, EventMessage
-from protocols.presence import GatewayState, HubState
+from protocols.presence import Echo, GatewayState, HubState
 from protocols.receipts import Receipt
 
 FILE = Path("docs/asyncapi.json")
@@ -68,6 +68,7 @@ _CHANNELS = (
         "A command of seconds; refused after its end, and a second time.",
     ),
     _Channel("receipts", topics.receipt("GATEWAY"), Receipt, False, False, "Which events the outbox may delete."),
+    _Channel("echoes", topics.echo("GATEWAY"), Echo, False, False, "The nonce of a birth, and the hub's time."),
     _Channel(
         "credentialHead", topics.credential_head("GATEWAY"), Head, False, True, "The newest credential set's digest."
     ),

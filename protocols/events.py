@@ -22,12 +22,16 @@ from protocols.base import (
     MAX_EVENTS_PER_MESSAGE,
     DeviceId,
     GatewayId,
-    Hex256,
     Instant,
     Message,
     PlaceCode,
 )
+from protocols.camera_events import CAMERA_EVENTS
+from protocols.clip_events import CLIP_EVENTS
+from protocols.event_data import Box as Box
 from protocols.event_data import EventData, Fraction, Seconds, Text
+from protocols.event_data import Snapshot as Snapshot
+from protocols.event_data import VehicleKind as VehicleKind
 from protocols.topics import EventClass
 
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)+\.v[1-9][0-9]*$", max_length=80)]
@@ -45,34 +49,6 @@ class Clock(Message):
 
     state: ClockState
     monotonic_ms: Annotated[int, Field(ge=0)]
-
-
-class Snapshot(Message):
-    """A JPEG that is sent over HTTP beside the event, named by its SHA-256."""
-
-    sha256: Hex256
-    size_bytes: Annotated[int, Field(gt=0)]
-    width: Annotated[int, Field(gt=0)]
-    height: Annotated[int, Field(gt=0)]
-
-
-class Box(Message):
-    """An upright rectangle in fractions of the frame, origin at its top left."""
-
-    left: Fraction
-    top: Fraction
-    right: Fraction
-    bottom: Fraction
-
-
-class VehicleKind(StrEnum):
-    """What the detector calls a vehicle."""
-
-    BICYCLE = "bicycle"
-    CAR = "car"
-    MOTORCYCLE = "motorcycle"
-    BUS = "bus"
-    TRUCK = "truck"
 
 
 class _Entered(EventData):
@@ -196,12 +172,14 @@ class OutboxGap(EventData):
 
 _TYPES: tuple[type[EventData], ...] = (
     *ACCESS_EVENTS,
+    *CLIP_EVENTS,
     PersonEnteredZone,
     PersonLeftZone,
     VehicleEnteredZone,
     VehicleLeftZone,
     CameraOnline,
     CameraOffline,
+    *CAMERA_EVENTS,
     GatewayStarted,
     ClockJumped,
     SourceRestarted,

@@ -6,11 +6,13 @@ remote control and the event host, which every firmware takes as XML.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -25,11 +27,23 @@ SEARCH_PAGE = 30
 PERIODS_A_DAY = 8
 """The rows of a weekday in a week plan."""
 
+MAX_OPEN_S = 255
+"""The longest open duration of a door; the shortest is 1 s."""
+
 MAX_SERIAL = 2**63 - 1
 LAST_SERIAL = 3_000_000_000
 """The largest number that devices take in a search; they count from 1."""
 
 _NAMESPACE = 'version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema"'
+_NOT_SETTABLE = frozenset(
+    {
+        "stressPassword", "superPassword", "unlockPassword",
+        "useLocalController", "localControllerID", "localControllerDoorNumber", "localControllerStatus",
+        "remoteControlPWStatus",
+    }
+)  # fmt: skip
+"""Of `DoorParam`: passwords, which are never read or written here, and what is read-only."""
+_NAME = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -68,6 +82,14 @@ class Answer:
     ok: bool
     status: str
     sub_code: str
+
+
+@dataclass(frozen=True)
+class DoorParam:
+    """How a door is set at a device: for how many seconds an `open` lets it go, and all that can be set, as text."""
+
+    open_s: int
+    settable: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -377,6 +399,31 @@ def plan_template(number: int, name: str) -> bytes:
 def remote_control(command: str) -> bytes:
     """`RemoteControlDoor` (PUT …/RemoteControl/door/<n>): `open`, `close` (back under control) or `alwaysOpen`."""
     return f"<RemoteControlDoor {_NAMESPACE}><cmd>{command}</cmd></RemoteControlDoor>".encode()
+
+
+def parse_door_param(body: bytes) -> DoorParam:
+    """Read `DoorParam` (GET …/Door/param/<n>); its passwords and what is only told are left out.
+
+    Raises:
+        ProtocolError: if it is none, or does not tell the open duration.
+    """
+    fields = _fields(body).get("DoorParam")
+    told = fields.get("openDuration") if isinstance(fields, dict) else None
+    if not isinstance(fields, dict) or not isinstance(told, str) or not told.isascii() or not told.isdigit():
+        raise ProtocolError("a door's parameters lack the open duration")
+    settable = {
+        name: value
+        for name, value in fields.items()
+        if isinstance(value, str) and value.isprintable() and _NAME.fullmatch(name) and name not in _NOT_SETTABLE
+    }
+    return DoorParam(int(told[:9]), settable)
+
+
+def door_param(param: DoorParam, open_s: int) -> bytes:
+    """`DoorParam` (PUT …/Door/param/<n>): as the device told it, but for the open duration, from 1 to 255 s."""
+    fields = {**param.settable, "openDuration": str(open_s)}
+    inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    return f"<DoorParam {_NAMESPACE}>{inner}</DoorParam>".encode()
 
 
 def http_host(slot: int, path: str, address: str, port: int) -> bytes:

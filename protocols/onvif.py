@@ -195,7 +195,7 @@ def set_synchronization_point() -> Request:
     )
 
 
-def pull_messages(timeout_s: int) -> Request:
+def pull_messages(timeout_s: float) -> Request:
     return Request(
         f"{EVENTS}/PullPointSubscription/PullMessagesRequest",
         f'<PullMessages xmlns="{EVENTS}"><Timeout>{_duration(timeout_s)}</Timeout>'
@@ -259,7 +259,7 @@ def read_relay_outputs(answer: Element) -> tuple[RelayOutput, ...]:
 
 def read_digital_inputs(answer: Element) -> tuple[str, ...]:
     """The tokens of the inputs in the device's order (`GetDigitalInputsResponse`)."""
-    return tuple(_token(each) for each in list(answer.all("DigitalInputs"))[:_MAX_TOKENS])
+    return tuple(token_of(each) for each in list(answer.all("DigitalInputs"))[:_MAX_TOKENS])
 
 
 def read_subscription(answer: Element) -> Subscription:
@@ -272,6 +272,17 @@ def read_subscription(answer: Element) -> Subscription:
     if len(kept) > _MAX_REFERENCE_PARAMETERS:
         raise ProtocolError("too many reference parameters")
     return Subscription(path_of(reference.text_of("Address")), tuple(kept))
+
+
+def read_lifetime(answer: Element) -> float | None:
+    """So many seconds a subscription lives after this answer (to CreatePullPointSubscription or Renew), by the device's
+    own two times; None where it tells none that make sense, as some devices send 0000-00-00."""
+    try:
+        begins, ends = (datetime.fromisoformat(answer.text_of(name)) for name in ("CurrentTime", "TerminationTime"))
+        lifetime_s = (ends - begins).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return lifetime_s if lifetime_s > 0 else None
 
 
 def read_messages(answer: Element) -> tuple[PortEvent, ...]:
@@ -347,10 +358,15 @@ def _relay(element: Element) -> RelayOutput:
     mode = RelayMode.MONOSTABLE if properties.text_of("Mode") == RelayMode.MONOSTABLE else RelayMode.BISTABLE
     delay = properties.text_of("DelayTime")
     idle = "closed" if properties.text_of("IdleState") == "closed" else "open"
-    return RelayOutput(_token(element), mode, read_duration(delay) if delay else 0.0, idle)
+    return RelayOutput(token_of(element), mode, read_duration(delay) if delay else 0.0, idle)
 
 
-def _token(element: Element) -> str:
+def token_of(element: Element) -> str:
+    """The token by which the device names one of its things.
+
+    Raises:
+        ProtocolError: if it has none, or one that is far too long.
+    """
     token = element.attributes.get("token", "")
     if not 1 <= len(token) <= 64:
         raise ProtocolError("a token is 1 to 64 characters")

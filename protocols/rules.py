@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from protocols.access_events import AccessMethod
+from protocols.access_events import BIOMETRIC_METHODS, AccessMethod
 from protocols.base import DeviceId, Message
 
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -109,7 +109,7 @@ class DoorRule(Message):
     """Format 2: what a door asks for. A door without a rule takes any credential that has a right there."""
 
     door: DeviceId
-    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=6)] = _ANY
+    methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, max_length=len(AccessMethod))] = _ANY
     """Each opens by itself. `card_pin` and `card` together: the PIN is asked for outside `card_alone`."""
     card_alone: RuleId | None = None
     """The schedule in which a card needs no PIN, at a door with `card_pin`."""
@@ -129,9 +129,9 @@ class DoorRule(Message):
     """A device at this door keeps card numbers itself (a board or a terminal), so the rows have `number`."""
 
     @model_validator(mode="after")
-    def _not_by_face_alone(self) -> Self:
-        if set(self.methods) == {AccessMethod.FACE}:
-            raise ValueError(f"door {self.door}: a face may never be the only way in")
+    def _not_by_the_body_alone(self) -> Self:
+        if BIOMETRIC_METHODS.issuperset(self.methods):
+            raise ValueError(f"door {self.door}: a face, finger, palm or vein may never be the only way in")
         return self
 
 

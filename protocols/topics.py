@@ -78,6 +78,10 @@ def receipt(gateway: str) -> str:
     return f"{ROOT}/{gateway}/down/receipt"
 
 
+def echo(gateway: str) -> str:
+    return f"{ROOT}/{gateway}/down/echo"
+
+
 def configuration(gateway: str) -> str:
     return f"{ROOT}/{gateway}/down/config"
 

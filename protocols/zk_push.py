@@ -67,6 +67,13 @@ class PushRequest:
         return self.query.get("table", "").lower()
 
     @property
+    def asks(self) -> bool:
+        """Whether the device asks for a verdict before it opens ("background verification"). What names a table is an
+        upload of that table, whatever else it says."""
+        is_upload = self.endpoint is Endpoint.CDATA and self.method == "POST"
+        return is_upload and not self.table and bool(self.query.get("authtype"))
+
+    @property
     def table_name(self) -> str:
         """As the device spells it, since the acknowledgement repeats it; empty if it is no name."""
         name = self.query.get("tablename", "")

@@ -1,4 +1,5 @@
-"""What the gateway answers to ZKTeco devices: handshakes, acknowledgements, and commands. Sources: see `zk_push`.
+"""What the gateway answers to ZKTeco devices: handshakes, acknowledgements, and commands. Sources: see `zk_push`;
+of background verification Security PUSH 4.8 of 2024-01-07.
 
 The answer to an upload must be exact: a device that misses its own count sends the same records for ever. Both
 handshakes name a protocol version before the vendor's encryption (access 3.1.1, attendance 2.4.0), whose library is not
@@ -8,6 +9,7 @@ public; use TLS instead. No picture and no template is asked for.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from protocols.zk_push_records import encode_time
 
@@ -120,6 +122,20 @@ def control_output(number: int, for_s: float | None, *, auxiliary: bool) -> str:
     else:
         code = min(max(math.ceil(for_s), 1), MAX_OPEN_S)
     return f"CONTROL DEVICE 01{number:02X}{2 if auxiliary else 1:02X}{code:02X}"
+
+
+class Auth(StrEnum):
+    """What the server says to a device that asks (4.8: 13)."""
+
+    SUCCEED = "SUCCEED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    """The server has no verdict; the device goes by its own setting."""
+
+
+def verdict(auth: Auth, record: str, control: str = "") -> str:
+    """The answer to a device that asks: the verdict, its own record as it came, and a command for a granted one."""
+    return "".join(f"{line}\r\n" for line in (f"AUTH={auth}", record, control) if line)
 
 
 UNLOCK = "AC_UNLOCK"

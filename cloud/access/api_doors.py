@@ -19,17 +19,12 @@ from cloud.access.routes import (
     ReaderName,
     new_router,
 )
-from cloud.access.values import (
-    AreaChange,
-    AreaValue,
-    DoorChange,
-    DoorValue,
+from cloud.access.values.doors import AreaChange, AreaValue, DoorChange, DoorValue, ReaderValue, RuleValue
+from cloud.access.values.weeks import (
     GroupChange,
     GroupValue,
     HolidayChange,
     HolidayValue,
-    ReaderValue,
-    RuleValue,
     ScheduleChange,
     ScheduleValue,
 )

@@ -10,18 +10,9 @@ from cloud.access import credentials, leases, passes, people
 from cloud.access.office import DoorOffice
 from cloud.access.problems import documented
 from cloud.access.routes import Admission, Identifier, Listing, Made, new_router
-from cloud.access.values import (
-    CredentialChange,
-    CredentialValue,
-    GraceChange,
-    IssuedPass,
-    LeaseValue,
-    NewCredential,
-    PassRequest,
-    PassValue,
-    PersonValue,
-    QrCode,
-)
+from cloud.access.values.leases import DealtWith, GraceChange, LeaseNotices, LeaseValue
+from cloud.access.values.passes import IssuedPass, PassRequest, PassValue, QrCode
+from cloud.access.values.people import CredentialChange, CredentialValue, NewCredential, PersonValue
 from cloud.accounts import SignedIn
 
 _CHANGES = documented(403, 404, 409, 422, 503)
@@ -137,9 +128,10 @@ def lease_routes(office: DoorOffice, may: Admission) -> APIRouter:
 
     @router.get("/leases", responses=documented(403, 422, 503))
     def list_leases(days: Annotated[int, Query(ge=1, le=366, examples=[7])] = 7) -> Listing[LeaseValue]:
-        """The leases that end within so many days and end their tenant's access, with the warnings told (7, 3, 1)."""
+        """The leases that end within so many days and end their tenant's access, and those in grace, with the warnings
+        told (7, 3, 1) and who dealt with them."""
         with office.database.read() as connection:
-            found = leases.ending_leases(connection, office.now(), timedelta(days=days))
+            found = leases.ending_leases(connection, office.now(), timedelta(days=days), grace=True)
         return Listing(items=tuple(found))
 
     @router.get("/leases/grace", responses=documented(403, 503))
@@ -155,5 +147,27 @@ def lease_routes(office: DoorOffice, may: Admission) -> APIRouter:
             leases.set_grace(connection, change)
         office.changed(by.account_id, "lease.grace", **{str(role): value for role, value in change.grace_s.items()})
         return change
+
+    return router
+
+
+def notice_routes(office: DoorOffice, may: Admission) -> APIRouter:
+    """What the desk is told of leases that end: masked names alone, and a mark for what somebody dealt with."""
+    router = new_router("lease notices", may.read)
+
+    @router.get("/lease-notices", responses=documented(503))
+    def list_notices() -> LeaseNotices:
+        """The leases that end within 7 days or are in grace, those first whose access ends first; 100 at the most."""
+        with office.database.read() as connection:
+            return leases.notices(connection, office.now())
+
+    @router.post("/lease-notices/{identifier}/dealt-with", status_code=204, responses=_CHANGES)
+    def deal_with(identifier: Identifier, lease: DealtWith, by: Annotated[SignedIn, Depends(may.act)]) -> None:
+        """Mark the warnings of a residency's end as dealt with, in the account's name; the first mark stays. The next
+        warning is shown anew."""
+        with office.database.write() as connection:
+            marked = leases.deal_with(connection, identifier, lease.until, by.account_id, office.now())
+        if marked:
+            office.changed(by.account_id, "lease.dealt_with", residency=str(identifier), until=lease.until.isoformat())
 
     return router

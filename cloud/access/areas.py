@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, delete, select
 
 from cloud.access.errors import InUse, NotThere
-from cloud.access.values import AreaChange, AreaValue
+from cloud.access.values.doors import AreaChange, AreaValue
 from cloud.database.tables import Area, Door, Reader
 from cloud.register.change import Change
 from cloud.register.upsert import put

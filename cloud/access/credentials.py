@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from cloud.access.errors import InUse, NotThere
 from cloud.access.people import check_person
-from cloud.access.values import CredentialChange, CredentialValue, NewCredential
+from cloud.access.values.people import CredentialChange, CredentialValue, NewCredential
 from cloud.credentials.leases import earlier, lease_ends
 from cloud.database.tables import Credential, CredentialGroup, DoorGroup
 from cloud.register.credentials import NUMBER, PIN, revoke_credential, set_groups

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select
 from cloud.access.areas import area
 from cloud.access.errors import InUse, NotThere
 from cloud.access.schedules import check_schedule
-from cloud.access.values import DoorChange, DoorValue, ReaderValue, RuleValue
+from cloud.access.values.doors import DoorChange, DoorValue, ReaderValue, RuleValue
 from cloud.database.tables import AccessPassDoor, Door, DoorGroupDoor, DoorRule, Gateway, Place, Reader
 from cloud.register.change import Change
 from cloud.register.doors import DoorKey

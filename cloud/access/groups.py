@@ -5,7 +5,8 @@ from itertools import groupby
 from sqlalchemy import Connection, delete, func, select
 
 from cloud.access.errors import InUse, NotThere
-from cloud.access.values import DoorKeyValue, GroupChange, GroupValue
+from cloud.access.values.base import DoorKeyValue
+from cloud.access.values.weeks import GroupChange, GroupValue
 from cloud.database.tables import Credential, CredentialGroup, Door, DoorGroup, DoorGroupDoor
 from cloud.register.change import Change
 from cloud.register.doors import DoorKey, put_door_group

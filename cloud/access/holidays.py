@@ -9,7 +9,7 @@ from importlib.resources import files
 from sqlalchemy import Connection, delete, select
 
 from cloud.access.errors import NotThere
-from cloud.access.values import HolidayChange, HolidayValue
+from cloud.access.values.weeks import HolidayChange, HolidayValue
 from cloud.database.tables import SpecialDay
 from cloud.register.change import Change
 from cloud.register.errors import RegisterError

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, insert, select, update
 
 from cloud.access.errors import NotNow, NotThere
-from cloud.access.values import LockdownRequest, LockdownValue
+from cloud.access.values.commands import LockdownRequest, LockdownValue
 from cloud.database.tables import Gateway, Lockdown
 from cloud.register.errors import RegisterError
 

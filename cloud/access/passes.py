@@ -22,7 +22,8 @@ from cloud.access.credentials import check_groups, is_taken
 from cloud.access.doors import door_id
 from cloud.access.errors import NotNow, NotThere
 from cloud.access.people import check_person
-from cloud.access.values import DoorKeyValue, IssuedPass, PassRequest, PassValue, QrCode
+from cloud.access.values.base import DoorKeyValue
+from cloud.access.values.passes import IssuedPass, PassRequest, PassValue, QrCode
 from cloud.credentials.compiler import card_keys
 from cloud.credentials.leases import earlier, lease_ends
 from cloud.database.tables import (

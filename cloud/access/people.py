@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, or_, select
 
-from cloud.access.values import PersonValue
+from cloud.access.values.people import PersonValue
 from cloud.database.tables import Person, PlaceKind, Residency, ResidencyRole
 from cloud.live.masking import masked_name
 from cloud.register.errors import RegisterError

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select
 
 from cloud.access.errors import InUse, NotThere
-from cloud.access.values import IntervalValue, ScheduleChange, ScheduleValue
+from cloud.access.values.weeks import IntervalValue, ScheduleChange, ScheduleValue
 from cloud.database.tables import Door, DoorGroup, DoorRule, Schedule
 from cloud.register.change import Change
 from cloud.register.errors import RegisterError

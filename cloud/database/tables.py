@@ -277,13 +277,17 @@ class LeaseGrace(Base):
 
 
 class LeaseWarning(Base):
-    """A warning that a residency ends in so many days. Another end is warned of anew."""
+    """A warning that a residency ends in so many days (0: it has ended, and its grace runs). Another end is warned of
+    anew."""
 
     __tablename__ = "lease_warning"
     residency_id: Mapped[UUID] = mapped_column(ForeignKey("residency.id"), primary_key=True)
     until: Mapped[datetime] = mapped_column(primary_key=True)
     days: Mapped[int] = mapped_column(primary_key=True)
     told_at: Mapped[datetime]
+    dealt_with_at: Mapped[datetime | None]
+    dealt_with_by: Mapped[UUID | None]
+    """The account that marked it; also in the audit, and so without a foreign key, which SQLite cannot add."""
 
 
 class Lockdown(Base):
@@ -471,6 +475,16 @@ class Picture(Base):
     """A JPEG that a gateway sent; the file lies in the hub's pictures folder under its SHA-256."""
 
     __tablename__ = "picture"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gateway_id: Mapped[str] = mapped_column(String(39))
+    size_bytes: Mapped[int]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Clip(Base):
+    """A clip of video that a gateway sent; the file lies in the hub's clips folder under its SHA-256."""
+
+    __tablename__ = "clip"
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     gateway_id: Mapped[str] = mapped_column(String(39))
     size_bytes: Mapped[int]

@@ -148,7 +148,8 @@ def _save_presence(store: Store, batch: Batch) -> list[Presence]:
     taken = []
     for said in sorted(batch.presence, key=lambda said: said.gateway):
         state = said.state
-        reported = state.model_dump_json(exclude_none=True) if state.state is presence.Presence.ONLINE else None
+        is_birth = state.state is presence.Presence.ONLINE
+        reported = state.model_dump_json(exclude_none=True, exclude={"nonce"}) if is_birth else None
         if store.save_presence(said.gateway, state.session, state.state.value, to_us(batch.received_at), reported):
             taken.append(said)
     return taken

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.masking import dwelling_text, masked_name
-from protocols import access_events, events
+from protocols import access_events, camera_events, clip_events, events
 from protocols.event_data import EventData
 from protocols.topics import EventClass
 
@@ -64,6 +64,8 @@ class EventRow(BaseModel):
     person: str | None = None
     dwelling: str | None = None
     credential: CredentialCheck | None = None
+    method: str | None = None
+    """How it was presented, such as `card` or `fingerprint`."""
     cause: str | None = None
     """The reason of a refusal, the cause of an opening or the fault of a device."""
     seconds: float | None = None
@@ -71,10 +73,14 @@ class EventRow(BaseModel):
     vehicle: str | None = None
     picture: str | None = None
     """SHA-256 of the snapshot."""
+    clip: str | None = None
+    """SHA-256 of the clip."""
+    clip_of: tuple[UUID, ...] = ()
+    """The events whose seconds the clip holds."""
 
 
 _KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
-_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA}
+_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA, "clip": RowKind.CAMERA}
 _ALARM_TYPES = tuple(
     name
     for name, kind in events.EVENT_TYPES.items()
@@ -175,10 +181,16 @@ def _content(body: str) -> tuple[str | None, EventData | None]:
 def _details(data: EventData | None) -> dict[str, Any]:
     """What is shown of an event's data, field by field: nothing passes that is not named here."""
     match data:
-        case access_events.AccessGranted() | access_events.AccessDuress():
+        case access_events.AccessGranted():
+            return {"credential": CredentialCheck.VALID, "method": data.method.value}
+        case access_events.AccessDuress():
             return {"credential": CredentialCheck.VALID}
         case access_events.AccessDenied():
-            return {"credential": CredentialCheck.REFUSED, "cause": data.reason.value}
+            return {
+                "credential": CredentialCheck.REFUSED,
+                "method": data.method.value,
+                "cause": data.reason.value,
+            }
         case access_events.DoorReleased() | access_events.DoorOpened():
             return {"cause": data.cause.value}
         case access_events.DoorClosed() | access_events.DoorHeld():
@@ -190,12 +202,31 @@ def _details(data: EventData | None) -> dict[str, Any]:
         case events.ClockJumped():
             return {"seconds": data.delta_s}
         case _:
-            return _device_details(data)
+            return _rule_details(data) or _device_details(data)
+
+
+def _rule_details(data: EventData | None) -> dict[str, Any]:
+    """Of what a camera's rule told."""
+    if not isinstance(data, camera_events.CAMERA_EVENTS):
+        return {}
+    details: dict[str, Any] = {"picture": _picture(getattr(data, "snapshot", None)), "vehicle": _vehicle(data)}
+    match data:
+        case camera_events.PersonLoitered():
+            details["seconds"] = data.dwell_s
+        case camera_events.VehicleStood():
+            details["seconds"] = data.still_s
+        case camera_events.PersonCrossedLine() | camera_events.VehicleCrossedLine():
+            details["cause"] = data.direction
+        case camera_events.CameraImpaired():
+            details["cause"] = data.fault.value
+        case camera_events.CameraRestored():
+            details |= {"cause": data.fault.value, "seconds": data.after_s}
+    return details
 
 
 def _device_details(data: EventData | None) -> dict[str, Any]:
     match data:
-        case access_events.ReaderOffline() | events.OutboxGap():
+        case access_events.ReaderOffline() | events.OutboxGap() | clip_events.ClipLost():
             return {"cause": data.reason.value}
         case events.CameraOffline():
             return {"cause": data.fault.value}
@@ -212,6 +243,22 @@ def _device_details(data: EventData | None) -> dict[str, Any]:
         case access_events.ReaderLockedOut():
             return {"seconds": data.for_s}
         case _:
+            return _kept_details(data)
+
+
+def _kept_details(data: EventData | None) -> dict[str, Any]:
+    match data:
+        case clip_events.ClipKept():
+            seconds = (data.until - data.since).total_seconds()
+            return {
+                "clip": data.sha256,
+                "seconds": seconds,
+                "cause": "unmasked" if data.unmasked else None,
+                "clip_of": data.events,
+            }
+        case clip_events.KeepingChanged():
+            return {"cause": data.level.value}
+        case _:
             return {}
 
 
@@ -220,7 +267,8 @@ def _picture(snapshot: events.Snapshot | None) -> str | None:
 
 
 def _vehicle(data: EventData) -> str | None:
-    return data.kind.value if isinstance(data, events.VehicleEnteredZone | events.VehicleLeftZone) else None
+    kind = getattr(data, "kind", None)
+    return kind.value if isinstance(kind, events.VehicleKind) else None
 
 
 def newest_first(rows: Iterable[EventRow]) -> Sequence[EventRow]:

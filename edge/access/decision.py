@@ -143,16 +143,16 @@ class Decider:
             at_s=at_s,
         )
 
-    def heard_from_hub(self, wall_s: float) -> None:
-        """The hub was heard just now: to be called every few seconds while it is connected. Kept once a minute."""
-        self._news.heard(wall_s)
+    def heard_from_hub(self, wall_s: float, ago_s: float = 0.0) -> None:
+        """The hub was there `ago_s` before now: to be called twice a minute while it is. Kept once a minute."""
+        self._news.heard(wall_s, ago_s)
 
     def clock_jumped(self, delta_s: float) -> None:
         """The wall clock jumped: by more than a minute or backwards, nothing that expires is taken until settled."""
         self._trust.jumped(delta_s)
 
     def clock_settled(self) -> None:
-        """The clock is right: to be called whenever it is found synchronised, also at the start."""
+        """The clock is right: to be called whenever that is found (`edge.clock_watch`), also at the start."""
         self._trust.settled()
 
     def clock_is_trusted(self, wall_s: float) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from edge.access.door import DoorState
 from protocols.access_events import DenialReason, DoorMode, ModeCause, ReaderOfflineReason
@@ -31,6 +32,31 @@ class ReaderStatus:
     secure_channel: bool
     reason: ReaderOfflineReason | None
     detail: str
+
+
+class DeviceState(StrEnum):
+    """How the readers of one device or bus stand."""
+
+    ONLINE = "online"
+    PARTLY = "partly"
+    """Some of its readers answer."""
+    OFFLINE = "offline"
+    UNHEARD = "unheard"
+    """Nothing was heard of it since the start."""
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """One `[[device]]` or `[[reader_bus]]`; `reason` and `detail` are those of its first reader that is offline."""
+
+    id: str
+    state: DeviceState
+    reason: ReaderOfflineReason | None
+    detail: str
+    counts: Mapping[str, int]
+    """What its driver counted, by name."""
+    complaints: tuple[str, ...]
+    """What at the device is not as the site file wants it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +90,7 @@ class AccessStatus:
 
     doors: tuple[DoorStatus, ...]
     readers: tuple[ReaderStatus, ...]
+    devices: tuple[DeviceStatus, ...]
     counters: AccessCounters
     policy_version: int
     card_to_strike_us: tuple[int, ...]

@@ -37,7 +37,7 @@ class ClockTrust:
             self._jumped = True
 
     def settled(self) -> None:
-        """The clock is right, as far as anybody can tell (it is synchronised, or a person set it)."""
+        """The clock is right, as far as anybody can tell (it is synchronised, or the hub's agrees with it)."""
         self._jumped, self._floor_s = False, -math.inf
 
 
@@ -51,10 +51,14 @@ class HubNews:
         self._heard_wall_s = ledgers.moment(_HEARD) or 0.0
         self._heard_monotonic_s: float | None = None
 
-    def heard(self, wall_s: float) -> None:
-        """The hub was heard just now; `wall_s` is what is kept for after a restart."""
-        self._heard_wall_s, self._heard_monotonic_s = wall_s, self._clock.monotonic_s()
-        self._ledgers.note_moment(_HEARD, wall_s)
+    def heard(self, wall_s: float, ago_s: float = 0.0) -> None:
+        """The hub was there `ago_s` before now, which is `wall_s`; the wall clock's moment is kept for after a restart.
+        What is older than the newest news changes nothing."""
+        monotonic_s = self._clock.monotonic_s() - ago_s
+        if self._heard_monotonic_s is not None and monotonic_s < self._heard_monotonic_s:
+            return
+        self._heard_wall_s, self._heard_monotonic_s = wall_s - ago_s, monotonic_s
+        self._ledgers.note_moment(_HEARD, wall_s - ago_s)
 
     @property
     def heard_wall_s(self) -> float:

@@ -1,8 +1,9 @@
 """Commands from the hub: checked, executed once, answered. Never one that is old, retained, repeated or unsigned.
 
-The uplink's thread checks; a thread of its own executes, so that a slow door holds up no event. Answers are
-`accepted`, then exactly one of `done`, `failed`, `expired`; a command seen again gets its last answer again. A lockdown
-begins only if two people wanted it: the one who issued it, and another who confirmed.
+The uplink's thread checks; threads of their own execute, so that a slow door holds up no event, a door whose device
+fetches its commands no release of another, and no release a lockdown. Answers are `accepted`, then exactly one of
+`done`, `failed`, `expired`; a command seen again gets its last answer again. A lockdown begins only if two people
+wanted it: the one who issued it, and another who confirmed.
 """
 
 import logging
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -29,6 +31,7 @@ from protocols.commands import (
     Command,
     DoorModeSet,
     DoorRelease,
+    EvidenceHold,
     FailureCode,
     Forgive,
     Lockdown,
@@ -39,7 +42,9 @@ from protocols.sealing import BadSeal, open_with_signature
 
 _log = logging.getLogger(__name__)
 MAX_WAITING_COMMANDS = 16
-"""Policy when full: the new command is answered `failed`, and counted."""
+"""Releases, and as many of all others. Policy when full: the new command is answered `failed`, and counted."""
+RELEASES_AT_ONCE = 4
+_IDLE_S = 0.5
 
 
 class Outcome(Protocol):
@@ -54,7 +59,8 @@ class Outcome(Protocol):
 
 
 class DoorCommands(Protocol):
-    """What the doors do when told to, each within two seconds (`edge.devices.Doors`)."""
+    """What the doors do when told to (`edge.devices.Doors`): within two seconds, or some more to release a door whose
+    device fetches its commands."""
 
     def release(self, door: str, corr: UUID) -> Outcome:
         """Release a door's strike once, for its time."""
@@ -73,6 +79,14 @@ class DoorCommands(Protocol):
         ...
 
 
+class EvidenceCommands(Protocol):
+    """What keeps video (`edge.keeping.orders.HoldOrders`)."""
+
+    def hold(self, args: EvidenceHold) -> Outcome:
+        """Begin or end a hold."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Refusal:
     """What is not even handed to the doors."""
@@ -82,6 +96,7 @@ class _Refusal:
     done: bool = False
 
 
+_NO_VIDEO = _Refusal("this gateway keeps no video", FailureCode.KEEPING_STOPPED)
 _NOT_CONFIRMED = _Refusal("a lockdown takes two people: nobody else confirmed it", FailureCode.NOT_CONFIRMED)
 
 
@@ -94,10 +109,11 @@ class CommandRefused(ProtocolError):
 
 
 class Commands:
-    """Checks in the caller's thread, executes in its own.
+    """Checks in the caller's thread, executes in its own: releases beside each other, all others one after another.
 
     Args:
-        doors: carries them out; called from the command thread alone.
+        doors: carries them out; called from several threads.
+        evidence: likewise, from one thread, for kept video; None: this gateway keeps none.
     """
 
     def __init__(
@@ -108,27 +124,37 @@ class Commands:
         ledger: CommandLedger,
         clock: Clock,
         counters: Counters,
+        evidence: EvidenceCommands | None = None,
     ) -> None:
+        self._evidence = evidence
         self._gateway, self._hub_key, self._doors = gateway, hub_key, doors
         self._ledger, self._clock, self._counters = ledger, clock, counters
         self._ledger_lock = threading.Lock()
-        self._waiting: queue.Queue[Command] = queue.Queue(MAX_WAITING_COMMANDS)
         self._answer: Callable[[Reply], None] = lambda _reply: None
-        self._worker = Worker("commands", self._run)
+        self._releases: queue.Queue[Command] = queue.Queue(MAX_WAITING_COMMANDS)
+        self._others: queue.Queue[Command] = queue.Queue(MAX_WAITING_COMMANDS)
+        names = [f"releases-{number}" for number in range(RELEASES_AT_ONCE)]
+        self._workers = [Worker(name, partial(self._run, self._releases)) for name in names]
+        self._workers.append(Worker("commands", partial(self._run, self._others)))
 
     def answer_with(self, answer: Callable[[Reply], None]) -> None:
         """Where answers go; set once, before `start`."""
         self._answer = answer
 
     def start(self) -> None:
-        self._worker.start()
+        for worker in self._workers:
+            worker.start()
 
     def stop(self, timeout_s: float = 3.0) -> bool:
-        return self._worker.stop(timeout_s)
+        for worker in self._workers:
+            worker.ask_to_stop()
+        end_s = self._clock.monotonic_s() + timeout_s
+        ended = [worker.stop(max(0.0, end_s - self._clock.monotonic_s())) for worker in self._workers]
+        return all(ended)
 
     @property
     def failure(self) -> str | None:
-        return self._worker.failure
+        return next((worker.failure for worker in self._workers if worker.failure is not None), None)
 
     def receive(self, message: Incoming) -> None:
         """Take a command from the broker.
@@ -186,21 +212,23 @@ class Commands:
         return False
 
     def _queue(self, command: Command) -> None:
-        if self._waiting.full():  # only this thread puts, so it stays true or becomes false
+        waiting = self._releases if isinstance(command.args, DoorRelease) else self._others
+        if waiting.full():  # only this thread puts, so it stays true or becomes false
             self._counters.add("commands_too_many")
             why = "too many commands wait at this gateway"
             self._conclude(command.corr, ReplyState.FAILED, why, FailureCode.OVERLOADED)
             return
         self._conclude(command.corr, ReplyState.ACCEPTED, "")
-        self._waiting.put_nowait(command)
+        waiting.put_nowait(command)
 
-    def _run(self, stopping: threading.Event) -> None:
+    def _run(self, waiting: queue.Queue[Command], stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
-                command = self._waiting.get(timeout=0.2)
+                command = waiting.get(timeout=_IDLE_S)
             except queue.Empty:
-                with self._ledger_lock:
-                    self._ledger.settle()
+                if waiting is self._others:
+                    with self._ledger_lock:
+                        self._ledger.settle()
                 continue
             self._execute(command)
 
@@ -231,6 +259,8 @@ class Commands:
                 return self._doors.set_mode(door, mode, until_s, command.corr)
             case Forgive(area=area):
                 return self._doors.forgive(area)
+            case EvidenceHold():
+                return _NO_VIDEO if self._evidence is None else self._evidence.hold(command.args)
             case Lockdown(active=active, confirmed_by=second):
                 if active and second in (None, command.issued_by):
                     self._counters.add("lockdowns_not_confirmed")

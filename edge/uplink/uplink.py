@@ -23,6 +23,7 @@ from edge.outbox import Outbox
 from edge.uplink.commands import Commands
 from edge.uplink.connection import BrokerRefused, BrokerUnreachable, Connection, Incoming, Will
 from edge.uplink.credentials import CredentialSync
+from edge.uplink.freshness import Freshness
 from edge.uplink.lanes import Lanes
 from edge.uplink.sent import SentNumbers
 from edge.uplink.session import SessionCounter
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 HEARTBEAT_S = 30.0
 """How often presence is published again, so that the hub can call a gateway silent after three of them."""
 _SOON_S = 1.0
-"""A change of the credentials is told in the presence at most this often."""
+"""A change is told in the presence at most this often."""
 _LONGEST_TURN_S = 0.5
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 30.0
@@ -76,7 +77,7 @@ class Uplink:
     Args:
         version: of this software, told at birth.
         jitter: a number in [0, 1) for each call.
-        heard: is called whenever it is certain that the hub is there; never blocks.
+        freshness: decides what proves that the hub is there.
     """
 
     def __init__(
@@ -92,9 +93,9 @@ class Uplink:
         version: str,
         jitter: Callable[[], float],
         counters: Counters,
-        heard: Callable[[], None] = lambda: None,
+        freshness: Freshness,
     ) -> None:
-        self._heard = heard
+        self._freshness = freshness
         self._identity, self._outbox, self._commands, self._credentials = identity, outbox, commands, credentials
         self._session, self._settings, self._clock, self._clock_state = session, settings, clock, clock_state
         self._version, self._counters = version, counters
@@ -112,11 +113,12 @@ class Uplink:
         self._worker = Worker("uplink", self._run)
         outbox.on_commit(self.wake)
         commands.answer_with(self.answer)
-        credentials.ask_with(self.ask, self.credentials_changed)
+        credentials.ask_with(self.ask, self.tell_soon)
         gateway = identity.gateway
         self._handlers: dict[str, Callable[[Incoming], None]] = {
             topics.HUB_STATE: self._on_hub_state,
             topics.receipt(gateway): self._on_receipt,
+            topics.echo(gateway): freshness.on_echo,
             topics.credential_head(gateway): credentials.on_head,
             topics.credential_delta(gateway): credentials.on_delta,
         }
@@ -153,8 +155,8 @@ class Uplink:
         """Send a question to the hub."""
         self._send_later(topics.ask(self._identity.gateway), question.model_dump_json(), None)
 
-    def credentials_changed(self) -> None:
-        """Tell the hub soon which credential set decides now."""
+    def tell_soon(self) -> None:
+        """Tell the hub soon how this gateway stands, and hear whether it is there and what its time is."""
         self._birth_due_s = min(self._birth_due_s, self._clock.monotonic_s() + _SOON_S)
         self.wake()
 
@@ -275,11 +277,12 @@ class Uplink:
             clock=self._clock_state(),
             credentials=self._credentials.applied(),
             policy_format=POLICY_FORMAT,
+            nonce=self._freshness.new_nonce(),
         )
         connection.publish(topic, self._sealed(topic, state.model_dump_json()), retain=True)
         self._birth_due_s = self._clock.monotonic_s() + HEARTBEAT_S
-        if self._state == "open":  # on a quiet day nothing else tells that the hub is there
-            self._heard()
+        if self._state == "open":  # on a quiet day nothing else tells that an older hub is there
+            self._freshness.presume()
 
     def _open_gate(self) -> None:
         self._lanes.open(self._outbox.last_seq, self._clock.monotonic_s())
@@ -289,13 +292,13 @@ class Uplink:
     # --- what the hub sends --------------------------------------------------------------------------------------
 
     def _receive(self, message: Incoming) -> None:
-        """Hand a message to who wants it. One that the hub signed and that is not retained tells that the hub is there;
+        """Hand a message to who wants it. One that an older hub signed and that is not retained tells that it is there;
         of a retained one the broker alone says when it was sent."""
         handler = self._handlers.get(message.topic, self._commands.receive)
         try:
             handler(message)
             if not message.retained:
-                self._heard()
+                self._freshness.presume()
         except (ProtocolError, ValidationError) as error:
             self._counters.add("messages_refused")
             reason = f"{error.error_count()} faults" if isinstance(error, ValidationError) else str(error)
@@ -309,7 +312,7 @@ class Uplink:
         self._hub_session = state.session
         if state.state is Presence.ONLINE and self._state != "open":
             self._open_gate()
-            self._heard()
+            self._freshness.presume()
         elif state.state is Presence.OFFLINE:
             self._lanes.close()
             self._state, self._reason = "connected", "the hub is away"

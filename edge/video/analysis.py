@@ -1,21 +1,32 @@
-"""What one camera's detections mean: tracks, who is in which zone, and the best view of each. Says it in reports.
+"""What one camera's detections mean: tracks, who is in which zone, what the rules say of it, and the best view of each.
 
 Runs in the detector's thread; the camera's own thread only ends it when the stream is lost. Never waits for a disk.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
+from typing import cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.clock import Moment
 from edge.video.config import CameraConfig, ObjectClass
+from edge.video.masks import black_out
+from edge.video.rules.config import CameraHealthRule, RuleClass
+from edge.video.rules.engine import Drawing, RuleEngine
+from edge.video.rules.health import CameraHealth
+from edge.video.rules.hours import Hours
+from edge.video.rules.luma import Luma
+from edge.video.rules.scene import Finding, SceneLook, Sight
+from edge.video.rules.surroundings import Surroundings
+from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
-from edge.video.tracker import Tracker, TrackerConfig
+from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
 from protocols.event_data import EventData
@@ -26,6 +37,11 @@ WEAK_SCORE = 0.25
 
 _SURROUNDINGS = 1.0
 _CLOSE = 0.25
+_BYGONE = 16
+"""Tracks that are over whose best view is kept for rules that speak of them a few seconds later."""
+
+_IDLE_S = 1.0
+"""After so long without a look the rules are told that time passes."""
 
 _VEHICLES = {
     "bicycle": VehicleKind.BICYCLE,
@@ -67,6 +83,7 @@ class _Subject:
     names: Counter[str] = field(default_factory=Counter)
     best: Image | None = None
     quality: float = 0.0
+    score: float = 0.0
 
     @property
     def is_person(self) -> bool:
@@ -82,6 +99,11 @@ class _Subject:
         """What the detector called it most of the time; a mere "vehicle" counts as a car."""
         return _VEHICLES.get(self.names.most_common(1)[0][0], VehicleKind.CAR)
 
+    @property
+    def what(self) -> RuleClass:
+        """What rules call it."""
+        return RuleClass.PERSON if self.is_person else RuleClass(self.vehicle.value)
+
 
 def _followed(tracker: Tracker) -> Followed:
     following = tracker.following
@@ -92,20 +114,35 @@ class CameraAnalysis:
     """Follows what one camera sees. Safe to call from several threads.
 
     Args:
-        camera: its zones and thresholds.
+        camera: its zones, rules and thresholds.
         post: takes reports; must return at once.
         tracking: the tracker's thresholds.
+        surroundings: what its rules need to know of the site.
     """
 
-    def __init__(self, camera: CameraConfig, post: Callable[[Report], None], tracking: TrackerConfig) -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        post: Callable[[Report], None],
+        tracking: TrackerConfig,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._camera = camera
         self._post = post
         self._tracking = tracking
         self._lock = threading.Lock()
         self._tracker: Tracker | None = None
+        self._aspect = 1.0
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
+        self._rules = RuleEngine(_drawing(camera), surroundings or Surroundings())
+        self._health = _health(camera, surroundings or Surroundings())
+        self._health_told: Counter[str] = Counter()
+        self._bygone: OrderedDict[int, Image] = OrderedDict()
+        self._looked_s = float("-inf")
         self._followed = Followed()
+        self.sighted: SightingSink | None = None
+        """Who is told of every confirmed track in every frame."""
         self.frames = 0
         self.detections = 0
         self.tracks_confirmed = 0
@@ -115,8 +152,31 @@ class CameraAnalysis:
         """What is being followed now; read by the camera's thread."""
         return self._followed
 
-    def see(self, detections: Detections, image: Image, moment: Moment) -> None:
-        """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call."""
+    @property
+    def rule_events(self) -> dict[str, int]:
+        """How often each rule told something; rules that never did are missing."""
+        return dict(self._rules.told + self._health_told)
+
+    @property
+    def door_news_lost(self) -> int:
+        """What doors told for the rules and nobody took in time."""
+        return self._rules.news_lost
+
+    def wants_glance(self, at_s: float) -> bool:
+        """Whether a rule about the camera's own health is due to look at a frame taken at `at_s` (monotonic)."""
+        return any(health.is_due(at_s) for health in self._health)
+
+    def glance(self, luma: Luma, moment: Moment) -> None:
+        """A frame's luma plane [H,W], for the rules about the camera's health; called by the camera's thread alone."""
+        masked = black_out(luma.copy(), self._camera.privacy_mask)
+        for health in self._health:
+            for data in health.glance(masked, moment):
+                self._health_told[health.id] += 1
+                self._post(Report(self._camera, moment, data, cast(Image, cv2.cvtColor(masked, cv2.COLOR_GRAY2BGR))))
+
+    def see(self, detections: Detections, image: Image, moment: Moment) -> Seen:
+        """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call. Says whose
+        track each detection belongs to."""
         with self._lock:
             tracker = self._tracker_for(image)
             kinds = detections.kinds.astype(np.intp)
@@ -129,21 +189,37 @@ class CameraAnalysis:
             self.tracks_confirmed += len(seen.confirmed)
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
+            self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
+            self._apply_rules(self._look(seen, detections, moment), image)
             self._followed = _followed(tracker)
+            return seen
+
+    def pass_time(self, moment: Moment) -> None:
+        """Time passes: what the rules say of that alone, once a second while nothing is analysed."""
+        if moment.monotonic_s - self._looked_s >= _IDLE_S:
+            with self._lock:
+                self._apply_rules(SceneLook(moment, self._held(()), aspect=self._aspect), None)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""
         with self._lock:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
+            self._rules.lose()
+            for health in self._health:
+                health.lose()
             self._followed = Followed()
 
+    def close(self) -> None:
+        """Nothing more is analysed."""
+        self._rules.close()
+
     def _tracker_for(self, image: Image) -> Tracker:
-        aspect = image.shape[1] / image.shape[0]
+        self._aspect = image.shape[1] / image.shape[0]
         if self._tracker is None:
-            self._tracker = Tracker(aspect, self._tracking)
+            self._tracker = Tracker(self._aspect, self._tracking)
         return self._tracker
 
     def _remember(self, track: int, detections: Detections, row: int, image: Image) -> None:
@@ -152,12 +228,26 @@ class CameraAnalysis:
             subject = self._subjects[track] = _Subject(Kind(int(detections.kinds[row])))
         subject.names[detections.class_names[int(detections.classes[row])]] += 1
         box, score = _corners(detections, row), float(detections.scores[row])
+        subject.score = score
         bound = quality_bound(score, box)
         if bound <= subject.quality:
             return  # it cannot be better, however sharp: spares the measurement
         quality = bound * sharpness(cut(image, box, 0.0))
         if quality > subject.quality:
             subject.quality, subject.best = quality, cut(image, box, _CLOSE)
+
+    def _tell_sighted(
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, moment: Moment
+    ) -> None:
+        if self.sighted is None or not tracks:
+            return
+        sightings = [
+            Sighting(
+                track, self._subjects[track].kind.name.lower(), float(detections.scores[row]), _corners(detections, row)
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+        self.sighted(moment.monotonic_s, sightings)
 
     def _look_at_zones(
         self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment
@@ -198,15 +288,72 @@ class CameraAnalysis:
             )
         self._post(Report(self._camera, moment, data, subject.best))
 
+    def _look(self, seen: Seen, detections: Detections, moment: Moment) -> SceneLook:
+        """The frame as rules are given it."""
+        sights = tuple(
+            Sight(track, self._subjects[track].what, float(detections.scores[row]), _corners(detections, row))
+            for track, row in zip(seen.ids, seen.rows, strict=True)
+        )
+        return SceneLook(moment, sights + self._held(seen.ids), seen.ended, aspect=self._aspect)
+
+    def _held(self, seen: tuple[int, ...]) -> tuple[Sight, ...]:
+        """Those that stand still and were not looked for, or are hidden for a moment: they are still there."""
+        if self._tracker is None:
+            return ()
+        following = self._tracker.following
+        return tuple(
+            Sight(track, subject.what, subject.score, _within_frame(box))
+            for track, box, is_still in zip(following.ids, following.boxes, following.still, strict=True)
+            if is_still and track not in seen and (subject := self._subjects.get(track)) is not None
+        )
+
+    def _apply_rules(self, look: SceneLook, image: Image | None) -> None:
+        if self._rules.is_idle:
+            return
+        self._looked_s = look.at_s
+        for finding in self._rules.see(look):
+            self._post(Report(self._camera, look.moment, finding.data, self._picture(finding, image)))
+
+    def _picture(self, finding: Finding, image: Image | None) -> Image | None:
+        if image is not None and finding.box is not None:
+            return cut(image, finding.box, _SURROUNDINGS if len(finding.tracks) == 1 else _CLOSE)
+        for track in finding.tracks:
+            subject = self._subjects.get(track)
+            best = self._bygone.get(track) if subject is None else subject.best
+            if best is not None:
+                return best
+        return None
+
     def _end(self, tracks: tuple[int, ...], moment: Moment) -> None:
         for track in tracks:
             for zone, watch in self._zones:
                 left = watch.gone(track)
                 if left is not None:
                     self._tell_left(zone.id, left, moment)
-            self._subjects.pop(track, None)
+            subject = self._subjects.pop(track, None)
+            if subject is not None and subject.best is not None:
+                self._bygone[track] = subject.best
+        while len(self._bygone) > _BYGONE:
+            self._bygone.popitem(last=False)
 
 
 def _corners(detections: Detections, row: int) -> Corners:
-    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in detections.boxes[row])
+    return _within_frame(detections.boxes[row])
+
+
+def _within_frame(box: npt.NDArray[np.floating]) -> Corners:
+    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in box)
     return x1, y1, x2, y2
+
+
+def _drawing(camera: CameraConfig) -> Drawing:
+    zones = {zone.id: zone.polygon for zone in camera.zones}
+    return Drawing(zones, {line.id: line for line in camera.lines}, camera.rules)
+
+
+def _health(camera: CameraConfig, surroundings: Surroundings) -> list[CameraHealth]:
+    return [
+        CameraHealth(rule, Hours(rule.hours, surroundings.zone, surroundings.special_days))
+        for rule in camera.rules
+        if isinstance(rule, CameraHealthRule)
+    ]

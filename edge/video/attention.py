@@ -1,5 +1,7 @@
 """Which frames the detector is asked about: while something moves, and now and then while someone stands still."""
 
+from enum import IntEnum
+
 from edge.video.analysis import Followed
 from edge.video.motion import Motion
 
@@ -10,6 +12,16 @@ TOUCHED_S = 1.0
 """How often what is still is looked at again while nothing moves but it: someone who waits shifts his feet."""
 
 
+class Interest(IntEnum):
+    """Why a frame is worth the detector; false if it is not."""
+
+    NONE = 0
+    RECHECK = 1
+    """Someone stands still and was not looked at for a while."""
+    AWAKE = 2
+    """Something moves, or has a moment ago."""
+
+
 class Attention:
     """One camera's wakefulness. Not shared between threads."""
 
@@ -17,7 +29,7 @@ class Attention:
         self._awake_until_s: float | None = None
         self._asked_s = 0.0
 
-    def wants(self, motion: Motion, at_s: float, followed: Followed) -> bool:
+    def wants(self, motion: Motion, at_s: float, followed: Followed) -> Interest:
         """Whether the frame at `at_s` (monotonic) is worth the detector.
 
         Args:
@@ -29,8 +41,8 @@ class Attention:
         if self._awake_until_s is None or is_disturbed:
             self._awake_until_s = at_s + LINGER_S
         every_s = min(TOUCHED_S, followed.look_every_s) if motion.moves else followed.look_every_s
-        is_due = at_s - self._asked_s >= every_s
-        if at_s > self._awake_until_s and not followed.restless and not is_due:
-            return False
+        is_awake = followed.restless or at_s <= self._awake_until_s
+        if not is_awake and at_s - self._asked_s < every_s:
+            return Interest.NONE
         self._asked_s = at_s
-        return True
+        return Interest.AWAKE if is_awake else Interest.RECHECK

@@ -6,7 +6,7 @@ looked at only where small movement is that the whole frame did not explain; at 
 ever more rarely while it finds nothing, for leaves and birds are small, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -22,6 +22,8 @@ SIDE = 0.5
 
 SMALL = 0.12
 """Of the frame's height: movement that is lower is looked at closer."""
+
+Find = Callable[[Image], Detections]
 
 _EDGE = 0.01
 _NEAR = 0.2
@@ -80,6 +82,22 @@ class CloserLook:
         self._target = x1, y1, x2, y2 = small[self._turn % len(small)]
         self._turn += 1
         return Part(_corner((x1 + x2) / 2), _corner((y1 + y2) / 2))
+
+    def add(self, find: Find, image: Image, seen: Detections, moving: Sequence[Box], at_s: float) -> Detections | None:
+        """What is in the frame after a closer look at one part of it; None if none is worth it.
+
+        Args:
+            find: runs the detector on a picture.
+            image: the whole frame.
+            seen: what was found in it.
+            moving, at_s: as for `aim`.
+        """
+        part = self.aim(moving, seen, at_s)
+        if part is None:
+            return None
+        both = joined(seen, part.whole(find(part.of(image))))
+        self.learn(both, at_s)
+        return both
 
     def learn(self, seen: Detections, at_s: float) -> None:
         """What is known after the look at `at_s`: unless it explains what moved, the next looks come later."""

@@ -8,8 +8,13 @@ from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from edge.access.secret_files import read_secret
+from edge.cameras.config import OnvifConfig
+from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
+from edge.video.rules.config import AnyRule, LineConfig, reference_faults
 from edge.video.schedule import Priority
 from edge.video.zones import Polygon, crossing_edges
 from protocols.base import DeviceId, PlaceCode
@@ -67,9 +72,8 @@ class ZoneConfig(_Section):
     )
     classes: tuple[ObjectClass, ...] = Field(
         default=(ObjectClass.PERSON, ObjectClass.VEHICLE),
-        min_length=1,
         title="Classes",
-        description="Whom the zone reports: person, vehicle or both.",
+        description="Whom the zone reports: person, vehicle or both; [] is a zone for rules alone.",
     )
 
     @field_validator("polygon")
@@ -92,13 +96,25 @@ class CameraConfig(_Section):
         title="Address",
         description="rtsp://, rtsps://, http://, https:// or file:// address; prefer the H.264 sub-stream.",
     )
+    main_url: str | None = Field(
+        default=None,
+        max_length=500,
+        repr=False,
+        title="Main stream",
+        description="Address of the full-size stream, kept as evidence and never decoded; without it, url serves both.",
+    )
+    transport: Transport = Field(
+        default=Transport.TCP,
+        title="Transport",
+        description="How rtsp:// carries the video: tcp, or udp where the camera knows nothing else.",
+    )
     username: str | None = Field(
         default=None, min_length=1, max_length=100, title="User name", description="The camera account's name, if any."
     )
     password_file: Path | None = Field(
         default=None,
         title="Password file",
-        description="File whose first line is the camera account's password; readable by the gateway alone.",
+        description="File whose first line is the camera account's password; its mode has to be 600.",
     )
     password_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
         default=None,
@@ -111,6 +127,12 @@ class CameraConfig(_Section):
         max_length=50,
         title="Zones",
         description="The zones watched; without one the camera is tracked and reports nothing but its own state.",
+    )
+    lines: tuple[LineConfig, ...] = Field(
+        default=(), alias="line", max_length=50, title="Lines", description="Lines that rules speak of."
+    )
+    rules: tuple[AnyRule, ...] = Field(
+        default=(), alias="rule", max_length=100, title="Rules", description="What is to be told; see the rules' keys."
     )
     person_score: float = Field(
         default=0.40,
@@ -145,6 +167,22 @@ class CameraConfig(_Section):
         title="Motion sensitivity",
         description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
     )
+    record: Literal["continuous", "events", "none"] = Field(
+        default="events",
+        title="Recording",
+        description="What of its video is kept: all of it, clips of events, or nothing.",
+    )
+    masked_in_camera: bool = Field(
+        default=False,
+        title="Masked in the camera",
+        description="Whether the camera itself blacks out privacy_mask, so that clips and recordings are masked too.",
+    )
+    keep_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
+        default=None, title="Days of recording", description="Of this camera; [keeping] recording_days otherwise."
+    )
+    keep_mib: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] | None = Field(
+        default=None, title="MiB of recording", description="Of this camera; beyond it its own oldest goes."
+    )
     motion_mask: tuple[Corners, ...] = Field(
         default=(),
         max_length=20,
@@ -157,6 +195,11 @@ class CameraConfig(_Section):
         title="Privacy mask",
         description="Polygons painted black in all that is analysed, kept or shown as a picture: a neighbour's window.",
     )
+    onvif: OnvifConfig | None = Field(
+        default=None,
+        title="ONVIF",
+        description="[camera.onvif]: the camera's motion events and clock; without it only its video is read.",
+    )
 
     @field_validator("motion_mask", "privacy_mask")
     @classmethod
@@ -168,22 +211,11 @@ class CameraConfig(_Section):
                 raise ValueError(f"a mask's sides must not touch or cross: of polygon {number}, {sides} do")
         return value
 
-    @field_validator("url")
+    @field_validator("url", "main_url")
     @classmethod
-    def _address(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            _ = parts.port
-        except ValueError:
-            raise ValueError("is not an address such as rtsp://10.0.0.5:554/stream2") from None
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"must begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must hold no user name or password: use username and password_file")
-        if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-            raise ValueError("a file is named by its whole path: file:///path/to/clip.mp4")
-        if parts.scheme != "file" and not parts.hostname:
-            raise ValueError("names no host")
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_address(value)
         return value
 
     @model_validator(mode="after")
@@ -193,8 +225,18 @@ class CameraConfig(_Section):
         has_password = self.password_file is not None or self.password_env is not None
         if has_password and self.username is None:
             raise ValueError("a password needs a username")
+        if self.transport is Transport.UDP and self.parts.scheme != "rtsp":
+            raise ValueError("transport: udp is for rtsp:// alone")
+        if self.onvif is not None and self.onvif.host is None and not self.parts.hostname:
+            raise ValueError("[camera.onvif] needs a host, as url names none")
         if len({zone.id for zone in self.zones}) != len(self.zones):
             raise ValueError("two zones of one camera have the same id")
+        if len({line.id for line in self.lines}) != len(self.lines):
+            raise ValueError("two lines of one camera have the same id")
+        faults = list(reference_faults(self.rules, [zone.id for zone in self.zones], self.lines))
+        if faults:
+            told = f"camera {self.id}: " + "; ".join(text for _, text in faults)
+            raise PydanticCustomError("reference", "{text}", {"text": told, "faults": faults})
         return self
 
     @property
@@ -208,24 +250,51 @@ class CameraConfig(_Section):
         parts = self.parts
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
-    def location(self, environment: Mapping[str, str] = os.environ) -> str:
-        """What FFmpeg is to open: a path, or the address with the account in it. Secret: never log or show it.
+    def stream(self, environment: Mapping[str, str] = os.environ) -> Address:
+        """What is opened for analysis. Secret: never log or show it.
 
         Raises:
             VideoError: if the password cannot be read.
         """
-        parts = self.parts
+        return Address(self.location(environment), self.parts.scheme, self.transport)
+
+    def main_stream(self, environment: Mapping[str, str] = os.environ) -> Address:
+        """What is opened for evidence. Secret: never log or show it.
+
+        Raises:
+            VideoError: if the password cannot be read, or there is no main stream.
+        """
+        if self.main_url is None:
+            raise VideoError(f"camera {self.id} has no main_url")
+        parts = urlsplit(self.main_url)
+        transport = self.transport if parts.scheme == "rtsp" else Transport.TCP
+        return Address(self._located(parts, environment), parts.scheme, transport)
+
+    def location(self, environment: Mapping[str, str] = os.environ) -> str:
+        """What FFmpeg is to open for analysis: a path, or the address with the account in it. Secret, too.
+
+        Raises:
+            VideoError: if the password cannot be read.
+        """
+        return self._located(self.parts, environment)
+
+    def _located(self, parts: SplitResult, environment: Mapping[str, str]) -> str:
         if parts.scheme == "file":
             return unquote(parts.path)
         if self.username is None:
-            return self.url
+            return parts.geturl()
         account = quote(self.username, safe="")
-        password = self._password(environment)
+        password = self.password(environment)
         if password is not None:
             account += ":" + quote(password, safe="")
         return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
 
-    def _password(self, environment: Mapping[str, str]) -> str | None:
+    def password(self, environment: Mapping[str, str] = os.environ) -> str | None:
+        """The account's password; None if there is none. Secret: never log or show it.
+
+        Raises:
+            VideoError: if it cannot be read.
+        """
         if self.password_env is not None:
             value = environment.get(self.password_env)
             if value is None:
@@ -234,13 +303,27 @@ class CameraConfig(_Section):
         if self.password_file is None:
             return None
         try:
-            lines = self.password_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            return read_secret(self.password_file).splitlines()[0]
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
             raise VideoError(f"camera {self.id}: password file {self.password_file}: {cause}") from None
-        if not lines or not lines[0]:
-            raise VideoError(f"camera {self.id}: password file {self.password_file} is empty")
-        return lines[0]
+
+
+def _check_address(value: str) -> None:
+    """Raises: ValueError: if it is no address that can be opened, or holds an account."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not an address such as rtsp://10.0.0.5:554/stream2") from None
+    if parts.scheme not in SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user name or password: use username and password_file")
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise ValueError("a file is named by its whole path: file:///path/to/clip.mp4")
+    if parts.scheme != "file" and not parts.hostname:
+        raise ValueError("names no host")
 
 
 class VideoConfig(_Section):

@@ -12,9 +12,9 @@ from typing import Protocol, cast
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from edge.clock import Clock, Moment
+from edge.clock import Clock, Moment, now
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
-from edge.video.closer import CloserLook, joined
+from edge.video.closer import CloserLook
 from edge.video.masks import Polygons, black_out
 from edge.video.motion import Box
 from edge.video.schedule import Priority, Rate, Schedule, Tally
@@ -126,6 +126,8 @@ class DetectorLoop:
         while not run.stopped:
             run.beat()
             taken = self._mailboxes.take(_WAKE_S)
+            for analysis in self._analyses:
+                analysis.pass_time(now(self._clock))
             if taken is None or run.stopped:
                 continue
             camera, candidate = taken
@@ -140,14 +142,14 @@ class DetectorLoop:
     def _detect(self, detector: FrameDetector, image: Image, camera: int, candidate: Candidate) -> Detections:
         """What is in the frame; in a part of it, too, if that is worth it and no other frame waits meanwhile."""
         seen = detector.detect(image, WEAK_SCORE)
-        closer = self._closer[camera]
-        part = closer.aim(candidate.moving, seen, candidate.at_s) if self._mailboxes.is_empty else None
-        if part is None:
+        if not self._mailboxes.is_empty:
+            return seen
+        find = partial(detector.detect, floor=WEAK_SCORE)
+        both = self._closer[camera].add(find, image, seen, candidate.moving, candidate.at_s)
+        if both is None:
             return seen
         self.closer_looks[camera] += 1
-        seen = joined(seen, part.whole(detector.detect(part.of(image), WEAK_SCORE)))
-        closer.learn(seen, candidate.at_s)
-        return seen
+        return both
 
 
 def moment_of(at_s: float, clock: Clock) -> Moment:

@@ -6,29 +6,38 @@ one is replaced and told as an event; no other camera and no door waits for it.
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from edge.backoff import Backoff
+from edge.cameras.watch import OnvifWatch, WatchStatus, WatchTiming
 from edge.clock import Clock, now
 from edge.observations import Observation, PictureStore, Recorder
 from edge.video.analysis import CameraAnalysis
 from edge.video.config import CameraConfig, VideoConfig
+from edge.video.connection import Timing
 from edge.video.detection import Candidate, DetectorLoop, FrameDetector, Mailboxes
 from edge.video.errors import VideoError
+from edge.video.evidence import EvidenceSource
+from edge.video.gears import Gear, GearTiming
+from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
+from edge.video.rules.surroundings import Surroundings
 from edge.video.schedule import Priority, Rate
-from edge.video.source import CameraSource, Timing
+from edge.video.sightings import SightingSink
+from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
-from edge.video.worker import Failure, Worker
+from edge.video.worker import Failure, Run, Worker
 from models import ModelError, Provider, Runtime, load_detector
 from protocols.events import SourceRestarted
 
 _TICK_S = 0.25
 _DETECTOR = "video-detector"
 _REPORTER = "video-reporter"
+_ONVIF_STUCK_S = 90.0
+"""Several questions of seconds each may follow each other."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class CameraStatus:
 
     Of the frames that were worth the detector, `frames_replaced` gave way to newer ones and `frames_expired` waited too
     long, for there was not time for all; `rate` is what that came to in the last seconds.
+    `gear` is None while no pictures come; `main_…` are of the stream that is kept as evidence, if it is another one.
     """
 
     id: str
@@ -47,6 +57,18 @@ class CameraStatus:
     faults: dict[str, int]
     connections: int
     restarts: int
+    gear: Gear | None
+    gear_s: dict[str, float]
+    wakes: dict[str, int]
+    catch_ups: int
+    pictures_caught_up: int
+    longest_catch_up_s: float
+    onvif: WatchStatus | None
+    main_state: CameraState | None
+    main_fault: str | None
+    main_packets: int
+    sink_faults: int
+    frames_received: int
     frames_decoded: int
     decode_errors: int
     frames_checked: int
@@ -59,6 +81,8 @@ class CameraStatus:
     detections: int
     tracks_confirmed: int
     tracks_live: int
+    rule_events: dict[str, int]
+    door_news_lost: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +108,11 @@ class VideoService:
         timing: time constants of reading cameras.
         load: makes a detector from its name in the manifest; by default as the configuration says.
         uniform: a random number in [0, 1), for jitter.
+        sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
+        sighted: for cameras by name, who is told of the tracks in each frame that is analysed.
+        gear_timing: time constants of the gears.
+        onvif_timing: time constants of the cameras' own events and clocks.
+        surroundings: what the cameras' rules need to know of the site.
     """
 
     def __init__(
@@ -95,6 +124,11 @@ class VideoService:
         timing: Timing | None = None,
         load: Callable[[str], FrameDetector] | None = None,
         uniform: Callable[[], float] = random.random,
+        sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        sighted: Mapping[str, SightingSink] | None = None,
+        gear_timing: GearTiming | None = None,
+        onvif_timing: WatchTiming | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
         self._record = record
@@ -103,11 +137,15 @@ class VideoService:
         runtime = Runtime(Provider(config.detector.provider), config.detector.threads)
         self._load = load if load is not None else partial(load_detector, runtime=runtime)
         self._uniform = uniform
+        self._sinks = sinks if sinks is not None else {}
+        self._gear_timing = gear_timing
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
-        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig()) for c in config.cameras]
+        self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig(), surroundings) for c in config.cameras]
+        for each, analysis in zip(config.cameras, self._analyses, strict=True):
+            analysis.sighted = (sighted or {}).get(each.id)
         privacy = [camera.privacy_mask for camera in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None
@@ -115,6 +153,19 @@ class VideoService:
         self._camera_workers = [
             self._worker(f"camera-{camera.id}", source, source.stuck)
             for camera, source in zip(config.cameras, self._sources, strict=True)
+        ]
+        self._evidence = {c.id: self._evidence_source(c) for c in config.cameras if c.main_url is not None}
+        self._evidence_workers = [
+            self._worker(f"camera-{name}-main", source, source.stuck) for name, source in self._evidence.items()
+        ]
+        self._watches = {
+            camera.id: OnvifWatch(camera, source.wake, clock, self._backoff(), onvif_timing)
+            for camera, source in zip(config.cameras, self._sources, strict=True)
+            if camera.onvif is not None
+        }
+        self._watch_workers = [
+            Worker(f"camera-{name}-onvif", watch, self._backoff(), clock.monotonic_s, _ONVIF_STUCK_S)
+            for name, watch in self._watches.items()
         ]
         self._detector_worker = self._worker(_DETECTOR, self._detector)
         self._reporter_worker = self._worker(_REPORTER, self._reporter)
@@ -144,16 +195,28 @@ class VideoService:
         self._supervisor.join(_TICK_S * 8)
         self._supervisor = None
         until_s = self._clock.monotonic_s() + self._timing.open_s + self._timing.read_s
-        for worker in (*self._camera_workers, self._detector_worker):
+        ending = (*self._camera_workers, *self._evidence_workers, *self._watch_workers, self._detector_worker)
+        for worker in ending:
             worker.stop()
-        for worker in (*self._camera_workers, self._detector_worker):
+        for worker in ending:
             worker.join(until_s - self._clock.monotonic_s())
         for analysis in self._analyses:
             analysis.lose(now(self._clock))
+            analysis.close()
         self._reporter_worker.stop()
         self._reporter.drain(with_pictures=self._reporter_worker.join(2.0))
         for source in self._sources:
             source.stop()
+        for evidence in self._evidence.values():
+            evidence.stop()
+
+    def wake(self, camera: str, reason: str) -> bool:
+        """Something happens at a camera, says its own motion event or a door: watch it. False if there is none such."""
+        for config, source in zip(self._config.cameras, self._sources, strict=True):
+            if config.id == camera:
+                source.wake(reason)
+                return True
+        return False
 
     def status(self) -> VideoStatus:
         """How everything is at this moment. Safe to call from any thread, and cheap."""
@@ -167,22 +230,28 @@ class VideoService:
         )
 
     def _workers(self) -> list[Worker]:
-        return [*self._camera_workers, self._detector_worker, self._reporter_worker]
+        per_camera = (*self._camera_workers, *self._evidence_workers, *self._watch_workers)
+        return [*per_camera, self._detector_worker, self._reporter_worker]
 
     def _source(self, index: int, camera: CameraConfig) -> CameraSource:
         def submit(candidate: Candidate) -> None:
             self._mailboxes.put(index, candidate)
 
-        timing = self._timing
-        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
-        return CameraSource(camera, self._analyses[index], submit, self._record, self._clock, backoff, timing)
+        sinks = () if camera.main_url is not None else self._sinks.get(camera.id, ())
+        return CameraSource(
+            camera, self._analyses[index], submit, self._record, self._clock, self._backoff(), self._timing, sinks,
+            self._gear_timing,
+        )  # fmt: skip
 
-    def _worker(
-        self, name: str, body: CameraSource | DetectorLoop | Reporter, on_stuck: Callable[[], None] = lambda: None
-    ) -> Worker:
-        timing = self._timing
-        backoff = Backoff(timing.retry_first_s, timing.retry_most_s, self._uniform)
-        return Worker(name, body, backoff, self._clock.monotonic_s, timing.stuck_s, on_stuck)
+    def _evidence_source(self, camera: CameraConfig) -> EvidenceSource:
+        sinks = self._sinks.get(camera.id, ())
+        return EvidenceSource(camera, sinks, self._clock, self._backoff(), self._timing)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._timing.retry_first_s, self._timing.retry_most_s, self._uniform)
+
+    def _worker(self, name: str, body: Callable[[Run], None], on_stuck: Callable[[], None] = lambda: None) -> Worker:
+        return Worker(name, body, self._backoff(), self._clock.monotonic_s, self._timing.stuck_s, on_stuck)
 
     def _take_detector(self) -> FrameDetector:
         """The detector that was loaded at the start; a new one after a crash."""
@@ -190,7 +259,9 @@ class VideoService:
         return loaded if loaded is not None else self._load(self._config.detector.model)
 
     def _supervise(self) -> None:
-        owners = [*self._config.cameras, None, None]
+        mains = [camera for camera in self._config.cameras if camera.main_url is not None]
+        watched = [camera for camera in self._config.cameras if camera.onvif is not None]
+        owners = [*self._config.cameras, *mains, *watched, None, None]
         while not self._stop.wait(_TICK_S):
             for camera, worker in zip(owners, self._workers(), strict=True):
                 failure = worker.tick()
@@ -206,16 +277,32 @@ class VideoService:
 
     def _camera_status(self, index: int) -> CameraStatus:
         camera, source, analysis = self._config.cameras[index], self._sources[index], self._analyses[index]
-        fault, tally = source.fault, self._mailboxes.tally(index)
+        connection, gears, watched = source.connection, source.gears, source.watched
+        evidence = self._evidence.get(camera.id)
+        main = evidence.connection if evidence is not None else None
+        fault = connection.fault
+        tally = self._mailboxes.tally(index)
         return CameraStatus(
             id=camera.id,
             place=camera.place,
             state=source.state,
             fault=None if fault is None else fault.fault.value,
             detail=None if fault is None else fault.detail,
-            faults={kind.value: count for kind, count in source.faults.copy().items()},
-            connections=source.connections,
+            faults={kind.value: count for kind, count in connection.faults.copy().items()},
+            connections=connection.connections,
             restarts=self._camera_workers[index].restarts,
+            gear=source.gear,
+            gear_s={gear.value: seconds for gear, seconds in gears.gear_s.items()},
+            wakes={why.value: count for why, count in gears.wakes.copy().items()},
+            catch_ups=watched.catch_ups,
+            pictures_caught_up=watched.pictures_caught_up,
+            longest_catch_up_s=watched.longest_catch_up_s,
+            onvif=self._watches[camera.id].status() if camera.id in self._watches else None,
+            main_state=main.state if main is not None else None,
+            main_fault=main.fault.fault.value if main is not None and main.fault is not None else None,
+            main_packets=evidence.packets if evidence is not None else 0,
+            sink_faults=source.feed.faults + (evidence.feed.faults if evidence is not None else 0),
+            frames_received=source.frames_received,
             frames_decoded=source.frames_decoded,
             decode_errors=source.decode_errors,
             frames_checked=source.frames_checked,
@@ -228,4 +315,6 @@ class VideoService:
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
+            rule_events=analysis.rule_events,
+            door_news_lost=analysis.door_news_lost,
         )

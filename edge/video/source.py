@@ -1,51 +1,35 @@
-"""One camera's thread: connects, reads, decides which frames the detector sees, and connects again after every fault.
+"""One camera's thread: reads its packets, decodes as few as its gear allows, leaves for the detector what is worth it.
 
-Nothing here waits for the detector, the disk or another camera. The state table is in `states`; each change of what the
-camera can be used for is one `camera.online` or `camera.offline` event, however often it is tried in between.
+Nothing here waits for the detector, the disk or another camera. Each change of what the camera can be used for is one
+`camera.online` or `camera.offline` event, however often it is tried in between; so is another size of its picture.
 """
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
-
-import numpy as np
-from av.video.frame import VideoFrame
+from collections.abc import Callable, Sequence
 
 from edge.backoff import Backoff
 from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
-from edge.video.analysis import CameraAnalysis, Followed
-from edge.video.attention import Attention
+from edge.video.analysis import CameraAnalysis
+from edge.video.arrivals import Arrivals
 from edge.video.config import CameraConfig
-from edge.video.detection import Candidate
-from edge.video.errors import StreamFault, VideoError
-from edge.video.motion import Luma, Motion, MotionGate
-from edge.video.states import CameraState, Signal, after
-from edge.video.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, DecodedFrame, Stream, StreamInfo
-from edge.video.timeline import Timeline
+from edge.video.connection import Connection, Timing
+from edge.video.decoder import Arrived, Decoder
+from edge.video.detection import Candidate, moment_of
+from edge.video.errors import StreamFault
+from edge.video.eye import Eye, luma_of
+from edge.video.feed import PacketFeed
+from edge.video.gears import Gear, Gearbox, GearTiming
+from edge.video.motion import MotionGate
+from edge.video.packets import PacketSink
+from edge.video.states import CameraState
+from edge.video.stream import Stream, StreamInfo
+from edge.video.watcher import WatchCounts, Watcher
 from edge.video.worker import Run
 from protocols.events import CameraFault, CameraOffline, CameraOnline
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The time constants of reading cameras, in seconds.
-
-    `stuck_s` is above what opening and reading may take together, so that only a decoder or a name look-up that hangs
-    is given up; `calm_s` of pictures make the next fault a first one.
-    """
-
-    open_s: float = OPEN_TIMEOUT_S
-    read_s: float = READ_TIMEOUT_S
-    retry_first_s: float = 1.0
-    retry_most_s: float = 60.0
-    calm_s: float = 10.0
-    stuck_s: float = 20.0
 
 
 class CameraSource:
@@ -58,7 +42,9 @@ class CameraSource:
         record: takes its online and offline events.
         clock: the gateway's clocks.
         backoff: how long to wait after a fault.
-        timing: time constants.
+        timing: time constants of connections.
+        sinks: who takes its packets as they come; none where a main stream is read for them.
+        gear_timing: time constants of the gears.
     """
 
     def __init__(
@@ -70,118 +56,132 @@ class CameraSource:
         clock: Clock,
         backoff: Backoff,
         timing: Timing,
+        sinks: Sequence[PacketSink] = (),
+        gear_timing: GearTiming | None = None,
     ) -> None:
         self._camera = camera
         self._analysis = analysis
         self._submit = submit
         self._record = record
         self._clock = clock
-        self._backoff = backoff
         self._timing = timing
-        self._lock = threading.Lock()
-        self._state = CameraState.CONNECTING
+        self._gear_timing = gear_timing if gear_timing is not None else GearTiming()
+        self._called = threading.Event()
         self._told: CameraFault | StreamInfo | None = None
-        self.fault: StreamFault | None = None
-        """The last fault, until pictures come again."""
-        self.faults: Counter[CameraFault] = Counter()
+        self._gears = Gearbox(self._gear_timing.quiet_after_s)
+        self.connection = Connection(camera.stream, clock, backoff, timing, self._lost)
+        self.feed = PacketFeed(camera.id, sinks)
+        self.watched = WatchCounts()
+        self.frames_received = 0
         self.frames_decoded = 0
         self.frames_checked = 0
         self.decode_errors = 0
-        self.connections = 0
 
     @property
     def state(self) -> CameraState:
         """Where the connection stands."""
-        return self._state
+        return self.connection.state
+
+    @property
+    def gear(self) -> Gear | None:
+        """How much is done about its video; None while none comes."""
+        return self._gears.gear if self.state is CameraState.ONLINE else None
+
+    @property
+    def gears(self) -> Gearbox:
+        """The gears' counters, to be read."""
+        return self._gears
 
     def __call__(self, run: Run) -> None:
         """Read the camera until told to stop."""
-        if self.state in (CameraState.CONNECTING, CameraState.ONLINE) and self.connections:
-            self._fail(StreamFault(CameraFault.SILENT, "the camera's reader failed and was started again"), run)
-        while not run.stopped:
-            if self.state is not CameraState.CONNECTING:
-                self._signal(Signal.RETRY, run)
-            self._fail(self._read(run), run)
-            run.pause(self._backoff.next_s())
+        self.connection.keep(run, self._read)
+
+    def wake(self, reason: str) -> None:
+        """Something happens there, somebody says (the camera's own motion event, a door): watch from now on."""
+        _log.debug("camera %s is called: %s", self._camera.id, reason)
+        self._called.set()
 
     def stuck(self) -> None:
         """The thread makes no progress and is given up: called by the supervisor."""
-        self._signal(Signal.NO_PROGRESS)
-        self._note(StreamFault(CameraFault.SILENT, "the decoder or the connection hangs"))
+        self.connection.stuck()
 
     def stop(self) -> None:
         """The camera is no longer read: the thread has ended or is given up."""
-        self._signal(Signal.STOP)
+        self.connection.stop()
+        self.feed.end()
         self._tell_offline(StreamFault(CameraFault.STOPPED, "the gateway stops"))
 
-    def _signal(self, signal: Signal, run: Run | None = None) -> bool:
-        """Move to the next state; False, and nothing is moved, if it comes from a thread that was told to stop."""
-        with self._lock:
-            if run is not None and run.stopped:
-                return False
-            self._state = after(self._state, signal)
-            return True
-
-    def _read(self, run: Run) -> StreamFault:
-        """One connection, from opening to its end; why it ended."""
-        self.connections += 1
-        timing = self._timing
+    def _read(self, stream: Stream, run: Run) -> None:
+        """One connection's packets, until it faults or the run is stopped."""
+        decoder, arrivals = stream.decoder(), Arrivals(self._clock, stream)
+        camera = self._camera
+        gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
+        eye = Eye(gate, camera.analyses_per_s)
+        watcher = Watcher(decoder, eye, self._gears, self._gear_timing, self._clock.monotonic_s, self.watched)
+        head = stream.head()
+        self.feed.begin(head)
         try:
-            location = self._camera.location()
-        except VideoError as error:
-            return StreamFault(CameraFault.UNAUTHORISED, str(error))
-        try:
-            scheme = self._camera.parts.scheme
-            with Stream(location, scheme, self._clock.monotonic_s, timing.open_s, timing.read_s) as stream:
-                try:
-                    self._watch(stream, run)
-                finally:
-                    self.decode_errors += stream.decode_errors
+            for packet in stream.packets():
+                arrived = arrivals.place(packet, run)
+                if run.stopped:
+                    return
+                run.beat()
+                self.frames_received += 1
+                self.feed.take(arrived)
+                self._watch(watcher, arrived, head.codec, run)
+                self._count(decoder)
+                self._demand_pictures(watcher, decoder)
         except StreamFault as fault:
-            return fault
-        return StreamFault(CameraFault.ENDED, "the stream ended")
+            if fault.fault is CameraFault.ENDED and decoder.has_erred and watcher.size is None:
+                raise _undecodable() from None
+            raise
+        finally:
+            if not run.stopped:  # otherwise a new thread may have begun already; `stop` ends it
+                self.feed.end()
 
-    def _watch(self, stream: Stream, run: Run) -> None:
-        """Look at every frame until the stream faults or the run is stopped."""
-        eye = _Eye(self._camera)
-        pace = _Pace(self._clock, stream.is_recording)
-        online_s: float | None = None
-        for frame in stream.frames():
-            at_s = pace.place(frame, run)
-            if run.stopped:
+    def _watch(self, watcher: Watcher, arrived: Arrived, codec: str, run: Run) -> None:
+        called = self._called.is_set()
+        if called:
+            self._called.clear()
+        for sight in watcher.take(arrived, self._analysis.followed, called):
+            if not self._pictures(watcher, codec, run):
                 return
             run.beat()
-            self.frames_decoded += 1
-            if online_s is None:
-                online_s = at_s
-                self._pictures(stream.info, run)
-            elif at_s - online_s > self._timing.calm_s:
-                self._backoff.reset()
-            if eye.is_due(at_s):
-                self.frames_checked += 1
-                followed = self._analysis.followed
-                motion, wanted = eye.look(frame.image, at_s, followed)
-                if wanted:
-                    self._submit(Candidate(frame.image, at_s, moving=motion.boxes))
+            self.frames_checked += 1
+            if sight.wanted:
+                self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late, sight.moving))
+            if self._analysis.wants_glance(sight.picture.at_s):
+                self._analysis.glance(luma_of(sight.picture.image), moment_of(sight.picture.at_s, self._clock))
 
-    def _pictures(self, info: StreamInfo, run: Run) -> None:
-        if not self._signal(Signal.PICTURE, run):
+    def _count(self, decoder: Decoder) -> None:
+        self.frames_decoded += decoder.decoded
+        self.decode_errors += decoder.errors
+        decoder.decoded = decoder.errors = 0
+
+    def _demand_pictures(self, watcher: Watcher, decoder: Decoder) -> None:
+        """Raises: StreamFault: if packets come and come, and no sound picture."""
+        since_s = watcher.starved_since_s
+        if since_s is None or self._clock.monotonic_s() - since_s <= self._timing.starved_s:
             return
-        self.fault = None
-        if isinstance(self._told, StreamInfo):
-            return
+        raise _undecodable() if decoder.has_erred else StreamFault(CameraFault.SILENT, "packets come, but no picture")
+
+    def _pictures(self, watcher: Watcher, codec: str, run: Run) -> bool:
+        """Pictures come: tell so if it is news. False if this thread was told to stop."""
+        if watcher.size is None or not self.connection.flows(run):
+            return False
+        info = StreamInfo(*watcher.size, codec)
+        if self._told == info:
+            return True
+        if isinstance(self._told, StreamInfo):  # the camera sends something else from now on
+            self._analysis.lose(now(self._clock))
         self._told = info
+        self.feed.resize(info.width, info.height)
         _log.info("camera %s online: %dx%d %s", self._camera.id, info.width, info.height, info.codec)
         data = CameraOnline(width=info.width, height=info.height, codec=info.codec[:40])
         self._record(Observation(self._camera.id, self._camera.place, data, now(self._clock)))
+        return True
 
-    def _fail(self, fault: StreamFault, run: Run) -> None:
-        if self._signal(Signal.FAULT, run):
-            self._note(fault)
-
-    def _note(self, fault: StreamFault) -> None:
-        self.fault = fault
-        self.faults[fault.fault] += 1
+    def _lost(self, fault: StreamFault) -> None:
         self._analysis.lose(now(self._clock))
         self._tell_offline(fault)
 
@@ -197,50 +197,5 @@ class CameraSource:
         self._record(Observation(self._camera.id, self._camera.place, data, now(self._clock)))
 
 
-class _Pace:
-    """When each frame of one connection was taken. A recording is held back to the speed at which it was filmed."""
-
-    def __init__(self, clock: Clock, is_recording: bool) -> None:
-        self._clock = clock
-        self._is_recording = is_recording
-        self._timeline = Timeline()
-        self._began: tuple[float, float] | None = None
-
-    def place(self, frame: DecodedFrame, run: Run) -> float:
-        if self._is_recording and frame.stamp_s is not None:
-            if self._began is None:
-                self._began = self._clock.monotonic_s(), frame.stamp_s
-            due_s = self._began[0] + frame.stamp_s - self._began[1]
-            run.pause(max(0.0, due_s - self._clock.monotonic_s()))
-        return self._timeline.place(frame.stamp_s, self._clock.monotonic_s())
-
-
-class _Eye:
-    """Looks at frames, at most so many a second, for movement."""
-
-    def __init__(self, camera: CameraConfig) -> None:
-        self._every_s = 1.0 / camera.analyses_per_s
-        self._due_s = float("-inf")
-        self._gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
-        self._attention = Attention()
-
-    def is_due(self, at_s: float) -> bool:
-        """Whether it is time for another look; a tenth early counts, for cameras tremble."""
-        if at_s < self._due_s - 0.1 * self._every_s:
-            return False
-        self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
-        return True
-
-    def look(self, image: VideoFrame, at_s: float, followed: Followed) -> tuple[Motion, bool]:
-        """What moves in the frame, and whether the detector should see it."""
-        motion = self._gate.see(luma_of(image), at_s)
-        return motion, self._attention.wants(motion, at_s, followed)
-
-
-def luma_of(image: VideoFrame) -> Luma:
-    """The brightness [H,W] of a frame: the decoder's own plane, not copied, where its format has one of 8 bits."""
-    if not (image.format.is_planar and not image.format.is_rgb and image.format.components[0].bits == 8):
-        image = image.reformat(format="gray")
-    plane = image.planes[0]
-    buffer = cast(memoryview, plane)  # it offers the buffer protocol, which its type does not say
-    return np.frombuffer(buffer, np.uint8).reshape(-1, plane.line_size)[: image.height, : image.width]
+def _undecodable() -> StreamFault:
+    return StreamFault(CameraFault.UNDECODABLE, "the video is damaged or of an unknown kind")

@@ -1,20 +1,24 @@
-"""One connection to a camera through FFmpeg: opened, decoded frame by frame, closed. Retries nothing, starts no thread.
+"""One connection to a camera through FFmpeg: opened, read packet by packet, closed. Retries nothing, starts no thread.
 
 What FFmpeg says when something fails holds the address with the password in it, so its text is never passed on.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import av.container
 import av.error
-from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
+from edge.video.address import Address, Transport
+from edge.video.decoder import Decoder
 from edge.video.errors import StreamFault
 from edge.video.faults import open_fault, read_fault
+from edge.video.packets import StreamHead
 from protocols.events import CameraFault
 
 OPEN_TIMEOUT_S = 5.0
@@ -23,9 +27,14 @@ OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 3.0
 """The longest silence. A camera sends several frames a second; measured to end a frozen stream after 3.01 s."""
 
-_OPTIONS = {
-    "rtsp_transport": "tcp",
+
+_RTSP_OPTIONS = {
     "fpsprobesize": "0",  # opens in 0.8 s where the default takes 2.8 s on 10 frames a second
+    "allowed_media_types": "video",  # sound would hide that the pictures have stopped
+}
+_TRANSPORT_OPTIONS = {
+    Transport.TCP: {"rtsp_transport": "tcp"},
+    Transport.UDP: {"rtsp_transport": "udp", "buffer_size": str(1 << 20)},  # a key frame comes as one burst
 }
 _NETWORK = {
     "rtsp": "tcp,rtp,rtsp,udp",
@@ -33,14 +42,8 @@ _NETWORK = {
     "http": "http,tcp",
     "https": "https,tls,tcp,http",
 }
-
-
-@dataclass(frozen=True)
-class DecodedFrame:
-    """A frame and the camera's own time stamp in seconds, which starts anywhere and need not rise; None if absent."""
-
-    image: VideoFrame
-    stamp_s: float | None
+_STAMPLESS = ("mpjpeg", "mjpeg", "h264", "hevc")
+"""Formats without time stamps: FFmpeg makes them up from a frame rate that it guesses."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,10 @@ class Stream:
     """An open stream. Use as a context manager.
 
     Args:
-        location: what FFmpeg is to open, password included.
-        scheme: the address's scheme.
+        address: what is opened.
         monotonic_s: the gateway's monotonic clock.
         open_timeout_s: how long opening may take.
-        read_timeout_s: how long no video frame may come.
+        read_timeout_s: how long no video packet may come.
 
     Raises:
         StreamFault: if it cannot be opened.
@@ -68,22 +70,19 @@ class Stream:
 
     def __init__(
         self,
-        location: str,
-        scheme: str,
+        address: Address,
         monotonic_s: Callable[[], float],
         open_timeout_s: float = OPEN_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
-        self._scheme = scheme
+        self._scheme = address.scheme
         self._monotonic_s = monotonic_s
         self._read_timeout_s = read_timeout_s
-        self._has_pictures = False
-        self.decode_errors = 0
-        """Packets that could not be decoded."""
-        options = dict(_OPTIONS) if scheme.startswith("rtsp") else {}
-        options["protocol_whitelist"] = _NETWORK.get(scheme, "file")  # a playlist must not lead elsewhere
+        is_rtsp = address.scheme.startswith("rtsp")
+        options = {**_RTSP_OPTIONS, **_TRANSPORT_OPTIONS[address.transport]} if is_rtsp else {}
+        options["protocol_whitelist"] = _NETWORK.get(address.scheme, "file")  # a playlist must not lead elsewhere
         try:
-            container = av.open(location, options=options, timeout=(open_timeout_s, read_timeout_s))
+            container = av.open(address.location, options=options, timeout=(open_timeout_s, read_timeout_s))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise open_fault(error, open_timeout_s) from None
         if not isinstance(container, av.container.InputContainer):
@@ -92,9 +91,7 @@ class Stream:
         if not container.streams.video:
             container.close()
             raise StreamFault(CameraFault.UNDECODABLE, "the stream has no video")
-        self._video = container.streams.video[0]
-        self._video.thread_type = "NONE"
-        self._video.codec_context.thread_count = 1
+        self._video: VideoStream = container.streams.video[0]
 
     @property
     def is_recording(self) -> bool:
@@ -102,52 +99,44 @@ class Stream:
         return not self._scheme.startswith("rtsp") and bool(self._container.duration)
 
     @property
-    def info(self) -> StreamInfo:
-        """Size and codec, known once a frame was decoded."""
-        context = self._video.codec_context
-        return StreamInfo(context.width, context.height, context.name)
+    def has_stamps(self) -> bool:
+        """Whether its time stamps are the sender's."""
+        return not set(self._container.format.name.split(",")) & set(_STAMPLESS)
 
-    def frames(self) -> Iterator[DecodedFrame]:
-        """The frames as they come, corrupt ones left out and counted.
+    @property
+    def time_base(self) -> Fraction:
+        """The seconds that one tick of a packet's times is."""
+        return self._video.time_base or Fraction(1, 90_000)
+
+    def decoder(self) -> Decoder:
+        """What makes pictures of its packets."""
+        return Decoder(self._video.codec_context)
+
+    def head(self) -> StreamHead:
+        """What a player must know before the first packet, as far as it is known without decoding."""
+        context = self._video.codec_context
+        return StreamHead(context.name, context.width, context.height, context.extradata or b"", self.time_base)
+
+    def packets(self) -> "Iterator[av.Packet[VideoStream]]":
+        """The video packets as they come, empty ones left out.
 
         Raises:
-            StreamFault: when the stream ends, falls silent or gives nothing that can be decoded.
+            StreamFault: when the stream ends or falls silent.
         """
-        last_good_s = self._monotonic_s()
-        packets = self._container.demux(self._video)
+        heard_s = self._monotonic_s()
+        packets = cast("Iterator[av.Packet[VideoStream]]", self._container.demux())  # the others are left out below
         while True:
-            errors_before = self.decode_errors
-            for image in self._next_images(packets):
-                last_good_s = self._monotonic_s()
-                self._has_pictures = True
-                stamp_s = None if image.pts is None or image.time_base is None else float(image.pts * image.time_base)
-                yield DecodedFrame(image, stamp_s)
-            if self._monotonic_s() - last_good_s > self._read_timeout_s:
-                if self.decode_errors > errors_before:
-                    raise StreamFault(CameraFault.UNDECODABLE, "the video is damaged or of an unknown kind")
+            try:
+                packet = next(packets)
+            except StopIteration:
+                raise StreamFault(CameraFault.ENDED, "the stream ended") from None
+            except (av.error.FFmpegError, OSError) as error:
+                raise read_fault(error, self._read_timeout_s) from None
+            if packet.stream is self._video and packet.size:
+                yield packet
+                heard_s = self._monotonic_s()
+            elif self._monotonic_s() - heard_s > self._read_timeout_s:
                 raise StreamFault(CameraFault.SILENT, f"no picture for {self._read_timeout_s:g} s")
-
-    def _next_images(self, packets: "Iterator[av.Packet[av.VideoStream]]") -> list[VideoFrame]:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            raise self._ended() from None
-        except (av.error.FFmpegError, OSError) as error:
-            raise (
-                self._ended() if isinstance(error, av.error.EOFError) else read_fault(error, self._read_timeout_s)
-            ) from None
-        try:
-            return [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-        except av.error.EOFError:
-            raise self._ended() from None
-        except (av.error.FFmpegError, OSError):
-            self.decode_errors += 1
-            return []
-
-    def _ended(self) -> StreamFault:
-        if not self._has_pictures and self.decode_errors:
-            return StreamFault(CameraFault.UNDECODABLE, "the video is damaged or of an unknown kind")
-        return StreamFault(CameraFault.ENDED, "the stream ended")
 
     def close(self) -> None:
         """Close the connection."""

@@ -42,7 +42,7 @@ LOBBY_DOOR = DemoDoor("d-lobby", "r-lobby", "物业大厅门", "lobby-office", "
 ALL_DOORS = (*DOORS, BOARD_DOOR, LOBBY_DOOR)
 CAMERAS = (
     DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
-    DemoCamera("c-north", "lane-north", "北侧车道", "lane-north.mp4"),
+    DemoCamera("c-north", "lane-north", "北侧车道", "lane-covered.mp4"),
 )
 
 

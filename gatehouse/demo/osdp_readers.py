@@ -50,6 +50,7 @@ class Peer:
         self.plan, self.tap = plan, tap
         self.silent = False
         self.secure = False
+        self._tampered = False
         self._saw = saw
         self._seen: deque[dict[str, Any]] = deque()
         self._inputs = [False] * (1 + max(plan.contact_input or 0, plan.exit_input or 0))
@@ -74,6 +75,8 @@ class Peer:
             self._saw({"saw": "secure", "reader": self.plan.id, "active": self.secure})
         if self.secure and not was_secure:
             self._report_inputs()
+            if self._tampered:  # to the poll for it the library answers that all is well
+                self.set_tamper(True)
         while self._seen:
             self._obey(self._seen.popleft(), now_s)
         for output, end_s in list(self._outputs_end_s.items()):
@@ -93,6 +96,7 @@ class Peer:
             self._report_inputs()
 
     def set_tamper(self, active: bool) -> None:
+        self._tampered = active
         report = {"type": osdp.StatusReportType.Local, "report": bytes([active, 0])}
         self._device.ctx.submit_event({"event": osdp.Event.Status, **report})
 

@@ -93,6 +93,7 @@ class FakeBoard:
         self.drop_replies = 0
         """So many of the next requests are carried out, and their replies lost."""
         self.refuse_openings = False
+        self.refuse_interlock = False
         self.before_reply: Callable[[int], None] = lambda function: None
         self._lock = threading.RLock()
         self._port = 0
@@ -398,8 +399,9 @@ class FakeBoard:
         reply[8] = 1
 
     def _set_interlock(self, request: bytes, reply: bytearray) -> None:
-        self.interlock = request[8]
-        reply[8] = 1
+        if not self.refuse_interlock:
+            self.interlock = request[8]
+            reply[8] = 1
 
 
 def _u32(packet: bytes, at: int) -> int:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gatehouse.demo.camera_rules import rule_lines
 from gatehouse.demo.layout import BOARD_DOOR, CAMERAS, DOORS, LOBBY_DOOR, DemoDoor, Folder
 from gatehouse.demo.people import Resident
 from gatehouse.demo.played_plan import Pacing, Plan, PlayedReader
@@ -61,6 +62,7 @@ def write_site(folder: Folder, rtsp_port: int, http_port: int, board: Sequence[s
             f'id = "z-{camera.id}"',
             "polygon = [[0.05, 0.15], [0.95, 0.15], [0.95, 0.98], [0.05, 0.98]]",
             'classes = ["person", "vehicle"]',
+            *rule_lines(camera.id),
         ]
     folder.site_configuration.write_text("\n".join(parts) + "\n")
 

@@ -7,8 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from gatehouse.demo.watch import Tally, quantile_ms
+from protocols.camera_events import CAMERA_EVENTS
 
 _CAMERA = "gatehouse_edge_camera_total"
+_RULE = "gatehouse_edge_rule_events_total"
 _SHOWN = 8
 
 
@@ -20,6 +22,14 @@ class Figures:
     analysed: int
     detections: int
     tracks: int
+    line_crossings: int
+    intruders: int
+    loiterers: int
+    crowds: int
+    without_credential: int
+    standing_vehicles: int
+    covered_cameras: int
+    rule_rows: int
     cards_presented: int
     card_reads: int
     decisions: int
@@ -50,6 +60,14 @@ class Figures:
         yield "frames analysed by the detector", self.analysed
         yield "detections", self.detections
         yield "tracks confirmed", self.tracks
+        yield "people who crossed a line", self.line_crossings
+        yield "people in a forbidden zone", self.intruders
+        yield "loiterers", self.loiterers
+        yield "crowds", self.crowds
+        yield "in without a credential, or tailgating", self.without_credential
+        yield "vehicles standing in a fire lane", self.standing_vehicles
+        yield "camera covered, and uncovered again", self.covered_cameras
+        yield "of these, rows in the live stream", self.rule_rows
         yield "cards presented at readers", self.cards_presented
         yield "card reads at the gateway", self.card_reads
         yield "decisions", self.decisions
@@ -83,6 +101,14 @@ def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, p
             analysed=of(edge, f"{_CAMERA}:frames_analysed"),
             detections=of(edge, f"{_CAMERA}:detections"),
             tracks=of(edge, f"{_CAMERA}:tracks_confirmed"),
+            line_crossings=of(edge, f"{_RULE}:r-path"),
+            intruders=of(edge, f"{_RULE}:r-plot"),
+            loiterers=of(edge, f"{_RULE}:r-lamp"),
+            crowds=of(edge, f"{_RULE}:r-crowd"),
+            without_credential=of(edge, f"{_RULE}:r-west"),
+            standing_vehicles=of(edge, f"{_RULE}:r-fire-lane"),
+            covered_cameras=of(edge, f"{_RULE}:r-lens"),
+            rule_rows=sum(tally.rows[kind.TYPE] for kind in CAMERA_EVENTS),
             cards_presented=tally.presented,
             card_reads=of(edge, "gatehouse_edge_card_reads_total"),
             decisions=granted + of(edge, "gatehouse_edge_access_denied_total"),

@@ -147,7 +147,7 @@ class ConsoleWatch:
 def read_metrics(url: str) -> dict[str, float]:
     """A daemon's Prometheus counters and gauges; empty while it does not answer.
 
-    Values are summed over their labels, but for the label `what`, which joins the name after a colon.
+    Values are summed over their labels, but for the labels `what` and `rule`, which join the name after a colon.
     """
     try:
         text = httpx.get(url, timeout=_REQUEST_TIMEOUT_S).text
@@ -157,7 +157,7 @@ def read_metrics(url: str) -> dict[str, float]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if not sample.name.endswith(("_created", "_bucket")):
-                kind = sample.labels.get("what")
+                kind = sample.labels.get("what") or sample.labels.get("rule")
                 name = f"{sample.name}:{kind}" if kind else sample.name
                 sums[name] = sums.get(name, 0.0) + sample.value
     return sums

@@ -1,5 +1,6 @@
 """Readable by everybody: axe finds nothing serious, text and targets are large enough, in both themes."""
 
+from datetime import timedelta
 from typing import get_args
 
 import pytest
@@ -11,6 +12,7 @@ from protocols.events import CameraOnline
 from tests.support.browser import Theme, log_in, new_context
 from tests.support.console import GUARD, PASSWORD, RunningConsole, utc_now
 from tests.support.events import granted, opened
+from tests.support.leases import add_tenant
 
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')]
   .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
@@ -26,6 +28,8 @@ def grave(page: Page) -> list[str]:
 
 
 def fill(console: RunningConsole) -> None:
+    add_tenant(console, timedelta(days=2), number="601")
+    add_tenant(console, timedelta(days=-2), number="602")
     gateway = console.seed.gateway
     denied = AccessDenied(
         reader="r-east-in", method=AccessMethod.CARD, reason=DenialReason.EXPIRED, policy_version=1, decision_us=1
@@ -49,6 +53,9 @@ def test_nothing_grave_on_either_page(browser: Browser, console: RunningConsole,
     assert grave(page) == []
     log_in(page, console.url, GUARD, PASSWORD)
     expect(page.locator("#rows tr")).to_have_count(6)
+    expect(page.locator(".lease")).to_have_count(2)
+    page.locator(".lease .button").first.click()
+    expect(page.locator('.lease[data-state="done"]')).to_have_count(1)
     page.locator('[data-door="gw-quiet/d-east"] .release').click()
     assert grave(page) == []
     assert page.evaluate(SMALLEST_TEXT) >= 16

@@ -65,6 +65,13 @@ class FakeTerminal:
         self.hosts: dict[int, dict[str, str]] = {}
         self.requests: list[tuple[str, str, bytes]] = []
         self.contacts = [0, 0]
+        self.open_s = {1: 5, 2: 5}
+        self.door_params_sent: list[tuple[int, dict[str, str]]] = []
+        self.losing_answers: tuple[str, ...] = ()
+        """Of requests with one of these in their path: done, and the connection closed instead of an answer."""
+        self.refuses_settings = False
+        self.keeps_open_duration = False
+        """It answers OK to a new one, and goes on with the old."""
         self.searches_by_number = True
         self.refusing: dict[str, tuple[int, str]] = {}
         self.answering: dict[str, bytes] = {}
@@ -268,6 +275,8 @@ class FakeTerminal:
             host = {element.tag.removeprefix(NS): element.text or "" for element in ET.fromstring(body)}
             self.hosts[int(path.rpartition("/")[2])] = host
             return 200, "application/xml", _xml_status(1, "ok")
+        if path.startswith("/ISAPI/AccessControl/Door/param/"):
+            return self._door_param(method, int(path.rpartition("/")[2]), body)
         if path == "/ISAPI/AccessControl/AcsWorkStatus":
             fields = {"doorLockStatus": [0, 0], "magneticStatus": self.contacts, "hostAntiDismantleStatus": 0}
             return 200, "application/json", json.dumps({"AcsWorkStatus": fields}).encode()
@@ -277,6 +286,29 @@ class FakeTerminal:
             if answered is not None:
                 return answered
         return 404, "application/json", _status(4, "notSupport")
+
+    def _door_param(self, method: str, door: int, body: bytes) -> tuple[int, str, bytes]:
+        """`XML_DoorParam` of the developer guide: every element optional, passwords write-only."""
+        if method == "PUT":
+            if self.refuses_settings:
+                return 403, "application/xml", _xml_status(4, "lowPrivilege")
+            given = {element.tag.removeprefix(NS): element.text or "" for element in ET.fromstring(body)}
+            if not 1 <= int(given["openDuration"]) <= 255:
+                return 400, "application/xml", _xml_status(6, "badParameters")
+            self.door_params_sent.append((door, given))
+            if not self.keeps_open_duration:
+                self.open_s[door] = int(given["openDuration"])
+            return 200, "application/xml", _xml_status(1, "ok")
+        xml = (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<DoorParam version="2.0" xmlns="{NS[1:-1]}">\n'
+            "<doorName>Gate &amp; yard</doorName>\n<magneticType>alwaysClose</magneticType>\n"
+            f"<openButtonType>alwaysOpen</openButtonType>\n<openDuration>{self.open_s[door]}</openDuration>\n"
+            "<disabledOpenDuration>15</disabledOpenDuration>\n<magneticAlarmTimeout>30</magneticAlarmTimeout>\n"
+            "<enableDoorLock>true</enableDoorLock>\n<stressPassword></stressPassword>\n"
+            "<useLocalController>false</useLocalController>\n<remoteControlPWStatus>false</remoteControlPWStatus>\n"
+            "</DoorParam>\n"
+        )
+        return 200, "application/xml", xml.encode()
 
     def _access(self, method: str, path: str, given: dict[str, Any]) -> Answer | None:
         known = {
@@ -435,7 +467,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/ISAPI/Event/notification/alertStream" and self.path not in self.device.refusing:
             self._stream()
             return
-        self._reply(*self.device.answer(self.command, self.path, body))
+        answer = self.device.answer(self.command, self.path, body)
+        if any(each in self.path for each in self.device.losing_answers):
+            self.close_connection = True
+            return
+        self._reply(*answer)
 
     do_GET = do_POST = do_PUT = _serve  # noqa: N815
 

@@ -31,6 +31,8 @@ NS = {
     "tds": "http://www.onvif.org/ver10/device/wsdl",
     "tmd": "http://www.onvif.org/ver10/deviceIO/wsdl",
     "tev": "http://www.onvif.org/ver10/events/wsdl",
+    "trt": "http://www.onvif.org/ver10/media/wsdl",
+    "tr2": "http://www.onvif.org/ver20/media/wsdl",
     "tt": "http://www.onvif.org/ver10/schema",
     "ter": "http://www.onvif.org/ver10/error",
     "tns1": "http://www.onvif.org/ver10/topics",
@@ -47,6 +49,10 @@ class Fault(Exception):
     def __init__(self, subcode: str, reason: str, status: int = 400) -> None:
         super().__init__(reason)
         self.subcode, self.reason, self.status = subcode, reason, status
+
+
+class HangUp(Exception):
+    """Answered by closing the connection."""
 
 
 @dataclass
@@ -71,10 +77,13 @@ class OnvifPeer:
     """One camera. Use as a context manager; `stop` and `start` are a power cut, on the same port.
 
     Attributes:
+        places: its services, by prefix.
         clock_offset: how far its clock is from ours.
         http_digest: asks for HTTP digest and passes WS-Security over.
         topic, token_name, state_name: how it spells the events of its inputs.
+        grants_s: the longest life that it grants a subscription.
         tells_first_states: whether a new subscription begins with how everything stands.
+        hangs_up: whether it closes the connection of a pull that has nothing to tell.
         holds_pulls: whether it waits with the answer to a pull that has nothing to tell.
     """
 
@@ -85,10 +94,13 @@ class OnvifPeer:
             self._tls.load_cert_chain(certificate, key)
         self.relays = {"relay-1": Relay(), "relay-2": Relay()}
         self.inputs = {"in-1": False, "in-2": False}
+        self.places = {"tds": "device_service", "tmd": "deviceio", "tev": "events"}
         self.clock_offset = timedelta(0)
         self.http_digest = False
+        self.grants_s: float | None = None
         self.tells_first_states = True
         self.holds_pulls = True
+        self.hangs_up = False
         self.topic, self.token_name, self.state_name = "tns1:Device/Trigger/DigitalInput", "InputToken", "LogicalState"
         self.asked: list[str] = []
         self.refused: list[str] = []
@@ -149,7 +161,11 @@ class OnvifPeer:
 
     def emit_motion(self) -> None:
         """Something that has nothing to do with a door."""
-        self._emit(_message("tns1:RuleEngine/CellMotionDetector/Motion", "Rule", "r", "IsMotion", "true", "Changed"))
+        self.emit("tns1:RuleEngine/CellMotionDetector/Motion", "Rule", "r", "IsMotion", "true")
+
+    def emit(self, topic: str, source: str, token: str, data: str, state: str, operation: str = "Changed") -> None:
+        """Any event with one source and one value."""
+        self._emit(_message(topic, source, token, data, state, operation))
 
     def drop_subscriptions(self) -> None:
         """Forget every pull point, as after a restart of its event service."""
@@ -185,8 +201,7 @@ class OnvifPeer:
             self._authenticate(root, path, authorization)
         service = urlsplit(path).path
         work = getattr(self, f"_{name}", None)
-        expected = {"tds": "/onvif/device_service", "tmd": "/onvif/deviceio", "tev": "/onvif/events"}
-        right_place = any(NS[each] == namespace and expected[each] == service for each in expected)
+        right_place = any(NS[each] == namespace and service == f"/onvif/{self.places[each]}" for each in self.places)
         if name in ("PullMessages", "SetSynchronizationPoint", "Renew", "Unsubscribe"):
             right_place = service == "/onvif/pullpoint"
         if work is None or not right_place:
@@ -240,11 +255,10 @@ class OnvifPeer:
         )
 
     def _GetServices(self, *_: object) -> str:  # noqa: N802
-        places = (("tds", "device_service"), ("tmd", "deviceio"), ("tev", "events"))
         services = "".join(
             f"<tds:Service><tds:Namespace>{NS[prefix]}</tds:Namespace><tds:XAddr>{UNREACHABLE}/onvif/{place}</tds:XAddr>"
             "<tds:Version><tt:Major>20</tt:Major><tt:Minor>12</tt:Minor></tds:Version></tds:Service>"
-            for prefix, place in places
+            for prefix, place in self.places.items()
         )
         return f"<tds:GetServicesResponse>{services}</tds:GetServicesResponse>"
 
@@ -303,6 +317,7 @@ class OnvifPeer:
         lifetime = asked.findtext("tev:InitialTerminationTime", "PT60S", NS)
         number = os.urandom(4).hex()
         with self._changed:
+            lifetime = self._granted(lifetime)
             self._subscriptions[number] = subscription = _Subscription(time.monotonic() + _seconds(lifetime))
             if self.tells_first_states:
                 subscription.messages.extend(self._input_message(token, "Initialized") for token in self.inputs)
@@ -323,12 +338,14 @@ class OnvifPeer:
         limit = int(asked.findtext("tev:MessageLimit", "", NS))
         with self._changed:
             self._changed.wait_for(lambda: subscription.messages or not self._subscriptions, wait_s)
+            if not subscription.messages and self.hangs_up:
+                raise HangUp
             count = min(limit, len(subscription.messages))
             messages = "".join(subscription.messages.popleft() for _ in range(count))
         return f"<tev:PullMessagesResponse>{_times('PT60S', 'tev')}{messages}</tev:PullMessagesResponse>"
 
     def _Renew(self, asked: Tree.Element, root: Tree.Element) -> str:  # noqa: N802
-        lifetime = asked.findtext("wsnt:TerminationTime", "", NS)
+        lifetime = self._granted(asked.findtext("wsnt:TerminationTime", "", NS))
         self._subscription(root, "RenewRequest").ends_s = time.monotonic() + _seconds(lifetime)
         return f"<wsnt:RenewResponse>{_times(lifetime)}</wsnt:RenewResponse>"
 
@@ -337,6 +354,9 @@ class OnvifPeer:
         with self._changed:
             del self._subscriptions[root.findtext("s:Header/mine:Number", "", NS)]
         return "<wsnt:UnsubscribeResponse/>"
+
+    def _granted(self, lifetime: str) -> str:
+        return lifetime if self.grants_s is None else f"PT{min(self.grants_s, _seconds(lifetime)):g}S"
 
     def _subscription(self, root: Tree.Element, action: str) -> _Subscription:
         """The one that the echoed reference parameter names (WS-Addressing 1.0, section 3.3)."""
@@ -393,6 +413,9 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(int(self.headers["Content-Length"]))
         try:
             status, body = 200, peer.answer(self.path, data, self.headers.get("Authorization", ""))
+        except HangUp:
+            self.close_connection = True
+            return
         except Fault as fault:
             status = fault.status
             body = (

@@ -24,6 +24,8 @@ ACK, NAK, PDID, PDCAP, LSTATR, ISTATR, RAW, KEYPAD, CCRYPT, RMAC_I = (
     *(0x49, 0x50, 0x53, 0x76, 0x78),
 )
 NAK_UNKNOWN_COMMAND, NAK_CONDITION, NAK_CHECK = 3, 6, 1
+SHORTEST_FRAME = 8
+"""Head, a command without data, and a CRC; a spoilt length may say less."""
 DEFAULT_KEY = bytes.fromhex("303132333435363738393a3b3c3d3e3f")  # SCBK-D, annex D
 FULL = {1: (1, 2), 2: (4, 2), 4: (4, 1), 5: (1, 1), 8: (1, 0), 9: (1, 1)}
 """Capabilities (function code: level, number): contacts, timed outputs, light, sound, CRC, secure channel."""
@@ -54,7 +56,7 @@ class _Session:
 
 @dataclass
 class OsdpReader:
-    """One reader alone on its line, whose other end is opened by `link`.
+    """One reader on its line, whose other end is opened by `link`; those `beside` it are on the same line.
 
     `install_mode` makes it accept the default key too, until it was given one. `key` is what it holds.
     """
@@ -70,6 +72,11 @@ class OsdpReader:
     silent: bool = False
     dies_at: int | None = None
     """It obeys this command, and neither answers it nor anything after it."""
+    ignores: frozenset[int] = frozenset()
+    """It acknowledges these commands and does not obey."""
+    local_status: tuple[bool, bool] = (False, False)
+    """Tamper, power failure."""
+    beside: "tuple[OsdpReader, ...]" = ()
 
     def __post_init__(self) -> None:
         self._replies: deque[tuple[int, bytes]] = deque()
@@ -101,7 +108,13 @@ class OsdpReader:
     def card(self, data: bytes, bits: int) -> None:
         self._replies.append((RAW, bytes([0, 1]) + bits.to_bytes(2, "little") + data))
 
+    def restart(self) -> None:
+        """It has power again, and does what it does with nothing wrong."""
+        self._session = self._last = self.dies_at = None
+        self.silent = False
+
     def local(self, *, tamper: bool, power: bool) -> None:
+        self.local_status = tamper, power
         self._replies.append((LSTATR, bytes([tamper, power])))
 
     def commands(self, code: int) -> list[Taken]:
@@ -110,35 +123,41 @@ class OsdpReader:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            ready, _, _ = select.select([self._master], [], [], 0.05)
-            if ready:
+            ready, _, _ = select.select([self._master], [], [], 0.02)
+            if not ready:
+                self._buffer = b""  # a frame that does not go on was spoilt
+            else:
                 self._buffer += os.read(self._master, 4096)
                 while (frame := self._next_frame()) is not None:
-                    self._receive(frame)
+                    for reader in (self, *self.beside):
+                        reply = reader.receive(frame)
+                        if reply:
+                            os.write(self._master, reply)
 
     def _next_frame(self) -> bytes | None:
         start = self._buffer.find(b"\x53")
         self._buffer = self._buffer[start:] if start >= 0 else b""
-        if len(self._buffer) < 4 or len(self._buffer) < (end := int.from_bytes(self._buffer[2:4], "little")):
+        end = max(SHORTEST_FRAME, int.from_bytes(self._buffer[2:4], "little"))
+        if len(self._buffer) < end:
             return None
         frame, self._buffer = self._buffer[:end], self._buffer[end:]
         return frame
 
-    def _receive(self, frame: bytes) -> None:
+    def receive(self, frame: bytes) -> bytes:
+        """What it answers to a frame on its line; nothing if that is for another."""
         if self.silent or frame[1] != self.address or crc(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
-            return
+            return b""
         sequence = frame[4] & 3
         if sequence == 0:
             self._session = None
         elif self._last is not None and self._last[0] == sequence:
-            os.write(self._master, self._last[1])
-            return
+            return self._last[1]
         reply = self._answer(frame, sequence)
         if self.taken and self.taken[-1].code == self.dies_at:
             self.silent = True
-            return
+            return b""
         self._last = sequence, reply
-        os.write(self._master, reply)
+        return reply
 
     def _answer(self, frame: bytes, sequence: int) -> bytes:
         block, code, data = self._open(frame)
@@ -154,7 +173,9 @@ class OsdpReader:
         if code == SCRYPT:
             return self._confirm(sequence, data)
         reply = self._seal(sequence, *self._do(code, data))
-        if code == KEYSET and secure:
+        if code == KEYSET and code in self.ignores:
+            self._session = None
+        elif code == KEYSET and secure:
             self.key, self.install_mode, self._session = data[2:18], False, None
         return reply
 
@@ -167,7 +188,7 @@ class OsdpReader:
             case 0x62:
                 return PDCAP, b"".join(bytes([each, *levels]) for each, levels in self.capabilities.items())
             case 0x64:
-                return LSTATR, bytes(2)
+                return LSTATR, bytes(self.local_status)
             case 0x65:
                 return ISTATR, bytes(self.inputs)
             case 0x68 | 0x69 | 0x6A:

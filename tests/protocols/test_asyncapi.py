@@ -86,6 +86,7 @@ def test_every_topic_of_the_layout_has_its_channel() -> None:
         topics.ask("g"),
         topics.command("g", corr),
         topics.receipt("g"),
+        topics.echo("g"),
         topics.credential_head("g"),
         topics.credential_delta("g"),
         topics.HUB_STATE,

@@ -209,6 +209,43 @@ def test_the_xml_that_is_sent_is_xml() -> None:
     assert ET.fromstring(isapi.remote_control("open")).findtext(f"{name}cmd") == "open"
 
 
+DOOR_PARAM = b"""<?xml version="1.0" encoding="UTF-8"?>
+<DoorParam version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">
+<doorName>Gate &amp; yard</doorName><openDuration>5</openDuration><magneticAlarmTimeout>30</magneticAlarmTimeout>
+<stressPassword>MTIzNDU2</stressPassword><superPassword></superPassword><localControllerID>0</localControllerID>
+</DoorParam>"""
+
+
+def test_a_doors_open_duration_is_read_and_written_with_the_rest_as_it_was() -> None:
+    param = isapi.parse_door_param(DOOR_PARAM)
+    written = ET.fromstring(isapi.door_param(param, 7))
+
+    assert param.open_s == 5
+    name = "{http://www.isapi.org/ver20/XMLSchema}"
+    assert written.tag == f"{name}DoorParam"
+    assert {element.tag.removeprefix(name): element.text for element in written} == {
+        "doorName": "Gate & yard",
+        "openDuration": "7",
+        "magneticAlarmTimeout": "30",
+    }
+    assert isapi.parse_door_param(isapi.door_param(param, 7)).open_s == 7
+
+
+@pytest.mark.parametrize("told", [b"", b"soon", b"-1", b"5.5", "٥".encode()])
+def test_a_door_without_a_readable_open_duration_is_refused(told: bytes) -> None:
+    with pytest.raises(ProtocolError, match="open duration"):
+        isapi.parse_door_param(DOOR_PARAM.replace(b"<openDuration>5", b"<openDuration>" + told))
+
+
+@given(st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=5), st.integers(1, 255))
+def test_whatever_a_device_says_of_a_door_what_goes_back_is_xml(told: dict[str, str], open_s: int) -> None:
+    param = isapi.parse_door_param(json.dumps({"DoorParam": {**told, "openDuration": "5"}}).encode())
+
+    written = ET.fromstring(isapi.door_param(param, open_s))
+
+    assert isapi.parse_door_param(ET.tostring(written)).open_s == open_s
+
+
 def test_a_search_says_from_where_on() -> None:
     sent = json.loads(isapi.search_events("s", 30, 4711, datetime.fromisoformat("2026-03-01T08:00:05+08:00")))
 
@@ -262,12 +299,14 @@ PARSERS = (
     isapi.parse_work_status,
     isapi.parse_user_count,
     isapi.parse_user_search,
+    isapi.parse_door_param,
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
         ["AcsEvent", "InfoList", "serialNo", "time", "AccessControllerEvent", "eventType", "UserInfoSearch", "UserInfo",
-         "AcsWorkStatus", "magneticStatus", "ResponseStatus", "statusCode", "employeeNo", "major", "minor", "dateTime"]
+         "DoorParam", "openDuration", "AcsWorkStatus", "magneticStatus", "ResponseStatus", "statusCode", "employeeNo",
+         "major", "minor", "dateTime"]
     ), inner, max_size=5),
     max_leaves=20,
 )  # fmt: skip
@@ -304,7 +343,7 @@ def test_an_event_comes_back_as_it_was_written(minor: int, serial: int, card: st
 
 def test_fuzz_no_mutation_crashes_a_parser_or_eats_memory() -> None:
     rng = random.Random(20261123)
-    sources = [JSON_EVENT, XML_EVENT, HEARTBEAT, PAGE, BOMB]
+    sources = [JSON_EVENT, XML_EVENT, HEARTBEAT, PAGE, DOOR_PARAM, BOMB]
     tracemalloc.start()
     read = 0
     for _ in range(4000):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from protocols import topics
 from protocols.commands import Action, Ask, Command, DoorRelease, FailureCode, Reply, ReplyState, Want
 from protocols.events import ClockState
-from protocols.presence import CredentialsApplied, GatewayState, HubState, Presence
+from protocols.presence import CredentialsApplied, Echo, GatewayState, HubState, Presence
 
 NOW = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 
@@ -46,6 +46,7 @@ MESSAGES = [
         credentials=CredentialsApplied(version=2, digest="a" * 64),
     ),
     HubState(state=Presence.ONLINE, session=1),
+    Echo(nonce="0" * 32, time=NOW),
 ]
 
 

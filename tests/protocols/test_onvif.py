@@ -71,6 +71,29 @@ def test_a_subscription_keeps_what_is_to_be_echoed() -> None:
     assert echoed.attributes == {"IsReferenceParameter": "true"}
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "lifetime_s"),
+    [
+        ("2026-07-01T08:00:00Z", "2026-07-01T08:01:00Z", 60.0),
+        ("2026-07-01T08:00:00.5+08:00", "2026-07-01T00:10:00.5Z", 600.0),
+        ("2026-07-01T08:00:00Z", "2026-07-01T07:00:00Z", None),
+        ("2026-07-01T08:00:00Z", "0000-00-00T00:00:00Z", None),
+        ("2026-07-01T08:00:00Z", "2026-07-01T08:01:00", None),
+        ("", "", None),
+    ],
+)
+def test_how_long_a_subscription_lives_is_read_from_both_times(
+    begins: str, ends: str, lifetime_s: float | None
+) -> None:
+    body = (
+        f"<tev:CreatePullPointSubscriptionResponse><wsnt:CurrentTime>{begins}</wsnt:CurrentTime>"
+        f"<wsnt:TerminationTime>{ends}</wsnt:TerminationTime></tev:CreatePullPointSubscriptionResponse>"
+    )
+    told = onvif.read_answer(answer(body), "CreatePullPointSubscriptionResponse")
+
+    assert onvif.read_lifetime(told) == lifetime_s
+
+
 def test_the_password_digest_is_that_of_the_profile() -> None:
     nonce, created = bytes(range(16)), datetime(2026, 7, 1, 8, 0, 0, 123456, UTC)
     security = onvif.username_token("a&b", "secret", nonce, created)

@@ -312,6 +312,20 @@ class TestReplies:
             replies.attendance_user(7, 99, [2, 5], since, None)
         )
 
+    def test_a_device_that_asks_gets_its_record_back_with_the_verdict(self) -> None:
+        record = "time=2026-11-23 08:00:00\tpin=7\tcardno=99\taddrtype=2\teventaddr=1\tevent=0"
+        opening = replies.control_output(1, 3.0, auxiliary=False)
+
+        assert replies.verdict(replies.Auth.SUCCEED, record, opening) == (
+            f"AUTH=SUCCEED\r\n{record}\r\nCONTROL DEVICE 01010103\r\n"
+        )
+        assert replies.verdict(replies.Auth.FAILED, record) == f"AUTH=FAILED\r\n{record}\r\n"
+        assert replies.verdict(replies.Auth.TIMEOUT, "") == "AUTH=TIMEOUT\r\n"
+        assert parse_request("POST", "/iclock/cdata?SN=1&AuthType=device").asks
+        assert not parse_request("GET", "/iclock/cdata?SN=1&AuthType=device").asks
+        assert not parse_request("POST", "/iclock/cdata?SN=1&table=rtlog").asks
+        assert not parse_request("POST", "/iclock/cdata?SN=1&table=biodata&AuthType=device").asks
+
     def test_each_door_is_a_bit(self) -> None:
         assert replies.access_right(7, 2, {1, 3}) == "Pin=7\tAuthorizeTimezoneId=2\tAuthorizeDoorId=5"
 

@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import BaseModel
 
 from edge.access.store import CredentialStore
-from edge.clock import Clock, SystemClock, now
+from edge.clock import Clock, HubTime, SystemClock, now
 from edge.counters import Counters
 from edge.hub_http import HubHttp
 from edge.identity import HubKey, Identity
@@ -26,15 +26,26 @@ from edge.outbox import Outbox, OutboxLimits
 from edge.uplink import Uplink, UplinkSettings
 from edge.uplink.commands import Commands
 from edge.uplink.credentials import CredentialSync
+from edge.uplink.freshness import EchoMark, Freshness
 from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols import topics
 from protocols.access_events import DoorForced, DoorMode, DoorOpened, ReaderTamper, ReleaseCause
-from protocols.commands import Action, Command, DoorModeSet, DoorRelease, FailureCode, Forgive, Lockdown, Reply
+from protocols.commands import (
+    Action,
+    Command,
+    DoorModeSet,
+    DoorRelease,
+    EvidenceHold,
+    FailureCode,
+    Forgive,
+    Lockdown,
+    Reply,
+)
 from protocols.enrolment import BrokerAccess
 from protocols.event_data import EventData
 from protocols.events import ClockState, Event, EventMessage
-from protocols.presence import GatewayState, HubState, Presence
+from protocols.presence import Echo, GatewayState, HubState, Presence
 from protocols.receipts import Receipt
 from protocols.sealing import MacKey, fingerprint, open_with_mac, seal_with_signature
 from tests.support.brokers import HUB_PASSWORD, RunningBroker
@@ -44,14 +55,15 @@ _ACTIONS: dict[type[object], Action] = {
     DoorModeSet: Action.DOOR_MODE,
     Lockdown: Action.LOCKDOWN,
     Forgive: Action.FORGIVE,
+    EvidenceHold: Action.EVIDENCE_HOLD,
 }
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 15.0, what: str = "") -> None:
-    """Wait for a condition; fail at the deadline."""
+def eventually(condition: Callable[[], bool], timeout_s: float = 30.0, what: str | Callable[[], str] = "") -> None:
+    """Wait for a condition; fail at the deadline, saying `what` was awaited."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what() if callable(what) else what}"
         time.sleep(0.01)
 
 
@@ -181,7 +193,8 @@ class Gateway:
         self.counters = Counters()
         self.clock = clock or SystemClock()
         self.doors = PlayedDoors(release)
-        self.heard = 0
+        self.heard_ago_s: list[float] = []
+        self.hub_times: list[HubTime] = []
         self.outbox = make_outbox(folder, self.counters)
         self.store = CredentialStore(folder / "credentials.db", identity.card_key)
         self.ledger = CommandLedger(folder / "commands.db", self.counters)
@@ -201,7 +214,15 @@ class Gateway:
             "0.1.0",
             random.random,
             self.counters,
-            self._note_heard,
+            Freshness(
+                hub_key,
+                EchoMark(folder / "hub_echoes", hub_key),
+                SystemClock(),
+                os.urandom,
+                self.counters,
+                self.heard_ago_s.append,
+                self.hub_times.append,
+            ),
         )
         self._parts = (self.outbox, self.commands, self.credentials, self.uplink)
         for part in self._parts:
@@ -211,8 +232,10 @@ class Gateway:
     def releases(self) -> list[tuple[str, UUID]]:
         return self.doors.releases
 
-    def _note_heard(self) -> None:
-        self.heard += 1
+    @property
+    def heard(self) -> int:
+        """How often there was news of the hub."""
+        return len(self.heard_ago_s)
 
     def close(self) -> None:
         for part in reversed(self._parts):
@@ -226,12 +249,14 @@ class Gateway:
 class HubHalf:
     """What the hub does on the wire: checks the code, stores each event once, answers a signed receipt.
 
-    `stored` counts arrivals by event id; `answering` can be turned off to play a hub that commits nothing.
+    `stored` counts arrivals by event id; `answering` can be turned off to play a hub that commits nothing. It plays an
+    older hub, which echoes no birth, unless it is `echoing`.
     """
 
     def __init__(self, broker: RunningBroker, keys: Keys, gateway: str = GATEWAY, session: int = 1) -> None:
         self.keys, self.gateway, self.session = keys, gateway, session
         self.answering = True
+        self.echoing = False
         self.stored: dict[UUID, Event] = {}
         self.arrived_at: dict[UUID, float] = {}
         self.seqs: set[int] = set()
@@ -262,6 +287,11 @@ class HubHalf:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, 1, retain).wait_for_publish(10)
 
+    def echo(self, nonce: str, time: datetime | None = None) -> tuple[str, bytes]:
+        """A signed echo, with its topic."""
+        topic = topics.echo(self.gateway)
+        return topic, self.keys.sign(topic, Echo(nonce=nonce, time=time or datetime.now(UTC)))
+
     def receipt(self, receipt: Receipt) -> None:
         topic = topics.receipt(self.gateway)
         self.publish(topic, self.keys.sign(topic, receipt))
@@ -283,7 +313,7 @@ class HubHalf:
         door: str = "d-east",
         lifetime_s: float = 8.0,
         issued_in_s: float = 0.0,
-        args: DoorModeSet | Lockdown | Forgive | None = None,
+        args: DoorModeSet | Lockdown | Forgive | EvidenceHold | None = None,
     ) -> Command:
         """A sound command, not sent yet: a door's release, unless there are other arguments."""
         corr = uuid4()
@@ -317,7 +347,10 @@ class HubHalf:
         if topic.channel is topics.Channel.EVENT:
             self._store(topic.detail, body)
         elif topic.channel is topics.Channel.STATE:
-            self.states.append(GatewayState.model_validate_json(body))
+            state = GatewayState.model_validate_json(body)
+            self.states.append(state)
+            if self.echoing and state.nonce is not None:
+                self._client.publish(*self.echo(state.nonce), 1)
         elif topic.channel is topics.Channel.RESPONSE:
             self.replies.append(Reply.model_validate_json(body))
         else:

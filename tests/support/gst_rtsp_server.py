@@ -14,9 +14,10 @@ ENDLESS = (
 )
 SYNTHETIC = "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=10/1 ! {encode} )"
 ENCODERS = {
-    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse ! rtph264pay name=pay0 pt=96",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h265parse ! rtph265pay name=pay0 pt=96",
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse ! {loss} rtph264pay {pay}",
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h265parse ! {loss} rtph265pay {pay}",
 }
+PAY = "name=pay0 pt=96"
 
 
 def factory_for(arguments: argparse.Namespace) -> GstRtspServer.RTSPMediaFactory:
@@ -25,7 +26,8 @@ def factory_for(arguments: argparse.Namespace) -> GstRtspServer.RTSPMediaFactory
     if arguments.stream:
         factory.set_launch(ENDLESS.format(path=arguments.stream))
     else:
-        factory.set_launch(SYNTHETIC.format(encode=ENCODERS[arguments.codec]))
+        loss = f"identity drop-probability={arguments.loss} !" if arguments.loss else ""
+        factory.set_launch(SYNTHETIC.format(encode=ENCODERS[arguments.codec].format(loss=loss, pay=PAY)))
     factory.set_shared(True)
     return factory
 
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--port", required=True)
     parser.add_argument("--stream")
     parser.add_argument("--codec", default="h264")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of pictures that is lost on the way")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
     arguments = parser.parse_args()

@@ -97,7 +97,11 @@ def demo_server(directory: Path = CLIPS) -> RtspServer:
 
 
 def gstreamer_server(
-    stream: Path | None = None, user: str | None = None, password: str = "", codec: str = "h264"
+    stream: Path | None = None,
+    user: str | None = None,
+    password: str = "",
+    codec: str = "h264",
+    loss: float = 0.0,
 ) -> RtspServer:
     """GStreamer's server with one endless stream at `url("cam")`: a byte-stream file, or a moving test picture.
 
@@ -106,9 +110,10 @@ def gstreamer_server(
         user: demand digest authentication for this account.
         password: its password.
         codec: of the synthetic picture: h264 or h265.
+        loss: the share of its pictures that is lost on the way.
     """
     port = free_port()
-    command = ["/usr/bin/python3", str(_GST_SCRIPT), "--port", str(port), "--codec", codec]
+    command = ["/usr/bin/python3", str(_GST_SCRIPT), "--port", str(port), "--codec", codec, "--loss", str(loss)]
     if stream is not None:
         command += ["--stream", str(stream)]
     if user is not None:

@@ -1,6 +1,7 @@
-// The live console: puts the link, the list, the board and the viewer together.
+// The live console: puts the link, the list, the board, the leases and the viewer together.
 
 import { Doors } from "./doors.js";
+import { Leases } from "./leases.js";
 import { Link, ask } from "./link.js";
 import { Rows, eventText } from "./rows.js";
 import { language, moment, t } from "./words.js";
@@ -20,11 +21,9 @@ const viewer = {
 $("viewer-close").addEventListener("click", () => $("viewer").close());
 
 const rows = new Rows({ body: $("rows"), empty: $("empty"), viewer });
-const doors = new Doors({
-  list: $("doors"),
-  summary: $("board-summary"),
-  pageToken: document.querySelector('meta[name="page-token"]').content,
-});
+const pageToken = document.querySelector('meta[name="page-token"]').content;
+const doors = new Doors({ list: $("doors"), summary: $("board-summary"), pageToken });
+const leases = new Leases({ list: $("leases"), summary: $("leases-summary"), pageToken });
 
 async function read(path) {
   const answer = await ask(path);
@@ -60,7 +59,9 @@ function showGateways(gateways) {
 }
 
 async function reread() {
-  const [board, presence] = await Promise.all([read("/api/v1/doors"), read("/api/v1/gateways"), readEvents()]);
+  const [board, presence] = await Promise.all([
+    read("/api/v1/doors"), read("/api/v1/gateways"), readEvents(), leases.read(),
+  ]);
   doors.replace(board.doors);
   showGateways(presence.gateways);
 }
@@ -85,6 +86,7 @@ function showState(state) {
   $("lost-text").textContent = state === "lost" ? t("link.lost_banner") : "";
   $("lost").hidden = state !== "lost";
   doors.setLinked(state === "live");
+  leases.setLinked(state === "live");
 }
 
 for (const button of document.querySelectorAll("[data-filter]")) {

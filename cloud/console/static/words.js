@@ -16,6 +16,7 @@ export const knows = (key) => key in words;
 const clockFormat = new Intl.DateTimeFormat(language, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
 });
+const minuteFormat = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(language, { month: "numeric", day: "numeric" });
 
 /** A moment in local time: the clock, with the day before it unless it is today. */
@@ -23,6 +24,12 @@ export function moment(iso) {
   const date = new Date(iso);
   const today = date.toDateString() === new Date().toDateString();
   return today ? clockFormat.format(date) : `${dayFormat.format(date)} ${clockFormat.format(date)}`;
+}
+
+/** A day that may be far, with the minute: a lease that ends at midnight has the day before as its last. */
+export function day(iso) {
+  const date = new Date(iso);
+  return `${dayFormat.format(date)} ${minuteFormat.format(date)}`;
 }
 
 /** A duration in words, from seconds. */

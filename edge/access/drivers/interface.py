@@ -6,8 +6,8 @@ reader, one door of a board, a terminal, the relays of an intercom camera, a bar
 to a reader and are numbered from 0.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -202,6 +202,8 @@ class DriverContext:
     """Its own folder (mode 700, made by whoever starts the driver) for what must outlive a restart."""
     zone: ZoneInfo
     clock: Clock
+    pulses_s: Mapping[str, float] = field(default_factory=dict)
+    """For each reader whose output 0 is a door's strike: how long it lets the door go (`release_s`)."""
 
 
 class Driver(Protocol):
@@ -229,6 +231,49 @@ class Driver(Protocol):
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """Show and sound the outcome, as far as the reader can."""
+        ...
+
+
+@dataclass(frozen=True)
+class DriverReport:
+    """What a driver has to tell beside its events, for metrics and health."""
+
+    counts: Mapping[str, int]
+    """Since the start: whatever was dropped, lost, refused or went wrong, by name (a metric's label)."""
+    complaints: tuple[str, ...] = ()
+    """What at the device is not as the site file wants it, and could not be changed: a sentence each."""
+
+
+class ReportingDriver(Driver, Protocol):
+    """A driver that counts."""
+
+    def report(self) -> DriverReport:
+        """How it stands now. Safe from any thread, never blocks."""
+        ...
+
+
+class SlowDriver(Driver, Protocol):
+    """A driver whose device fetches its commands, so that `OutputDone` comes late."""
+
+    @property
+    def answer_s(self) -> float:
+        """How long after `set_output` an operator may have to wait for `OutputDone`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What became of the change of a reader's key; `sentence` says for a person which key the reader holds."""
+
+    done: bool
+    sentence: str
+
+
+class RekeyingDriver(Driver, Protocol):
+    """A driver whose readers hold keys that it can change while they work."""
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; for a thread that may wait some seconds. `say` takes sentences on the way."""
         ...
 
 

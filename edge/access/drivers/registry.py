@@ -63,6 +63,7 @@ def _device_source(config: AccessConfig, device: AnyDevice, context: DriverConte
     def make() -> Driver:
         folder = context.state_dir / device.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return make_driver(device, readers, DriverContext(folder, context.zone, context.clock))
+        pulses_s = {door.strike.reader: door.release_s for door in config.door if door.strike.output == 0}
+        return make_driver(device, readers, DriverContext(folder, context.zone, context.clock, pulses_s))
 
     return DriverSource(device.id, tuple(reader.id for reader in readers), make)

@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.access.config import KeyFileFault
-from edge.access.drivers.interface import Deliver, Driver, DriverRestarted, Feedback, ReaderDown, Roster
+from edge.access.drivers.interface import (
+    Deliver,
+    Driver,
+    DriverReport,
+    DriverRestarted,
+    Feedback,
+    ReaderDown,
+    Roster,
+    Rotated,
+)
 from edge.backoff import Backoff
 from edge.counters import Counters
 from edge.worker import Worker
@@ -122,6 +131,36 @@ class RunningDrivers:
             take(roster)
         except Exception:  # noqa: BLE001 - a fault with one make's list must not keep the others from theirs
             self._note_fault("set_roster", line)
+
+    def reports(self) -> dict[str, DriverReport]:
+        """What each driver tells of itself; one that does not run, or counts nothing, has nothing to tell."""
+        return {name: self._report(name, place.driver) for name, place in self._places.items()}
+
+    def answer_s(self, line: str) -> float:
+        """How long a command to this line's outputs may take to be confirmed; 0: no longer than any other."""
+        answer_s = getattr(self._places[line].driver, "answer_s", 0.0)
+        return float(answer_s)
+
+    def _report(self, line: str, driver: Driver | None) -> DriverReport:
+        report = getattr(driver, "report", None)
+        if report is None:
+            return DriverReport({})
+        try:
+            told: DriverReport = report()
+        except Exception:  # noqa: BLE001 - a fault of one make's driver must not keep the others from being told of
+            self._note_fault("report", line)
+            return DriverReport({})
+        return told
+
+    def rotate_key(self, line: str, reader: str, say: Callable[[str], None]) -> Rotated:
+        """Change a reader's key; takes some seconds."""
+        place = self._places[line]
+        if place.driver is None:
+            return Rotated(False, f'the driver of reader "{reader}" does not run: {place.why}')
+        rotate: Callable[[str, Callable[[str], None]], Rotated] | None = getattr(place.driver, "rotate_key", None)
+        if rotate is None:
+            return Rotated(False, f'reader "{reader}" is on a device, not on an OSDP bus, and has no key to change')
+        return rotate(reader, say)
 
     def _note_fault(self, call: str, line: str) -> None:
         self._counters.add("driver_faults")

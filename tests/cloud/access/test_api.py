@@ -1,24 +1,27 @@
 """The API of door management over real HTTP: who may, what comes of it, and every error as a problem detail."""
 
+import importlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pkgutil import iter_modules
 from typing import Any
 from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import select, text
 
 from cloud.access.api import access_router, openapi_document
 from cloud.access.problems import MEDIA_TYPE
-from cloud.access.values import RuleValue
+from cloud.access.values.doors import RuleValue
 from cloud.console.guard import Guard
 from cloud.credentials.rules import rules_of
 from cloud.database import tables
 from cloud.database.tables import AccountRole
-from protocols.commands import Command, ReplyState
+from protocols.commands import Command, EvidenceHold, ReplyState
 from protocols.passes import read_token
 from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, wait_for
 
@@ -97,7 +100,9 @@ def test_every_operation_has_a_description_examples_and_its_problems(name: str, 
 def test_every_example_is_one_that_the_model_takes() -> None:
     from cloud.access import routes, values
 
-    models = [each for module in (values, routes) for each in vars(module).values() if hasattr(each, "model_config")]
+    subjects = [importlib.import_module(f"{values.__name__}.{found.name}") for found in iter_modules(values.__path__)]
+    every = {each for module in (*subjects, routes) for each in vars(module).values() if isinstance(each, type)}
+    models = [each for each in every if issubclass(each, BaseModel)]
     seen = 0
     for model in models:
         for example in (model.model_config.get("json_schema_extra") or {}).get("examples", ()):
@@ -147,7 +152,7 @@ def test_a_guard_reads_and_acts_and_manages_nothing(console: RunningConsole) -> 
     with signed_in(console, GUARD) as client:
         for name, operation in OPERATIONS:
             status = called(client, name, operation).status_code
-            acts = operation["tags"][0] in ("commands", "lockdowns")
+            acts = operation["tags"][0] in ("commands", "lockdowns", "lease notices")
             people = operation["tags"][0] in ("credentials", "leases")
             allowed = acts or (name.startswith("GET") and not people)
             assert (status == 403) is not allowed, (name, status)
@@ -177,7 +182,7 @@ def test_a_rule_is_set_shown_compiled_and_audited(console: RunningConsole) -> No
 def test_what_is_wrong_is_told_by_field(console: RunningConsole) -> None:
     with signed_in(console) as client:
         faceless = problem(client.put(f"{DOOR}/rule", json={"methods": ["face"]}), 422)
-        assert "a face may never be the only way in" in faceless["errors"][0]["problem"]
+        assert "palm or vein may never be the only way in" in faceless["errors"][0]["problem"]
         unknown = problem(client.put(f"{DOOR}/rule", json={"methods": ["card"], "free": "nights"}), 422)
         assert unknown["errors"] == [
             {"field": "free", "problem": "there is no schedule 'nights'", "remedy": "add it to the schedules first"}
@@ -309,6 +314,32 @@ def test_opening_freeing_and_forgiving_are_signed_for_and_audited(console: Runni
     entries = audited(console)
     assert ("door.release", {"gateway": "gw-quiet", "door": "d-east", "why": "locked out"}) in entries
     assert [action for action, _ in entries if action.startswith("door.mode")] == ["door.mode", "door.mode.sent"]
+
+
+def test_an_administrator_holds_evidence_and_ends_the_hold(console: RunningConsole) -> None:
+    path = f"{BASE}/gateways/gw-quiet/holds"
+    wanted = {"camera": "c-east", "since": "2026-10-01T08:00:00Z", "until": "2026-10-01T09:00:00Z", "why": "case 17"}
+    with signed_in(console, GUARD) as client:
+        problem(client.post(path, json=wanted), 403)
+    with signed_in(console) as client:
+        sent = client.post(path, json=wanted)
+        assert sent.status_code == 202
+        command = last(console)
+        assert isinstance(command.args, EvidenceHold)
+        assert (str(command.args.hold), command.args.active) == (sent.json()["hold"], True)
+        assert command.args.camera == "c-east"
+        assert str(command.corr) == sent.json()["command"]
+        ended = client.post(f"{path}/{sent.json()['hold']}/end", json={"why": "closed"})
+        assert ended.status_code == 202
+        command = last(console)
+        assert isinstance(command.args, EvidenceHold)
+        assert (str(command.args.hold), command.args.active) == (sent.json()["hold"], False)
+        late = problem(client.post(path, json={**wanted, "until": "2026-10-01T08:00:00Z"}), 422)
+        assert late["errors"][0]["field"] == "until"
+        problem(client.post(path, json={**wanted, "why": ""}), 422)
+        problem(client.post(f"{BASE}/gateways/gw-none/holds", json=wanted), 404)
+    details = [detail for action, detail in audited(console) if action == "evidence.hold"]
+    assert [detail.get("why") for detail in details] == ["case 17", "closed"]
 
 
 def test_a_lockdown_takes_two_accounts(console: RunningConsole) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,6 +15,7 @@ from click.testing import Result
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from cloud.access import leases
 from cloud.database import tables
 from cloud.database.engine import open_database
 from cloud.database.tables import AccountRole
@@ -21,7 +23,8 @@ from cloud.gateways.purposes import CARD_KEY
 from cloud.vault import Vault
 from gatehouse.hub_command import app
 from protocols.commands import Command, ReplyState
-from tests.support.console import GUARD, PASSWORD, RunningConsole, wait_for
+from tests.support.console import GUARD, PASSWORD, RunningConsole, utc_now, wait_for
+from tests.support.leases import add_tenant
 
 Line = Callable[..., Result]
 REGISTER = {
@@ -120,7 +123,10 @@ def test_a_dry_run_changes_nothing_and_a_question_comes_first(line: Line, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rule", "set", "east/d-gate", "--method", "face"], "a face may never be the only way in"),
+        (
+            ["rule", "set", "east/d-gate", "--method", "face"],
+            "may never be the only way in",
+        ),
         (["rule", "set", "east/d-gate", "--method", "card", "--free", "nights"], "there is no schedule 'nights'"),
         (["rule", "set", "east", "--method", "card"], "write GATEWAY/DOOR"),
         (["show", "east/d-none"], "there is no door east/d-none"),
@@ -257,6 +263,18 @@ def test_doors_are_opened_freed_and_locked_down_in_somebody_s_name(console: Runn
     finally:
         gateway.stop()
     assert [command.action for command in gateway.done] == ["door.release", "door.mode", "lockdown", "lockdown"]
+
+
+def test_a_lease_is_dealt_with_in_somebody_s_name(console: RunningConsole) -> None:
+    residency = add_tenant(console, timedelta(days=2))
+
+    assert "is dealt with" in good(run_at(console, "lease", "dealt-with", residency))
+
+    with console.database.read() as connection:
+        [lease] = leases.ending_leases(connection, utc_now(), timedelta(days=7))
+    assert (str(lease.residency), lease.dealt_with_by) == (residency, GUARD)
+    unknown = run_at(console, "lease", "dealt-with", str(UUID(int=0)))
+    assert (unknown.exit_code, "no such lease" in unknown.stderr) == (1, True)
 
 
 def test_a_refusal_is_told_and_the_exit_status_says_so(console: RunningConsole) -> None:

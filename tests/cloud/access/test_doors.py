@@ -8,16 +8,9 @@ from sqlalchemy import insert
 
 from cloud.access import areas, doors, groups, holidays, schedules
 from cloud.access.errors import InUse, NotThere
-from cloud.access.values import (
-    AreaChange,
-    DoorChange,
-    DoorKeyValue,
-    GroupChange,
-    IntervalValue,
-    ReaderValue,
-    RuleValue,
-    ScheduleChange,
-)
+from cloud.access.values.base import DoorKeyValue
+from cloud.access.values.doors import AreaChange, DoorChange, ReaderValue, RuleValue
+from cloud.access.values.weeks import GroupChange, IntervalValue, ScheduleChange
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.register.change import Change
@@ -58,7 +51,9 @@ def test_a_door_is_shown_with_its_rule_readers_and_groups(site: Database) -> Non
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"methods": ["face"]}, "a face may never be the only way in"),
+        ({"methods": ["face"]}, "a face, finger, palm or vein may never be the only way in"),
+        ({"methods": ["fingerprint"]}, "a face, finger, palm or vein may never be the only way in"),
+        ({"methods": ["face", "palm", "vein"]}, "a face, finger, palm or vein may never be the only way in"),
         ({"methods": []}, "methods"),
         ({"methods": ["card", "card"]}, "each at most once"),
         ({"methods": ["card"], "card_alone": "always"}, "card_pin"),

@@ -11,14 +11,11 @@ from cloud.access import credentials, leases, lockdown, passes
 from cloud.access.chores import AccessChores
 from cloud.access.errors import InUse, NotNow, NotThere
 from cloud.access.people import residents
-from cloud.access.values import (
-    CredentialChange,
-    DoorKeyValue,
-    GraceChange,
-    LockdownRequest,
-    NewCredential,
-    PassRequest,
-)
+from cloud.access.values.base import DoorKeyValue
+from cloud.access.values.commands import LockdownRequest
+from cloud.access.values.leases import GraceChange
+from cloud.access.values.passes import PassRequest
+from cloud.access.values.people import CredentialChange, NewCredential
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.database.tables import ResidencyRole

@@ -17,7 +17,9 @@ from cloud.console.border import MAX_BODY_BYTES, BorderRules, host_name
 from cloud.console.language import STATIC
 from cloud.database.engine import Database
 from protocols import events
-from protocols.access_events import DenialReason, DoorMode, ReaderOfflineReason, ReleaseCause
+from protocols.access_events import AccessMethod, DenialReason, DoorMode, ReaderOfflineReason, ReleaseCause
+from protocols.camera_events import SceneFault
+from protocols.clip_events import ClipLossReason, KeepingLevel
 from protocols.commands import FailureCode
 from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, utc_now
 from tests.support.events import granted, opened
@@ -198,7 +200,9 @@ def test_both_dictionaries_have_the_same_keys_and_words_for_every_event_and_fail
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", english[key])), key
     codes = [f"event.{name.rsplit('.', 1)[0]}" for name in events.EVENT_TYPES]
     causes = (DenialReason, ReleaseCause, DoorMode, ReaderOfflineReason, events.CameraFault, events.GapReason)
+    causes += (ClipLossReason, KeepingLevel, SceneFault)
     codes += [f"cause.{value}" for values in causes for value in values]
+    codes += [f"method.{method}" for method in AccessMethod]
     codes += [f"vehicle.{kind}" for kind in events.VehicleKind]
     codes += [f"reason.{code}" for code in (*FailureCode, *HubCode)]
     assert set(codes) <= chinese.keys()

@@ -22,9 +22,12 @@ from cloud.config import BrokerSection, HttpSection, HubConfig, IngestSection, T
 from cloud.database import tables
 from edge.identity import StoredIdentity
 from gatehouse.hub_command import app
+from protocols import topics
 from protocols.enrolment import decode_key
+from protocols.presence import Echo, GatewayState, Presence
 from protocols.sealing import MacKey
 from tests.cloud.hub.conftest import RunningHub, hub_state
+from tests.cloud.hub.test_hub import body_of, seal
 from tests.support.brokers import free_port
 from tests.support.certificates import make_certificates
 from tests.support.events import FakeGateway, opened
@@ -126,6 +129,19 @@ def test_an_administrator_s_mosquitto_is_managed_over_tls(
         running.stop()
 
 
+def send_births(probe: Probe, identity: StoredIdentity) -> None:
+    """Births that are shared out like all messages; each is echoed, by whichever worker got it."""
+    assert probe.subscribe(topics.echo(identity.gateway))
+    nonces = {f"{number:032x}" for number in range(30)}
+    topic = topics.state(identity.gateway)
+    for nonce in nonces:
+        birth = GatewayState(state=Presence.ONLINE, session=1, nonce=nonce)
+        probe.publish(topic, seal(identity, topic, birth.model_dump_json().encode()))
+    probe.wait(lambda: len(probe.payloads(topics.echo(identity.gateway))) == len(nonces))
+    echoes = [Echo.model_validate_json(body_of(each)) for each in probe.payloads(topics.echo(identity.gateway))]
+    assert {echo.nonce for echo in echoes} == nonces
+
+
 def test_workers_in_one_process_and_in_another_store_each_event_once(tmp_path: Path) -> None:
     config = HubConfig(
         state_dir=tmp_path / "hub",
@@ -158,7 +174,9 @@ def test_workers_in_one_process_and_in_another_store_each_event_once(tmp_path: P
         }
         send_events(probe, identity)
         eventually(lambda: stored(running) == EVENTS, 30, "the events")
+        send_births(probe, identity)
         told = httpx.get(address).text
+        assert re.search(r"^gatehouse_births_total\{.*echoes.*\} [1-9]", told, re.MULTILINE), told
         assert re.search(r"^gatehouse_ingest_events_stored_total [1-9]", told, re.MULTILINE), told
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -10,7 +10,8 @@ from cloud.database.tables import EventRecord, Person, Place
 from cloud.live.board import DoorState, GatewayPresence, changed, read_board
 from cloud.live.rows import EventRow, RowFilter, RowKind, kind_of, newest, read_rows
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced, DoorHeld
-from protocols.events import EVENT_TYPES, CameraOnline
+from protocols.camera_events import CameraImpaired, PersonCrossedLine, PersonLoitered, SceneFault, VehicleStood
+from protocols.events import EVENT_TYPES, Box, CameraOnline, Snapshot, VehicleKind
 from tests.support.console import FULL_NAME, Seed, utc_now
 from tests.support.events import granted, opened
 
@@ -45,6 +46,14 @@ def test_a_row_says_no_more_than_a_guard_may_know(database: Database) -> None:
     assert set(json.loads(rows_of(database)[0].model_dump_json())) == set(EventRow.model_fields)
 
 
+@pytest.mark.parametrize("method", AccessMethod)
+def test_a_row_says_how_somebody_came_to_a_door(database: Database, method: AccessMethod) -> None:
+    seed = Seed(database)
+    seed.store(seed.gateway.event(granted(seed.credential).model_copy(update={"method": method})))
+    (row,) = rows_of(database)
+    assert (row.method, row.credential) == (method.value, "valid")
+
+
 def test_an_event_of_an_unknown_type_or_an_unreadable_body_still_makes_a_row(database: Database) -> None:
     seed = Seed(database)
     seed.store(seed.gateway.event(opened()))
@@ -52,6 +61,27 @@ def test_an_event_of_an_unknown_type_or_an_unreadable_body_still_makes_a_row(dat
         connection.execute(update(EventRecord).values(type="lift.called.v1", body="{}"))
     (row,) = rows_of(database)
     assert (row.type, row.kind, row.cause) == ("lift.called.v1", RowKind.SYSTEM, None)
+
+
+def test_what_a_camera_s_rule_told_is_a_row_with_its_picture(database: Database) -> None:
+    seed = Seed(database)
+    picture = Snapshot(sha256="ab" * 32, size_bytes=1000, width=10, height=10)
+    box = Box(left=0.1, top=0.1, right=0.2, bottom=0.3)
+    seen = {"rule": "r", "snapshot": picture, "since": utc_now()}
+    tracked = seen | {"track": 7, "score": 0.5, "box": box}
+    for data in (
+        PersonLoitered(dwell_s=61.5, **tracked),
+        VehicleStood(kind=VehicleKind.TRUCK, still_s=90, **tracked),
+        PersonCrossedLine(line="l", direction="inwards", count=3, **tracked),
+        CameraImpaired(fault=SceneFault.COVERED, **seen),
+    ):
+        seed.store(seed.gateway.event(data, "c-east"))
+    rows = {row.type: row for row in rows_of(database)}
+    assert {(row.kind, row.picture) for row in rows.values()} == {(RowKind.CAMERA, "ab" * 32)}
+    assert rows["person.loitered.v1"].seconds == 61.5
+    assert (rows["vehicle.stood.v1"].vehicle, rows["vehicle.stood.v1"].seconds) == ("truck", 90)
+    assert (rows["person.crossed_line.v1"].cause, rows["camera.impaired.v1"].cause) == ("inwards", "covered")
+    assert {name for name, row in rows.items() if not row.alarm} == {"person.crossed_line.v1"}
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from edge.access.config import AccessConfig, ConfigFault, KeyFileFault
+from edge.access.device_statuses import device_statuses
 from edge.access.door import DoorState
-from edge.access.drivers import running
+from edge.access.drivers import registry, running
 from edge.access.drivers.interface import (
     Deliver,
     DriverContext,
     DriverEvent,
+    DriverReport,
     DriverRestarted,
     Feedback,
     ReaderDown,
@@ -23,7 +25,7 @@ from edge.access.drivers.interface import (
 from edge.access.drivers.registry import driver_sources
 from edge.access.drivers.running import DriverSource, RunningDrivers
 from edge.access.rosters import RosterKeeper
-from edge.access.status import DoorStatus
+from edge.access.status import DeviceState, DoorStatus, ReaderStatus
 from edge.clock import SystemClock
 from edge.counters import Counters
 from protocols.access_events import DoorMode, ModeCause, ReaderOfflineReason
@@ -59,6 +61,17 @@ class Played:
     def feedback(self, reader: str, feedback: Feedback) -> None:
         if self.fault is not None:
             raise self.fault
+
+
+class Counting(Played):
+    """One that counts, and confirms late."""
+
+    answer_s = 6.5
+
+    def report(self) -> DriverReport:
+        if self.fault is not None:
+            raise self.fault
+        return DriverReport({"events_lost": 3}, ("the lock opens for 3 s",))
 
 
 class Keeping(Played):
@@ -138,6 +151,53 @@ def test_what_a_driver_raises_when_it_is_called_reaches_no_door() -> None:
     drivers.stop()
 
 
+def test_each_driver_tells_what_it_counts_and_one_that_fails_to_keeps_none_from_it() -> None:
+    counters = Counters()
+    sources = [
+        source("plain", lambda: Played("plain")),
+        source("counting", lambda: Counting("counting")),
+        source("faulty", lambda: Counting("faulty", RuntimeError("a bug"))),
+    ]
+    drivers = RunningDrivers(sources, counters)
+    drivers.start(lambda _event: None)
+
+    assert drivers.reports() == {
+        "plain": DriverReport({}),
+        "counting": DriverReport({"events_lost": 3}, ("the lock opens for 3 s",)),
+        "faulty": DriverReport({}),
+    }
+    assert counters["driver_faults"] == 1
+    assert (drivers.answer_s("plain"), drivers.answer_s("counting")) == (0.0, 6.5)
+    drivers.stop()
+    assert drivers.reports()["counting"].counts == {"events_lost": 3}
+
+
+@pytest.mark.parametrize(
+    ("online", "state", "detail"),
+    [
+        ((None, None), DeviceState.UNHEARD, ""),
+        ((True, True), DeviceState.ONLINE, ""),
+        ((True, False), DeviceState.PARTLY, "no power at r1"),
+        ((None, False), DeviceState.OFFLINE, "no power at r1"),
+        ((False, False), DeviceState.OFFLINE, "no power at r0"),
+        ((), DeviceState.UNHEARD, ""),
+    ],
+)
+def test_a_device_stands_as_its_readers_do(online: tuple[bool | None, ...], state: DeviceState, detail: str) -> None:
+    readers = [ReaderStatus(f"r{at}", "board", up, False, *_why(at, up)) for at, up in enumerate(online)] + [
+        ReaderStatus("r9", "bus1", False, False, ReaderOfflineReason.PORT, "another's")
+    ]
+
+    (told,) = device_statuses({"board": DriverReport({"faults": 1})}, readers)
+
+    assert (told.id, told.state, told.detail, told.counts) == ("board", state, detail, {"faults": 1})
+    assert told.reason is (ReaderOfflineReason.NO_ANSWER if detail else None)
+
+
+def _why(at: int, up: bool | None) -> tuple[ReaderOfflineReason | None, str]:
+    return (ReaderOfflineReason.NO_ANSWER, f"no power at r{at}") if up is False else (None, "")
+
+
 def test_one_that_does_not_stop_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "STOP_S", 0.1)
     stuck, counters = Played("stuck"), Counters()
@@ -184,6 +244,31 @@ def test_a_device_gets_a_folder_of_its_own_that_nobody_else_may_read(tmp_path: P
     made.make()
 
     assert (tmp_path / "devices" / "terminal").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_device_is_told_for_how_long_its_strikes_let_a_door_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[DriverContext] = []
+    device = SimpleNamespace(id="terminal", kind="any")
+    strikes = [
+        {"id": "d1", "place": "gate", "readers": ["r1"], "release_s": 7.5, "strike": {"reader": "r1", "output": 0}},
+        {
+            "id": "d2",
+            "place": "gate",
+            "readers": ["r2", "r3"],
+            "release_s": 9.0,
+            "strike": {"reader": "r2", "output": 1},
+        },
+    ]
+    doors = AccessConfig.model_validate({**CONFIG.model_dump(), "door": strikes}).door
+    config = CONFIG.model_copy(update={"reader_bus": (), "device": (device,), "door": doors})
+    monkeypatch.setattr(registry, "make_driver", lambda _device, _readers, context: told.append(context))
+
+    (made,) = driver_sources(config, DriverContext(tmp_path, ZONE, SystemClock()))
+    made.make()
+
+    assert told[0].pulses_s == {"r1": 7.5}
 
 
 def test_a_device_gets_its_list_when_the_policy_the_day_or_a_lock_changes_it(tmp_path: Path) -> None:

@@ -200,6 +200,7 @@ def test_a_killed_worker_is_started_again_and_the_door_works_on(site: DoorSite, 
     peer.do("card", "r1", text="w26:12:345")
     site.recording.wait(AccessGranted, "d1", killed_s)
     assert site.controller.status().counters.worker_restarts == 1
+    assert site.controller.status().devices[0].counts["worker_restarts"] == 1
 
 
 def test_a_stuck_worker_is_ended_and_started_again(site: DoorSite, peer: OsdpPeer) -> None:

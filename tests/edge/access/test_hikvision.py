@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import socket
 import threading
 import time
@@ -42,7 +43,7 @@ from tests.support.certificates import make_certificates
 from tests.support.gateways import eventually
 
 ZONE = ZoneInfo("Asia/Shanghai")
-QUICK = Timing(retry_s=0.05, longest_retry_s=0.2, gap_s=0.05, search_retry_s=0.2, roster_retry_s=0.2)
+QUICK = Timing(retry_s=0.05, longest_retry_s=0.2, gap_s=0.05, search_retry_s=0.2, roster_retry_s=0.2, settings_s=0.2)
 READERS = (
     Reader(id="r1", device="t1", channel=1, card_format=CardFormat.W26),
     Reader(id="r2", device="t1", channel=2, card_format=CardFormat.RAW),
@@ -60,6 +61,7 @@ class Site:
         self.state.mkdir(exist_ok=True)
         self.events: list[DriverEvent] = []
         self.timing = QUICK
+        self.pulses_s: dict[str, float] = {}
 
     def device(self) -> HikvisionTerminal:
         password = self.folder / "password"
@@ -70,7 +72,7 @@ class Site:
 
     @contextmanager
     def driving(self, password: str = "A-long-1") -> Iterator[HikvisionDriver]:
-        context = DriverContext(self.state, ZONE, SystemClock())
+        context = DriverContext(self.state, ZONE, SystemClock(), self.pulses_s)
         driver = HikvisionDriver(self.device(), READERS, password, context, self.timing, random.random)
         driver.start(self.events.append)
         try:
@@ -155,6 +157,10 @@ def test_a_card_that_the_terminal_let_in_is_told_with_its_credential_and_time(
     ("minor", "fields", "granted", "method", "reason"),
     [
         (0x4B, {}, True, AccessMethod.FACE, ""),
+        (0x26, {}, True, AccessMethod.FINGERPRINT, ""),
+        (0x45, {}, True, AccessMethod.FINGERPRINT, ""),
+        (0x27, {}, False, AccessMethod.FINGERPRINT, "not_recognised"),
+        (0x36, {}, True, AccessMethod.FACE, ""),
         (0x4C, {}, False, AccessMethod.FACE, "not_recognised"),
         (0x01, {"cardReaderKind": 3, "cardNo": "77"}, True, AccessMethod.QR, ""),
         (0x02, {"cardNo": "77"}, True, AccessMethod.CARD_PIN, ""),
@@ -261,7 +267,7 @@ def test_stream_and_search_may_overlap(site: Site, terminal: FakeTerminal, by_nu
         site.wait(DeviceDecided, 2)  # the missing number set off a search
         terminal.tell(seen)
         terminal.tell(lost, current=False)
-        eventually(lambda: driver.counts["repeated_events"] >= 2, what="repeated events")
+        eventually(lambda: driver.counters["repeated_events"] >= 2, what="repeated events")
         card_pass(terminal, 3)
         site.wait(DeviceDecided, 3)
 
@@ -292,7 +298,7 @@ def test_what_was_before_the_first_connection_is_not_told(site: Site, terminal: 
     with site.driving() as driver:
         site.wait_online()
         terminal.tell(old, current=False)
-        eventually(lambda: driver.counts["repeated_events"] >= 1, what="the old entry")
+        eventually(lambda: driver.counters["repeated_events"] >= 1, what="the old entry")
         card_pass(terminal, 2)
         site.wait(DeviceDecided)
 
@@ -305,7 +311,7 @@ def test_a_log_that_was_begun_anew_goes_on_being_told(site: Site, terminal: Fake
         site.wait_online()
         card_pass(terminal, 1)
         kept = site.state / "log.json"
-        eventually(lambda: json.loads(kept.read_bytes())["mark"] == 5000, what="the mark")
+        eventually(lambda: kept.exists() and json.loads(kept.read_bytes())["mark"] == 5000, what="the mark")
         wait_for_the_next_second()
         terminal.begin_log_anew()
         terminal.cut_streams()
@@ -370,7 +376,7 @@ def test_a_firmware_without_search_still_tells_what_happens(site: Site, terminal
         for number in (1, 2, 3):
             card_pass(terminal, number)
         site.wait(DeviceDecided, 3)
-        eventually(lambda: driver.counts["failed_searches"] >= 1, what="a refused search")
+        eventually(lambda: driver.counters["failed_searches"] >= 1, what="a refused search")
     with site.driving():
         site.wait(ReaderUp, 4)
         for entry in terminal.log:
@@ -389,7 +395,7 @@ def test_a_poisoned_entry_of_the_log_stops_nothing(site: Site, terminal: FakeTer
         terminal.happen(0x01, told=False, cardNo="7" * 100)
         card_pass(terminal, 3)
         site.wait(DeviceDecided, 2)
-        eventually(lambda: driver.counts["unreadable_entries"] >= 1, what="the entry")
+        eventually(lambda: driver.counters["unreadable_entries"] >= 1, what="the entry")
 
 
 # The connection
@@ -459,7 +465,7 @@ def test_unreadable_messages_are_counted_and_the_stream_goes_on(site: Site, term
             terminal.send_raw(part("application/json", body))
         card_pass(terminal, 1)
         site.wait(DeviceDecided)
-        assert driver.counts["unreadable_messages"] == 5
+        assert driver.counters["unreadable_messages"] == 5
 
     assert not site.seen(ReaderDown)
 
@@ -526,7 +532,7 @@ def test_a_strange_challenge_is_no_crash_and_gets_no_password(
     monkeypatch.setattr(terminal, "challenge", lambda: challenge)
     with site.driving() as driver:
         site.wait(ReaderDown)
-        assert driver.counts["faults"] == 0
+        assert driver.counters["faults"] == 0
     assert terminal.unauthorised == 0
 
 
@@ -665,7 +671,7 @@ def test_commands_never_block_and_never_come_late(site: Site, terminal: FakeTerm
 
     assert took_s < 1.0
     assert sum(taken) == 64
-    assert driver.counts["orders_dropped"] == 36
+    assert driver.counters["orders_dropped"] == 36
     assert not any(done.done for done in site.seen(OutputDone))
     assert {done.ticket for done in site.seen(OutputDone)} == set(range(64))
     assert len(terminal.commands) <= 1  # the first one was on its way; no other opened a door later
@@ -681,7 +687,72 @@ def test_it_ends_within_seconds_even_when_the_device_hangs(site: Site, terminal:
     took_s = time.monotonic() - began_s
     terminal.stalling.clear()
     assert took_s < 6.0
-    assert driver.counts["left_open_at_stop"] == 1
+    assert driver.counters["left_open_at_stop"] == 1
+
+
+# How long a door opens
+
+
+def test_the_open_duration_of_each_door_is_made_the_site_files(site: Site, terminal: FakeTerminal) -> None:
+    terminal.open_s = {1: 3, 2: 5}
+    site.pulses_s = {"r1": 6.5, "r2": 5.0}
+    with site.driving() as driver:
+        eventually(lambda: terminal.open_s == {1: 7, 2: 5}, what="the new time")
+        eventually(lambda: driver.counters["settings_written"] == 1, what="it counted")
+        ((door, sent),) = terminal.door_params_sent
+        assert driver.report().complaints == ()
+
+    assert door == 1
+    assert sent == {
+        "doorName": "Gate & yard",
+        "magneticType": "alwaysClose",
+        "openButtonType": "alwaysOpen",
+        "openDuration": "7",
+        "disabledOpenDuration": "15",
+        "magneticAlarmTimeout": "30",
+        "enableDoorLock": "true",
+    }, "the rest goes back as it was, without passwords and what is read-only"
+
+
+def test_a_door_that_is_set_otherwise_at_the_device_is_set_back(site: Site, terminal: FakeTerminal) -> None:
+    site.pulses_s = {"r1": 5.0}
+    with site.driving():
+        site.wait_online()
+        terminal.open_s[1] = 200
+        eventually(lambda: terminal.open_s[1] == 5, what="the time set back")
+
+
+def test_a_device_that_keeps_its_open_duration_is_complained_of_until_it_does_not(
+    site: Site, terminal: FakeTerminal
+) -> None:
+    site.pulses_s = {"r1": 8.0, "r2": 300.0}
+    terminal.refuses_settings = True
+    too_long = "door 2 opens for 255 s, the longest that the device knows, not 300 s"
+    with site.driving() as driver:
+
+        def complaint() -> str:
+            return " | ".join(driver.report().complaints)
+
+        eventually(lambda: "door 1 opens for 5 s, not 8 s (it answers 403 lowPrivilege)" in complaint(), what="refused")
+        assert "give the gateway's user the right" in complaint()
+        terminal.refuses_settings, terminal.keeps_open_duration = False, True
+        eventually(lambda: "door 1 opens for 5 s, not 8 s (it took the new time" in complaint(), what="not kept")
+        terminal.keeps_open_duration = False
+        eventually(lambda: driver.report().complaints == (too_long,), what="it is as wanted")
+        assert terminal.open_s == {1: 8, 2: 255}
+        terminal.refusing["/ISAPI/AccessControl/Door/param/1"] = (404, "notSupport")
+        eventually(lambda: "for how long door 1 opens is not known" in complaint(), what="nothing is told")
+        site.wait(ReaderUp, 2)
+        assert site.seen(ReaderDown) == []
+
+
+def test_a_door_that_is_no_strike_is_left_as_it_is_set(site: Site, terminal: FakeTerminal) -> None:
+    site.pulses_s = {"r2": 9.0}
+    terminal.open_s = {1: 3, 2: 3}
+    with site.driving():
+        eventually(lambda: terminal.open_s[2] == 9, what="the other door's time")
+    assert [path for _, path, _ in terminal.requests if path.endswith("Door/param/1")] == []
+    assert terminal.open_s[1] == 3
 
 
 # Listening
@@ -901,11 +972,11 @@ def test_what_the_device_refuses_stops_no_other_and_is_tried_again(site: Site, t
     terminal.refusing["/ISAPI/AccessControl/CardInfo/Record"] = (400, "deviceFull")
     with site.driving() as driver:
         driver.set_roster(roster(one, entry(2)))
-        eventually(lambda: driver.counts["refused_entries"] >= 2, what="refused cards")
+        eventually(lambda: driver.counters["refused_entries"] >= 2, what="refused cards")
         assert len(terminal.users) == 2
         terminal.refusing.clear()
         eventually(lambda: len(terminal.cards) == 2, what="the cards after all")
-        assert driver.counts["faults"] == 0
+        assert driver.counters["faults"] == 0
 
 
 def test_an_entry_without_a_right_here_or_never_valid_is_not_sent(site: Site, terminal: FakeTerminal) -> None:
@@ -916,6 +987,91 @@ def test_an_entry_without_a_right_here_or_never_valid_is_not_sent(site: Site, te
     with site.driving() as driver:
         driver.set_roster(roster(elsewhere, never, one))
         eventually(is_held(terminal, {"1": one.credential}), what="the one")
+
+
+def test_a_holiday_and_a_make_up_workday_of_the_next_days_are_in_the_devices_week_and_out_of_it_again(
+    site: Site, terminal: FakeTerminal
+) -> None:
+    """The week that a roster tells is that of the seven days from today on: only the plan is written anew."""
+    one = entry(1, schedules=(("r1", "work"),))
+    working = tuple((day, 480, 1080) for day in range(5))
+    monday_off_and_saturday_worked = (*working[1:], (5, 480, 1080))
+    with site.driving() as driver:
+        driver.set_roster(roster(one, work=working))
+        eventually(is_held(terminal, {"1": one.credential}), what="the user")
+        assert open_days(terminal) == {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday"}
+        writes(terminal)
+
+        driver.set_roster(roster(one, work=monday_off_and_saturday_worked))
+        wanted = {"Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
+        eventually(lambda: open_days(terminal) == wanted, what="the week with its exceptions")
+        eventually(lambda: len(terminal.templates) == 1, what="the plan's template")
+        driver.set_roster(roster(one, work=working))
+        eventually(lambda: "Monday" in open_days(terminal), what="the plain week again")
+
+    assert set(writes(terminal)) <= {"UserRightPlanTemplate/2", "UserRightWeekPlanCfg/2"}, "no user, no card"
+    assert {template["holidayGroupNo"] for template in terminal.templates.values()} == {""}
+
+
+def open_days(terminal: FakeTerminal) -> set[str]:
+    """The weekdays on which the one plan at the terminal opens at all."""
+    (plan,) = terminal.week_plans.values()
+    return {row["week"] for row in plan["WeekPlanCfg"] if row["enable"]}
+
+
+@pytest.mark.parametrize("lost", ["UserInfo/Modify", "UserInfo/Record", "CardInfo/Record", "UserRightWeekPlanCfg"])
+def test_an_answer_that_is_lost_leaves_no_false_belief(site: Site, terminal: FakeTerminal, lost: str) -> None:
+    """The terminal does what it is asked, its answer does not come, and then the roster is the old one again."""
+    one, guest = entry(1), entry(2)
+    changed = roster(entry(1, until=datetime(2027, 1, 1, tzinfo=ZONE)), guest, always=((0, 0, 60),))
+    with site.driving() as driver:
+        driver.set_roster(roster(one))
+        eventually(is_held(terminal, {"1": one.credential}), what="a user")
+        writes(terminal)
+        terminal.losing_answers = (lost,)
+        driver.set_roster(changed)
+        eventually(lambda: any(lost in path for _, path, _ in list(terminal.requests)), what="the lost answer")
+        driver.set_roster(roster(one))
+        terminal.losing_answers = ()
+
+        eventually(is_held(terminal, {"1": one.credential}), what="the old list")
+        eventually(lambda: terminal.users[one.credential.hex]["Valid"]["endTime"][:4] == "2037", what="no end")
+        eventually(lambda: len(open_rows(terminal)) == 7, what="the old hours")
+        driver.set_roster(roster(one, entry(3)))
+        eventually(lambda: "3" in terminal.cards, what="the next list")
+    assert set(terminal.cards) == {"1", "3"}
+    assert len(open_rows(terminal)) == 7
+
+
+def open_rows(terminal: FakeTerminal) -> list[dict[str, Any]]:
+    return [row for plan in dict(terminal.week_plans).values() for row in plan["WeekPlanCfg"] if row["enable"]]
+
+
+def test_whom_a_killed_gateway_had_just_added_is_taken_away_once_unwanted(
+    site: Site, terminal: FakeTerminal, tmp_path: Path
+) -> None:
+    """The state is that of a kill while the guest is sent: it knows of no answer."""
+    one, guest = entry(1), entry(2)
+    killed = tmp_path / "killed"
+
+    class Requests(list[tuple[str, str, bytes]]):
+        def append(self, request: tuple[str, str, bytes]) -> None:
+            super().append(request)
+            if "UserInfo/Record" in request[1] and not killed.exists():
+                shutil.copytree(site.state, killed)
+
+    with site.driving() as driver:
+        driver.set_roster(roster(one))
+        eventually(is_held(terminal, {"1": one.credential}), what="a resident")
+    terminal.requests = Requests()
+    with site.driving() as driver:
+        driver.set_roster(roster(one, guest))
+        eventually(is_held(terminal, {"1": one.credential, "2": guest.credential}), what="both")
+    site.state = killed
+    with site.driving() as driver:
+        driver.set_roster(roster(one))
+        eventually(is_held(terminal, {"1": one.credential}), what="the guest's end")
+        eventually(lambda: set(terminal.users) == {one.credential.hex}, what="one user")
 
 
 def test_without_a_roster_the_devices_list_is_left_alone(site: Site, terminal: FakeTerminal) -> None:

@@ -103,7 +103,7 @@ def post(body: bytes, kind: str = "application/json", path: str = PATH, method: 
 def test_a_message_is_taken_alone_or_in_a_form(running: Listening, body: bytes, kind: str) -> None:
     assert running.ask(post(body, kind)) == 200
     assert running.taken == [MESSAGE]
-    eventually(lambda: running.server.counts["taken"] == 1, what="a count")
+    eventually(lambda: running.server.counters["taken"] == 1, what="a count")
 
 
 def test_a_chunked_request_is_taken_and_one_that_waits_is_told_to_go_on(running: Listening) -> None:
@@ -127,7 +127,7 @@ def test_a_stranger_gets_no_word(running: Listening) -> None:
     running.server.allow(frozenset({"127.0.0.2", "::1"}))
     assert running.ask(post(MESSAGE)) == 0
     assert running.taken == []
-    assert running.server.counts["refused_peer"] == 1
+    assert running.server.counters["refused_peer"] == 1
 
 
 def test_ipv4_in_ipv6_is_ipv4(running: Listening) -> None:
@@ -156,7 +156,7 @@ def test_ipv4_in_ipv6_is_ipv4(running: Listening) -> None:
 )
 def test_what_is_wrong_is_refused(running: Listening, request_bytes: bytes, status: int, outcome: str) -> None:
     answered = running.ask(request_bytes)
-    eventually(lambda: running.server.counts[outcome] == 1, what=f"{outcome}: {running.server.counts}")
+    eventually(lambda: running.server.counters[outcome] == 1, what=f"{outcome}: {running.server.counters}")
     assert answered in (status, 0)  # a client that still sends may miss the answer
     assert running.taken == []
     assert running.ask(post(MESSAGE)) == 200
@@ -170,8 +170,8 @@ def test_connections_have_a_limit_and_a_time(running: Listening, monkeypatch: py
         clients = [each.__enter__() for each in held]
         for client in clients:
             client.send(b"P")
-        eventually(lambda: running.server.counts["refused_full"] == 4, what="refused connections")
-        eventually(lambda: running.server.counts["too_slow"] == MAX_CONNECTIONS, what="slow connections cut")
+        eventually(lambda: running.server.counters["refused_full"] == 4, what="refused connections")
+        eventually(lambda: running.server.counters["too_slow"] == MAX_CONNECTIONS, what="slow connections cut")
         assert slow.status() == 0
         for each in held:
             each.__exit__(None, None, None)
@@ -181,7 +181,7 @@ def test_connections_have_a_limit_and_a_time(running: Listening, monkeypatch: py
 def test_a_client_that_goes_away_leaves_nothing(running: Listening) -> None:
     with running.connected() as client:
         client.send(post(MESSAGE)[:-5])
-    eventually(lambda: sum(running.server.counts.values()) == 1, what="the end of it")
+    eventually(lambda: sum(running.server.counters.snapshot().values()) == 1, what="the end of it")
     assert running.taken == []
     assert running.ask(post(MESSAGE)) == 200
 
@@ -192,7 +192,7 @@ def test_what_is_being_served_at_the_end_is_cut_off(running: Listening) -> None:
         eventually(lambda: bool(asyncio.all_tasks(running.loop)), what="a request being served")
         asyncio.run_coroutine_threadsafe(running.server.close(), running.loop).result(5)
         assert client.status() == 0
-        eventually(lambda: running.server.counts["broken_off"] == 1, what="its end")
+        eventually(lambda: running.server.counters["broken_off"] == 1, what="its end")
 
 
 def test_fuzz_no_request_ends_the_server(running: Listening) -> None:

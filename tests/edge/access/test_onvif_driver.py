@@ -6,35 +6,27 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
-from edge.access.config import KeyFileFault, Reader
+from edge.access.config import KeyFileFault
 from edge.access.drivers.interface import (
     DoorOpenedByDevice,
-    Driver,
-    DriverContext,
     InputsReported,
     OutputsForgotten,
     ReaderDown,
     ReaderUp,
 )
 from edge.access.drivers.onvif.config import OnvifDevice
-from edge.access.drivers.onvif.driver import make
-from edge.clock import SystemClock
 from protocols.access_events import ReaderOfflineReason
-from tests.peers.onvif import PASSWORD, USER, OnvifPeer
+from tests.peers.onvif import PASSWORD, OnvifPeer
 from tests.support.certificates import make_certificates
-from tests.support.deliveries import Deliveries
 from tests.support.gateways import eventually
-
-READER = "intercom"
+from tests.support.onvif_doors import READER, running
 
 
 @pytest.fixture
@@ -49,20 +41,6 @@ def password_file(tmp_path: Path) -> Path:
     path.write_text(PASSWORD + "\n")
     path.chmod(0o600)
     return path
-
-
-@contextmanager
-def running(port: int, password_file: Path, **settings: Any) -> Iterator[tuple[Driver, Deliveries]]:
-    given = {"username": USER, "password_file": password_file, "inputs": ("in-1", "in-2"), "timeout_s": 1.0, **settings}
-    device = OnvifDevice.model_validate({"id": "gate", "kind": "onvif", "host": "127.0.0.1", "port": port, **given})
-    context = DriverContext(Path(), ZoneInfo("Asia/Shanghai"), SystemClock())
-    driver = make(device, (Reader(id=READER, device="gate"),), context)
-    deliveries = Deliveries()
-    driver.start(deliveries)
-    try:
-        yield driver, deliveries
-    finally:
-        driver.stop()
 
 
 def test_it_comes_up_and_tells_its_inputs(peer: OnvifPeer, password_file: Path) -> None:

@@ -123,6 +123,36 @@ def test_a_reader_that_is_up_but_not_heard_is_restarted_before_the_library_sees_
     assert play.orders[0][0] - silent_s == pytest.approx(SILENCE_S, abs=0.05)
 
 
+def test_a_reader_that_is_not_heard_is_down_whatever_the_library_still_believes() -> None:
+    play = Play()
+    play.pass_time(1.0, up=True, heard=True)
+    silent_s = play.now_s
+
+    play.pass_time(8.0, up=True, heard=False)
+    play.pass_time(0.1, up=True, heard=True)
+
+    assert [standing for _, standing in play.standings] == [
+        Standing(True),
+        Standing(False, Loss.NO_ANSWER),
+        Standing(True),
+    ]
+    assert play.standings[1][0] - silent_s == pytest.approx(SILENCE_S + REPORT_AFTER_S, abs=0.05)
+
+
+def test_a_reader_that_the_library_disables_late_is_enabled_again_at_once() -> None:
+    play = Play()
+    play.pass_time(1.0, up=True, heard=True)
+    play.pass_time(0.2, up=False, heard=True)
+    assert [order for _, order in play.orders] == [Order.DISABLE, Order.ENABLE]
+
+    late_s = play.now_s + 0.01
+    order, _ = play.watchdog.observe(False, False, late_s, enabled=False)
+    assert order is None
+    order, _ = play.watchdog.observe(False, False, late_s + 0.07, enabled=False)
+
+    assert order is Order.ENABLE
+
+
 def test_tries_of_a_dead_reader_grow_rare_and_never_end() -> None:
     play = Play()
     play.pass_time(120.0, up=False, heard=False)

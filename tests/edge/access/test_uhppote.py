@@ -72,6 +72,22 @@ def test_a_board_is_set_up_and_its_readers_come_up(
         assert board.doors[2].mode == 3, "what an earlier run held open is let go"
 
 
+def test_a_setting_that_the_board_refuses_is_named_until_it_takes_it(
+    board: FakeBoard, clock: SetClock, tmp_path: Path
+) -> None:
+    board.refuse_interlock = True
+    driver = make_driver(board, clock, tmp_path, interlock="1+2+3+4")
+    with running(driver):
+        under_control(board)
+        (complaint,) = driver.report().complaints
+        assert complaint.startswith("the board refuses a setting: its interlock; ")
+        assert driver.report().counts["settings_refused"] == 1
+        board.refuse_interlock = False
+        board.power_cycle()
+        eventually(lambda: driver.report().complaints == (), what="no complaint")
+        assert board.interlock == 8
+
+
 def test_a_clock_that_is_off_is_set_to_the_sites_time(board: FakeBoard, clock: SetClock, tmp_path: Path) -> None:
     board.clock_off = timedelta(hours=-9)
     with running(make_driver(board, clock, tmp_path)):

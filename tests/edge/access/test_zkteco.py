@@ -511,7 +511,7 @@ class TestOneListener:
     def test_a_dialect_that_the_device_does_not_name_is_learnt_and_kept(self, tmp_path: Path) -> None:
         with gateway(tmp_path) as site:
             driver = site.add("board", doors=1)
-            driver.device.heard()
+            driver.device.standing.heard(begins_anew=False)
             with AccessController(driver.port, device_type="acc"):
                 eventually(lambda: driver.device.dialect.value == "access", what="learnt")
         with gateway(tmp_path) as site:
@@ -626,6 +626,31 @@ class TestRoster:
                 eventually(lambda: len(board.lists.users) == 1 and driver.device.roster_is_settled, what="settled")
                 assert {pin for pin, _, _ in board.lists.rights} == {anna}
                 assert len(board.lists.hours) == 1
+
+    def test_a_holiday_and_a_make_up_workday_of_the_coming_days_change_the_hours_and_nothing_else(
+        self, tmp_path: Path
+    ) -> None:
+        """The week that a roster tells is that of the seven days from today on."""
+        off_on_monday = (*((day, 480, 1080) for day in range(1, 5)), (5, 480, 1080))
+        works = entry(BORIS, "w34:5:78", "board-2", at="office")
+        with gateway(tmp_path) as site:
+            driver = site.add("board")
+            with AccessController(driver.port) as board:
+
+                def hours() -> tuple[str, str]:
+                    (only,) = board.lists.hours.values()
+                    return only["MonTime1"], only["SatTime1"]
+
+                driver.set_roster(roster(works))
+                eventually(lambda: len(board.lists.rights) == 1 and driver.device.roster_is_settled, what="settled")
+                assert hours() == (str(800 << 16 | 1759), "0")
+                sent = len(board.commands)
+                driver.set_roster(Roster((works,), {"office": off_on_monday}))
+                eventually(lambda: hours() == ("0", str(800 << 16 | 1759)), what="the week with its exceptions")
+                driver.set_roster(roster(works))
+                eventually(lambda: hours() == (str(800 << 16 | 1759), "0"), what="the plain week again")
+
+                assert {text.split(" ")[2] for text in board.commands[sent:]} == {"timezone"}
 
     def test_a_number_is_never_given_twice(self, tmp_path: Path) -> None:
         pins, lists = set(), Lists()

@@ -29,8 +29,8 @@ from edge.access.drivers.interface import (
 )
 from edge.access.drivers.zkteco.commands import ANSWER_S, FETCH_S, MAX_COMMANDS, OutputCommands
 from edge.access.drivers.zkteco.config import ZktecoDevice
-from edge.access.drivers.zkteco.device import SILENT_S, STRANGER_EVERY_S, PushDevice
-from edge.access.drivers.zkteco.meaning import MEANINGS, Kind, card_of, meaning_of, method_of, number_of
+from edge.access.drivers.zkteco.device import PushDevice
+from edge.access.drivers.zkteco.meaning import MEANINGS, Kind, card_of, decided_by, meaning_of, method_of, number_of
 from edge.access.drivers.zkteco.roster import (
     ANSWER_S as ROSTER_ANSWER_S,
 )
@@ -42,9 +42,10 @@ from edge.access.drivers.zkteco.roster import (
     RosterSync,
     merged_days,
 )
+from edge.access.drivers.zkteco.standing import SILENT_S, STRANGER_EVERY_S
 from edge.access.drivers.zkteco.state import FIRST_PIN, MAX_SEEN, DeviceState
 from edge.counters import Counters
-from protocols.access_events import AccessMethod, ReaderOfflineReason
+from protocols.access_events import BIOMETRIC_METHODS, AccessMethod, DecidedBy, ReaderOfflineReason
 from protocols.cards import CardFormat, CardNumber, parse_text
 from protocols.zk_push import Dialect, parse_request
 from protocols.zk_push_records import decode_time
@@ -120,12 +121,12 @@ class TestUpAndDown:
 
     def test_made_up_serial_numbers_do_not_fill_the_event_log(self, play: Play) -> None:
         for number in range(1000):
-            play.device.tell_stranger(f"stranger {number}")
+            play.device.standing.tell_stranger(f"stranger {number}")
             play.pass_time(0.1, 0.1)
         assert len(play.of(ReaderDown)) == 2 * math.ceil(100 / STRANGER_EVERY_S)
         play.poll()
-        play.device.tell_stranger("another")
-        assert play.device.is_up
+        play.device.standing.tell_stranger("another")
+        assert play.device.standing.is_up
 
 
 class TestTimes:
@@ -162,7 +163,7 @@ class TestOddUploads:
         assert play.say("POST", "querydata?tablename=user&count=9") == "user=9"
         assert play.say("GET", "ping") == "OK"
         assert play.say("POST", "exchange?type=publickey", "PublicKey=x") == "OK"
-        assert play.say("POST", "cdata?AuthType=device", "pin=1") == "AUTH=TIMEOUT\r\n"
+        assert play.say("POST", "cdata?AuthType=device", "pin=1") == "AUTH=TIMEOUT\r\npin=1\r\n"
         assert play.counters["records_unknown"] == 1
         assert play.counters["uploads_thrown_away"] == 3
         assert not play.of(DeviceDecided)
@@ -484,9 +485,24 @@ class TestMeaning:
         ("verify", "has_card", "method"),
         [
             ("15", False, AccessMethod.FACE),
-            ("1", False, AccessMethod.FACE),
+            ("1", False, AccessMethod.FINGERPRINT),
             ("6", True, AccessMethod.CARD),
-            ("6", False, AccessMethod.FACE),
+            ("6", False, AccessMethod.FINGERPRINT),
+            ("10", True, AccessMethod.CARD),
+            ("12", False, AccessMethod.FINGERPRINT),
+            ("16", False, AccessMethod.FACE),
+            ("21", False, AccessMethod.VEIN),
+            ("24", False, AccessMethod.VEIN),
+            ("25", False, AccessMethod.PALM),
+            ("28", False, AccessMethod.PALM),
+            ("29", False, AccessMethod.FACE),
+            ("30", False, AccessMethod.CARD),
+            ("0000000000000100", False, AccessMethod.PALM),
+            ("0000000000001000", False, AccessMethod.VEIN),
+            ("0000000000010001", False, AccessMethod.FINGERPRINT),
+            ("0000000000010010", False, AccessMethod.FACE),
+            ("0000000000100000", False, AccessMethod.VEIN),
+            ("0000000001000000", False, AccessMethod.FACE),
             ("7", False, AccessMethod.PIN),
             ("11", True, AccessMethod.CARD_PIN),
             ("0", True, AccessMethod.CARD),
@@ -500,6 +516,10 @@ class TestMeaning:
     )
     def test_methods(self, verify: str, has_card: bool, method: AccessMethod) -> None:
         assert method_of(verify, 0, has_card=has_card) is method
+
+    def test_only_a_terminal_judges_a_body(self) -> None:
+        told = {method: decided_by(method) for method in AccessMethod}
+        assert {method for method, by in told.items() if by is DecidedBy.TERMINAL} == BIOMETRIC_METHODS
 
     @given(st.integers(0, 255), st.integers(0, 65535))
     def test_a_number_is_the_card_it_came_from(self, facility: int, number: int) -> None:

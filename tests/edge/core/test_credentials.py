@@ -143,12 +143,15 @@ def test_a_hub_that_does_not_answer_is_asked_again_with_growing_waits(scene: Sce
     eventually(lambda: scene.version() == 2)
 
 
-def test_a_policy_in_which_a_face_is_the_only_way_in_is_refused_and_the_last_one_stays(scene: Scene) -> None:
+@pytest.mark.parametrize("methods", ['["face"]', '["vein","fingerprint"]'])
+def test_a_policy_in_which_a_persons_body_is_the_only_way_in_is_refused_and_the_last_one_stays(
+    scene: Scene, methods: str
+) -> None:
     scene.set(whole(3, [row(1)]))
     eventually(lambda: scene.version() == 3)
     change = Delta(since=3, version=4, digest="0" * 64, rules=Rules(doors=(DoorRule(door="d-east"),)))
-    text = change.model_dump_json().replace('["card","pin","qr","plate","face"]', '["face"]')
-    assert '"methods":["face"]' in text
+    text = change.model_dump_json().replace('["card","pin","qr","plate","face"]', methods)
+    assert f'"methods":{methods}' in text
 
     topic = topics.credential_delta(GATEWAY)
     scene.hub.publish(topic, scene.keys.sign(topic, text))

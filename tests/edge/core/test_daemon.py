@@ -7,13 +7,17 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from protocols.enrolment import encode_key
 from protocols.events import GatewayStarted
 from protocols.presence import Presence
+from tests.peers.hikvision import FakeTerminal, part
+from tests.peers.hikvision import running as played_terminal
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
+from tests.support.rtsp import CLIPS
 
 
 def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
@@ -21,7 +25,10 @@ def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
 ) -> None:
     running = start()
     running.wait_up()
-    eventually(lambda: any(isinstance(event.data, GatewayStarted) for event in list(hub.stored.values())))
+    eventually(
+        lambda: any(isinstance(event.data, GatewayStarted) for event in list(hub.stored.values())),
+        what="gateway.started",
+    )
     health = running.get("/healthz")
     assert health.status_code == 200
     told = health.json()
@@ -37,7 +44,7 @@ def test_it_starts_without_doors_and_cameras_says_so_and_ends_on_sigterm(
     begun = time.monotonic()
     assert running.end() == 0
     assert time.monotonic() - begun < 10
-    eventually(lambda: hub.states[-1].state is Presence.OFFLINE)
+    eventually(lambda: hub.states[-1].state is Presence.OFFLINE, what=lambda: f"the goodbye after {hub.states}")
 
 
 def test_a_device_that_cannot_start_leaves_the_rest_at_work(start: Callable[..., Running], tmp_path: Path) -> None:
@@ -88,6 +95,82 @@ url = "rtsp://127.0.0.1:{free_port()}/x"
     assert running.end() == 0
 
 
+def test_health_and_metrics_tell_how_each_device_stands_and_what_its_driver_counts(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    password = tmp_path / "terminal.password"
+    password.write_text("A-long-1\n")
+    password.chmod(0o600)
+    with played_terminal(FakeTerminal()) as terminal:
+        running = start(
+            f"""
+[[device]]
+id = "t-gate"
+kind = "hikvision"
+host = "127.0.0.1"
+port = {terminal.port}
+username = "gatehouse"
+password_file = "{password}"
+[[reader]]
+id = "r-gate"
+device = "t-gate"
+channel = 1
+[[door]]
+id = "d-gate"
+place = "gate-east"
+readers = ["r-gate"]
+strike = {{ reader = "r-gate", output = 0 }}
+"""
+        )
+        running.wait_up()
+
+        def device() -> dict[str, Any]:
+            told: dict[str, Any] = running.health()["doors"]["devices"]["t-gate"]
+            return told
+
+        eventually(lambda: device()["state"] == "online" and terminal.streams, 20, "the terminal online")
+        assert (device()["reason"], device()["detail"]) == (None, "")
+        terminal.send_raw(part("application/json", b'{"eventType": "AccessControllerEvent"'))
+        eventually(lambda: device()["happenings"].get("unreadable_messages") == 1, 10, "a count")
+        metrics = running.get("/metrics").text
+        assert 'gatehouse_edge_driver_state{driver="t-gate",state="online"} 1.0' in metrics
+        assert 'gatehouse_edge_driver_happenings_total{driver="t-gate",what="unreadable_messages"} 1.0' in metrics
+        assert 'gatehouse_edge_on_disk{what="access"} 1.0' in metrics
+        assert 'gatehouse_edge_on_disk{what="commands"} 1.0' in metrics
+    eventually(lambda: device()["state"] == "offline", 20, "the terminal offline")
+    eventually(lambda: "cannot be reached" in device()["detail"], 20, "the cause")
+    assert device()["reason"] == "no_answer"
+    assert 'gatehouse_edge_driver_state{driver="t-gate",state="offline"} 1.0' in running.get("/metrics").text
+    assert running.end() == 0
+
+
+def test_the_gear_of_a_camera_is_shown(start: Callable[..., Running]) -> None:
+    clip = (CLIPS / "gate-east.mp4").as_uri()
+    running = start(
+        f"""
+[[camera]]
+id = "c-east"
+place = "gate-east"
+url = "{clip}"
+main_url = "{clip}"
+"""
+    )
+    running.wait_up()
+    eventually(lambda: running.get("/healthz").json()["cameras"].get("c-east", {}).get("state") == "online", 30)
+    camera = running.get("/healthz").json()["cameras"]["c-east"]
+    assert camera["gear"] in {"asleep", "watching", "detecting"}
+    assert camera["reason"] is None
+    metrics = running.get("/metrics").text
+    for line in (
+        'gatehouse_edge_camera_gear{camera="c-east",gear="',
+        'gatehouse_edge_camera_gear_seconds_total{camera="c-east",gear="watching"}',
+        'gatehouse_edge_camera_total{camera="c-east",what="frames_received"}',
+        'gatehouse_edge_camera_main{camera="c-east",state="online"} 1.0',
+    ):
+        assert line in metrics
+    assert running.end() == 0
+
+
 def test_it_survives_kill_9_and_the_broker_tells_of_its_death(
     start: Callable[..., Running], hub: HubHalf, tmp_path: Path
 ) -> None:
@@ -99,7 +182,7 @@ def test_it_survives_kill_9_and_the_broker_tells_of_its_death(
         time.sleep(dice.uniform(0, 0.2))
         running.process.kill()
         running.process.wait(10)
-        eventually(lambda: hub.states[-1].state is Presence.OFFLINE, what="the will")
+        eventually(lambda: hub.states[-1].state is Presence.OFFLINE, 60, lambda: f"the will after {hub.states}")
     sessions = [state.session for state in hub.states]
     assert sessions == sorted(sessions)
     assert len(set(sessions)) == 3

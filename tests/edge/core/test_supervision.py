@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from edge.backoff import Backoff
+from edge.clock import HubTime
 from edge.clock_watch import SETTLED_AFTER_S, ClockWatch, kernel_says_synchronised
 from edge.counters import Counters
 from edge.health import MAX_CONNECTIONS, Health, HealthServer
@@ -112,6 +113,72 @@ def test_a_clock_is_trusted_some_time_after_the_start_and_after_each_jump_if_it_
     clock.wall -= 3600.0
     assert not settles(SETTLED_AFTER_S - 1.0)
     assert [settles(10.0), settles(10.0)] == [True, False]
+
+
+class Unsynchronised:
+    """A gateway without a time server, whose clock jumped just now."""
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.watch = ClockWatch(self.clock, Counters(), lambda: False)
+        self.clock.advance(100)
+        self.watch.look()
+        self.clock.wall += 3600.0
+        assert self.watch.look() is not None
+        self.clock.advance(1)
+
+    def settles(self, off_s: float, travel_s: float = 0.2, asked_ago_s: float = 0.0) -> bool:
+        """Ask the hub, whose clock is so far behind this one; it answers half-way."""
+        asked_s = self.clock.monotonic - asked_ago_s
+        self.clock.advance(travel_s - asked_ago_s)
+        wall_s = self.clock.wall - travel_s / 2 - off_s
+        self.watch.hub_said(HubTime(wall_s, asked_s, self.clock.monotonic))
+        self.watch.look()
+        return self.watch.has_settled()
+
+
+@pytest.mark.parametrize(
+    ("off_s", "travel_s", "settles"),
+    [
+        (0.0, 0.2, True),
+        (4.9, 0.0, True),
+        (-4.9, 0.0, True),
+        (5.1, 0.0, False),
+        (-5.1, 0.0, False),
+        (-3600.0, 0.2, False),
+        (8.0, 8.0, True),
+        (10.0, 8.0, False),
+        (0.0, 10.1, False),
+    ],
+)
+def test_a_clock_that_jumped_is_trusted_when_the_hub_s_agrees_and_not_otherwise(
+    off_s: float, travel_s: float, settles: bool
+) -> None:
+    """An answer that travelled long leaves so much more open, up to a bound."""
+    gateway = Unsynchronised()
+    assert not gateway.watch.has_settled()
+
+    assert gateway.settles(off_s, travel_s) is settles
+
+    assert not gateway.watch.has_settled(), "once after each jump"
+    assert gateway.watch.state() is ClockState.UNSYNCED
+
+
+def test_what_the_hub_said_before_a_jump_confirms_nothing_after_it() -> None:
+    gateway = Unsynchronised()
+    assert gateway.settles(0.0)
+    gateway.clock.wall -= 7200.0
+    assert gateway.watch.look() is not None
+    assert not gateway.watch.has_settled()
+    assert not gateway.settles(0.0, travel_s=3.0, asked_ago_s=2.0), "asked before the jump"
+    assert gateway.settles(0.0)
+
+
+def test_how_far_the_clock_is_from_the_hub_s_is_told() -> None:
+    gateway = Unsynchronised()
+    assert gateway.watch.off_hub_s is None
+    gateway.settles(90.0)
+    assert gateway.watch.off_hub_s == pytest.approx(90.0)
 
 
 def test_the_kernel_can_be_asked_about_its_clock() -> None:

@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from edge.clock import SystemClock
 from edge.observations import PictureStore
 from edge.video.config import CameraConfig
 from edge.video.detection import FrameDetector
+from edge.video.gears import GearTiming
+from edge.video.packets import PacketSink
 from edge.video.service import CameraStatus, VideoService
 from edge.video.source import Timing
 from edge.video.states import CameraState
@@ -62,10 +64,14 @@ def site(
     timing: Timing = QUICK,
     load: Callable[[str], FrameDetector] = no_detector,
     pictures: PictureStore | None = None,
+    sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+    gear_timing: GearTiming | None = None,
 ) -> Iterator[Site]:
     recording = Recording()
     kept = pictures if pictures is not None else PictureFolder(tmp_path)
-    service = VideoService(video(*cameras), recording, kept, SystemClock(), timing, load)
+    service = VideoService(
+        video(*cameras), recording, kept, SystemClock(), timing, load, sinks=sinks, gear_timing=gear_timing
+    )
     service.start()
     try:
         yield Site(service, recording)
@@ -147,6 +153,7 @@ def test_a_wrong_password_is_unauthorised_and_never_shown(
 
 
 def test_the_right_password_from_a_file_gives_frames(tmp_path: Path) -> None:
+    (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("p w/@:1\n")
     account = {"username": "viewer", "password_file": tmp_path / "password"}
     guarded = gstreamer_server(user="viewer", password="p w/@:1")

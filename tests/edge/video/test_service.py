@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from edge.video.errors import VideoError
 from edge.video.service import VideoService
 from edge.video.source import Timing
 from edge.video.states import CameraState
-from edge.video.stream import DecodedFrame, Stream
+from edge.video.stream import Stream
 from models import Detections, load_detector
 from protocols.events import (
     CameraFault,
@@ -169,16 +170,16 @@ def hang() -> Iterator[threading.Event]:
 def test_a_stuck_decoder_is_replaced_and_no_other_camera_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hang: threading.Event
 ) -> None:
-    original, stuck = Stream.frames, []
+    original, stuck = Stream.packets, []
 
-    def frames(stream: Stream) -> Iterator[DecodedFrame]:
-        for number, frame in enumerate(original(stream)):
+    def packets(stream: Stream) -> Iterator[av.Packet]:
+        for number, packet in enumerate(original(stream)):
             if number == 5 and not stuck and threading.current_thread().name == "camera-c-east":
                 stuck.append(number)
                 hang.wait(30.0)  # as a decoder that never returns
-            yield frame
+            yield packet
 
-    monkeypatch.setattr(Stream, "frames", frames)
+    monkeypatch.setattr(Stream, "packets", packets)
     url = moving_clip(tmp_path, frames=300)
     timing = Timing(3.0, 1.0, 0.2, 0.5, 2.0, stuck_s=2.0)
     with site(tmp_path, camera(url=url), camera("c-north", url), timing=timing) as here:
@@ -198,16 +199,16 @@ def test_a_stuck_decoder_is_replaced_and_no_other_camera_waits(
 
 
 def test_a_reader_that_crashes_is_restarted_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, crashed = Stream.frames, []
+    original, crashed = Stream.packets, []
 
-    def frames(stream: Stream) -> Iterator[DecodedFrame]:
-        for number, frame in enumerate(original(stream)):
+    def packets(stream: Stream) -> Iterator[av.Packet]:
+        for number, packet in enumerate(original(stream)):
             if number == 5 and not crashed:
                 crashed.append(number)
                 raise RuntimeError("unforeseen")
-            yield frame
+            yield packet
 
-    monkeypatch.setattr(Stream, "frames", frames)
+    monkeypatch.setattr(Stream, "packets", packets)
     with site(tmp_path, camera(url=moving_clip(tmp_path))) as here:
         wait_until(lambda: here.status().restarts == 1, 10.0, "a restart")
         wait_until(lambda: bool(here.recording.of(SourceRestarted, "c-east")), 10.0, "the event of the restart")

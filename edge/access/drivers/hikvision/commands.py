@@ -4,7 +4,6 @@ import asyncio
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from edge.access.drivers.hikvision.client import DeviceFault, Refused, TerminalC
 from edge.access.drivers.hikvision.translate import Translator
 from edge.access.drivers.interface import Deliver, OutputDone
 from edge.clock import Clock
+from edge.counters import Counters
 from protocols import isapi
 
 REMOTE_CONTROL = "/ISAPI/AccessControl/RemoteControl/door"
@@ -48,10 +48,10 @@ class Commander:
         clock: Clock,
         why_locked: Callable[[], str | None],
         deliver: Deliver,
-        counts: Counter[str],
+        counters: Counters,
     ) -> None:
         self._client, self._doors, self._translator, self._clock = client, doors, translator, clock
-        self._why_locked, self._deliver, self._counts = why_locked, deliver, counts
+        self._why_locked, self._deliver, self._counters = why_locked, deliver, counters
         self._orders: asyncio.Queue[_Order] = asyncio.Queue()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -65,7 +65,7 @@ class Commander:
         """
         with self._lock:
             if self._waiting >= MAX_ORDERS:
-                self._counts["orders_dropped"] += 1
+                self._counters.add("orders_dropped")
                 return False
             self._waiting += 1
         order = _Order(reader, for_s, ticket, self._clock.monotonic_s())

@@ -1,8 +1,9 @@
 """The gateway's side of one Hikvision terminal: one thread with an event loop, which owns everything here.
 
-While the terminal answers, four things go on beside each other: events come in (`_connection`), the terminal's log is
-searched for those that did not (`EventFollower`), doors are commanded (`Commander`), and the terminal's own list is
-made the roster (`RosterKeeper`). Each recovers by itself; none can end the others.
+While the terminal answers, five things go on beside each other: events come in (`_connection`), the terminal's log is
+searched for those that did not (`EventFollower`), doors are commanded (`Commander`), the terminal's own list is made
+the roster (`RosterKeeper`), and its doors' times those of the site file (`PulseKeeper`). Each recovers by itself; none
+can end the others.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import random
 import secrets
 import socket
 import threading
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from edge.access.config import ConfigFault, KeyFileFault, Reader
@@ -20,6 +20,7 @@ from edge.access.drivers.hikvision.commands import Commander
 from edge.access.drivers.hikvision.config import EventMode, HikvisionTerminal
 from edge.access.drivers.hikvision.events import EventFollower
 from edge.access.drivers.hikvision.listening import EventServer
+from edge.access.drivers.hikvision.pulses import PulseKeeper
 from edge.access.drivers.hikvision.roster_keeper import RosterKeeper
 from edge.access.drivers.hikvision.state_writer import StateWriter
 from edge.access.drivers.hikvision.timing import Timing
@@ -29,6 +30,7 @@ from edge.access.drivers.interface import (
     Driver,
     DriverContext,
     DriverEvent,
+    DriverReport,
     Feedback,
     OutputsForgotten,
     ReaderDown,
@@ -38,6 +40,7 @@ from edge.access.drivers.interface import (
 from edge.access.priority import prefer_this_thread
 from edge.access.secret_files import read_secret
 from edge.backoff import Backoff
+from edge.counters import Counters
 from protocols import isapi
 from protocols.access_events import ReaderOfflineReason
 from protocols.base import ProtocolError
@@ -80,13 +83,13 @@ class HikvisionDriver:
         self._thread = threading.Thread(target=self._run, name=f"hikvision-{device.id}")
         self._stopping, self._online = asyncio.Event(), asyncio.Event()
         self._down: tuple[ReaderOfflineReason, str] | None = None
-        self.counts: Counter[str] = Counter()
+        self.counters = Counters()
         """What went wrong or was left out, by name."""
         self._follower = EventFollower(
-            device.id, self._client, self._translator, self._writer, context, self._timing, self._tell, self.counts
+            device.id, self._client, self._translator, self._writer, context, self._timing, self._tell, self.counters
         )
         self._commander = Commander(
-            self._client, self._doors, self._translator, context.clock, self._why_locked, self._tell, self.counts
+            self._client, self._doors, self._translator, context.clock, self._why_locked, self._tell, self.counters
         )
         self._keeper = RosterKeeper(
             device.id,
@@ -97,8 +100,10 @@ class HikvisionDriver:
             self._timing,
             lambda: self._follower.device,
             self._online,
-            self.counts,
+            self.counters,
         )
+        pulses_s = {self._doors[reader]: for_s for reader, for_s in context.pulses_s.items() if reader in self._doors}
+        self._pulses = PulseKeeper(device.id, self._client, pulses_s, self._timing, self._online, self.counters)
 
     @property
     def name(self) -> str:
@@ -124,6 +129,11 @@ class HikvisionDriver:
 
     def feedback(self, reader: str, feedback: Feedback) -> None:
         """The terminal shows its own verdicts; there is nothing to add."""
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        own = {"unknown_entries": self._translator.unknown, "state_not_written": self._writer.faults}
+        return DriverReport({**self.counters.snapshot(), **own}, self._pulses.complaints)
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
@@ -154,7 +164,7 @@ class HikvisionDriver:
             self._loop.close()
 
     async def _main(self) -> None:
-        works = (self._connection, self._commander.run, self._keeper.run)
+        works = (self._connection, self._commander.run, self._keeper.run, self._pulses.run)
         tasks = [asyncio.create_task(self._guarded(work)) for work in works]
         await self._stopping.wait()
         for task in tasks:
@@ -164,7 +174,7 @@ class HikvisionDriver:
             async with asyncio.timeout(STOP_S):
                 await self._commander.close_doors()
         except (TimeoutError, DeviceFault, Refused):
-            self.counts["left_open_at_stop"] += 1
+            self.counters.add("left_open_at_stop")
         await self._client.close()
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -173,7 +183,7 @@ class HikvisionDriver:
             try:
                 await work()
             except Exception:  # noqa: BLE001 - a fault with one device must not end its driver
-                self.counts["faults"] += 1
+                self.counters.add("faults")
                 _log.exception("%s: %s failed", self.name, getattr(work, "__name__", "a task"))
             await asyncio.sleep(self._timing.retry_s)
 
@@ -244,7 +254,7 @@ class HikvisionDriver:
     async def _listening_session(self) -> None:
         path = f"/isapi/{secrets.token_hex(16)}"
         server = EventServer(path, self._follower.take_message)
-        server.counts = self.counts
+        server.counters = self.counters
         address, port = self._device.listen_address or "", self._device.listen_port
         try:
             port = await server.start(address, port)
@@ -285,6 +295,7 @@ class HikvisionDriver:
             self._deliver(OutputsForgotten(reader))
         self._online.set()
         self._keeper.look_again()
+        self._pulses.look_again()
 
     def _say_down(self, reason: ReaderOfflineReason, detail: str) -> None:
         self._online.clear()

@@ -6,7 +6,6 @@ Live entries are delivered at once. Where a number is missing, and after every c
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from edge.access.drivers.hikvision.state_writer import StateWriter
 from edge.access.drivers.hikvision.timing import Timing
 from edge.access.drivers.hikvision.translate import Translator
 from edge.access.drivers.interface import Deliver, DriverContext, DriverEvent
+from edge.counters import Counters
 from protocols import isapi
 from protocols.base import ProtocolError
 from protocols.isapi import AccessEvent
@@ -31,7 +31,7 @@ class EventFollower:
     """The entries of one device's log, for use within one event loop.
 
     Args:
-        counts: of what went wrong or was left out, by name.
+        counters: of what went wrong or was left out, by name.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class EventFollower:
         context: DriverContext,
         timing: Timing,
         deliver: Deliver,
-        counts: Counter[str],
+        counters: Counters,
     ) -> None:
         self._name, self._client, self._translator, self._writer = name, client, translator, writer
-        self._context, self._timing, self._deliver, self._counts = context, timing, deliver, counts
+        self._context, self._timing, self._deliver, self._counters = context, timing, deliver, counters
         self._file = context.state_dir / "log.json"
         self._ledger: ledgers.Ledger | None = None
         self._gap = asyncio.Event()
@@ -70,7 +70,7 @@ class EventFollower:
         try:
             event = isapi.parse_notification(body)
         except ProtocolError as error:
-            self._counts["unreadable_messages"] += 1
+            self._counters.add("unreadable_messages")
             _log.debug("%s: %s", self._name, error)
             return
         if event is None:
@@ -84,7 +84,7 @@ class EventFollower:
         if ledger is None:
             return  # a push before we know whose log it is; the search will bring it
         if not ledger.is_new(event, at):
-            self._counts["repeated_events"] += 1
+            self._counters.add("repeated_events")
             if live:
                 self._gap.set()  # or its log was begun anew: the search finds out
             return
@@ -109,11 +109,11 @@ class EventFollower:
                 await self.wait_for_gap(None)
                 await self.catch_up(live=True)
             except DeviceFault as fault:
-                self._counts["failed_searches"] += 1
+                self._counters.add("failed_searches")
                 _log.info("%s: the log cannot be searched: %s", self._name, fault)
                 await asyncio.sleep(self._timing.search_retry_s)
             except Exception:  # noqa: BLE001 - live events go on without the search
-                self._counts["faults"] += 1
+                self._counters.add("faults")
                 _log.exception("%s: the search failed", self._name)
                 await asyncio.sleep(self._timing.search_retry_s)
 
@@ -132,7 +132,7 @@ class EventFollower:
         try:
             told = self._translator.status(isapi.parse_work_status(await self._client.get(WORK_STATUS)))
         except (Refused, ProtocolError):
-            self._counts["no_work_status"] += 1
+            self._counters.add("no_work_status")
         for event in told:
             self._deliver(event)
         await self.catch_up(live=False)
@@ -148,12 +148,12 @@ class EventFollower:
         try:
             if not await self._take_from_log(ledger, live) and await self._is_begun_anew(ledger):
                 _log.warning("%s: the device's log was begun anew", self._name)
-                self._counts["logs_begun_anew"] += 1
+                self._counters.add("logs_begun_anew")
                 ledger.begin_anew()
                 await self._take_from_log(ledger, live)
         except (Refused, ProtocolError) as error:
             # such a firmware has no log to ask: what it did not tell is lost, and nothing is missing to us
-            self._counts["failed_searches"] += 1
+            self._counters.add("failed_searches")
             _log.info("%s: the log cannot be searched: %s", self._name, error)
             ledger.searched(max(ledger.above, default=0), None)
         self._save_ledger()
@@ -198,7 +198,7 @@ class EventFollower:
                     raise
                 self._searches_by_number = False
                 continue
-            self._counts["unreadable_entries"] += page.unreadable
+            self._counters.add("unreadable_entries", page.unreadable)
             yield page.events
             position += page.returned
             if not page.more or not page.returned:

@@ -7,13 +7,13 @@ handed over. Pictures are thrown away as they come. Everything has a limit: conn
 import asyncio
 import contextlib
 import hmac
-from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import TypeAlias
 
 import h11
 
+from edge.counters import Counters
 from protocols.base import ProtocolError
 from protocols.isapi import MAX_MESSAGE_BYTES, is_message
 from protocols.multipart import MultipartReader, Part, boundary_of
@@ -48,7 +48,7 @@ class EventServer:
         self._allowed: frozenset[str] = frozenset()
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self.counts: Counter[str] = Counter()
+        self.counters = Counters()
         """Requests by outcome: `taken`, `refused_peer`, `refused_full`, `refused_path`, `too_slow`, `malformed`, …"""
 
     async def start(self, address: str, port: int) -> int:
@@ -75,7 +75,7 @@ class EventServer:
         peer = writer.get_extra_info("peername")
         refusal = self._refuse_connection(str(peer[0]) if peer else "")
         if refusal:
-            self.counts[refusal] += 1
+            self.counters.add(refusal)
             writer.transport.abort()
             return
         task = asyncio.current_task()
@@ -92,7 +92,7 @@ class EventServer:
         finally:
             if task is not None:
                 self._serving.discard(task)
-            self.counts[outcome] += 1
+            self.counters.add(outcome)
             if outcome in ("too_slow", "broken_off"):
                 writer.transport.abort()
             else:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -12,6 +11,7 @@ from edge.access.drivers.hikvision.state_writer import StateWriter
 from edge.access.drivers.hikvision.sync import Overtaken, Sync, count_users, take_over
 from edge.access.drivers.hikvision.timing import Timing
 from edge.access.drivers.interface import DriverContext, Roster
+from edge.counters import Counters
 from protocols.access_events import ReaderOfflineReason
 
 _log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ class RosterKeeper:
         timing: Timing,
         device: Callable[[], str | None],
         online: asyncio.Event,
-        counts: Counter[str],
+        counters: Counters,
     ) -> None:
         self._name, self._client, self._doors, self._writer = name, client, doors, writer
         self._context, self._timing, self._device, self._online = context, timing, device, online
-        self._counts = counts
+        self._counters = counters
         self._file = context.state_dir / "roster.json"
         self._roster: Roster | None = None
         self._changed = asyncio.Event()
@@ -72,7 +72,7 @@ class RosterKeeper:
             except Overtaken:
                 continue
             except DeviceFault as fault:
-                self._counts["failed_syncs"] += 1
+                self._counters.add("failed_syncs")
                 if fault.reason is ReaderOfflineReason.UNAUTHORISED:
                     retry_s = self._timing.locked_retry_s
                 _log.info("%s: its list cannot be written now: %s", self._name, fault)
@@ -84,9 +84,9 @@ class RosterKeeper:
         if held is None or held.device != device:
             held = await asyncio.to_thread(rosters.load, self._file, device)
         count = await count_users(self._client)
-        if held is not None and (count is None or count >= len(held.users)):
+        if held is not None and (count is None or count >= held.sure_users):
             return held
-        self._counts["lists_taken_over"] += 1
+        self._counters.add("lists_taken_over")
         return await take_over(self._client, device)
 
     async def _write_roster(self, roster: Roster, held: rosters.Held) -> float | None:
@@ -97,10 +97,11 @@ class RosterKeeper:
             self._client,
             held,
             save=lambda: self._writer.put(self._file, held.content()),
+            flush=lambda: asyncio.to_thread(self._writer.flush),
             is_overtaken=lambda: self._roster is not roster,
         )
         await sync.run(wanted)
-        self._counts["refused_entries"] += sync.failed
+        self._counters.add("refused_entries", sync.failed)
         if sync.failed:
             return self._timing.roster_retry_s
         if wanted.changes_at is None:

@@ -8,10 +8,10 @@ number of ours are taken over, so that faces enrolled at the device stay; any ot
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edge.access.drivers.hikvision.client import Refused, TerminalClient
-from edge.access.drivers.hikvision.roster import Held, Wanted, WantedUser, digest
+from edge.access.drivers.hikvision.roster import UNSURE, Held, Wanted, WantedUser, digest
 from edge.access.drivers.hikvision.translate import credential_id
 from protocols import isapi
 from protocols.base import ProtocolError
@@ -37,15 +37,22 @@ class Sync:
     """One run against one device.
 
     Args:
-        held: what the device holds; changed with every request that succeeds.
-        save: writes `held` to disk.
+        held: what the device holds; changed with every request: before it, since its answer may not come, and after.
+        save: has `held` written to disk.
+        flush: returns when that is done.
         is_overtaken: asked before each request.
     """
 
     def __init__(
-        self, client: TerminalClient, held: Held, save: Callable[[], None], is_overtaken: Callable[[], bool]
+        self,
+        client: TerminalClient,
+        held: Held,
+        save: Callable[[], None],
+        flush: Callable[[], Awaitable[None]],
+        is_overtaken: Callable[[], bool],
     ) -> None:
-        self._client, self._held, self._save, self._is_overtaken = client, held, save, is_overtaken
+        self._client, self._held, self._is_overtaken = client, held, is_overtaken
+        self._save, self._flush = save, flush
         self._requests = self._refused_in_a_row = 0
         self.failed = 0
         """What the device refused in this run."""
@@ -58,6 +65,7 @@ class Sync:
             Overtaken: if a newer roster is there.
         """
         try:
+            await self._intend(wanted)
             await self._remove_cards(wanted)
             await self._remove_users(wanted)
             await self._write_plans(wanted)
@@ -68,11 +76,18 @@ class Sync:
         except _DeviceRefusesAll:
             _log.warning("the list of a terminal cannot be written: it refuses everything")
         finally:
+            self._held.intended = frozenset()  # whoever was sent is among its users
             self._save()
+
+    async def _intend(self, wanted: Wanted) -> None:
+        self._held.intended = frozenset(wanted.users.keys() - self._held.users.keys())
+        if self._held.intended:
+            self._save()
+            await self._flush()
 
     async def _remove_cards(self, wanted: Wanted) -> None:
         for card, owner in list(self._held.cards.items()):
-            if wanted.cards.get(card) == owner or owner not in wanted.users:
+            if wanted.cards.get(card) == owner or (owner != UNSURE and owner not in wanted.users):
                 continue  # those of a user that goes, go with it
             if await self._do("PUT", f"{CARDS}/Delete", isapi.delete_card(card), done_if="cardNoNotExist"):
                 del self._held.cards[card]
@@ -89,25 +104,31 @@ class Sync:
                 self.failed += 1
                 _log.warning("a terminal has no plan left for schedule %s", schedule)
                 continue
-            body = isapi.week_plan(periods)
-            if self._held.plans.get(schedule) == (number, digest(body)):
+            body, before = isapi.week_plan(periods), self._held.plans.get(schedule)
+            if before == (number, digest(body)):
                 continue
             template = isapi.plan_template(number, f"gatehouse {number}")
+            self._held.plans[schedule] = (number, UNSURE)
             if await self._do("PUT", f"{WEEK_PLAN}/{number}", body) and await self._do(
                 "PUT", f"{TEMPLATE}/{number}", template
             ):
                 self._held.plans[schedule] = (number, digest(body))
+            elif before is None:
+                del self._held.plans[schedule]
 
     async def _write_users(self, wanted: Wanted) -> None:
         for employee, user in wanted.users.items():
-            body = self._user_info(employee, user)
-            if body is None or self._held.users.get(employee) == digest(body):
+            body, before = self._user_info(employee, user), self._held.users.get(employee)
+            if body is None or before == digest(body):
                 continue
             ways = [("POST", f"{USERS}/Record"), ("PUT", f"{USERS}/Modify")]
-            if employee in self._held.users:
+            if before is not None:
                 ways.reverse()
+            self._held.users[employee] = UNSURE
             if await self._do(*ways[0], body, is_last=False) or await self._do(*ways[1], body):
                 self._held.users[employee] = digest(body)
+            elif before is None:
+                del self._held.users[employee]
 
     def _user_info(self, employee: str, user: WantedUser) -> bytes | None:
         """The request's body; None where none of its plans could be written."""
@@ -124,12 +145,15 @@ class Sync:
             if self._held.cards.get(card) == owner or owner not in self._held.users:
                 continue
             record = "POST", f"{CARDS}/Record", isapi.card_info(owner, card)
+            self._held.cards[card] = UNSURE
             written = await self._do(*record, is_last=False)
             if not written:  # somebody else's, by the device's book
                 await self._do("PUT", f"{CARDS}/Delete", isapi.delete_card(card), is_last=False)
                 written = await self._do(*record)
             if written:
                 self._held.cards[card] = owner
+            else:
+                del self._held.cards[card]
 
     async def _do(self, method: str, path: str, body: bytes, *, done_if: str = "", is_last: bool = True) -> bool:
         """One request; whether it was done. A refusal counts where nothing else `is_last` tried."""
@@ -181,7 +205,7 @@ async def take_over(client: TerminalClient, device: str) -> Held:
             employees, more = isapi.parse_user_search(body)
         except (Refused, ProtocolError):
             break  # it does not tell: what is refused while writing is then sorted out one by one
-        held.users |= {employee: "" for employee in employees if credential_id(employee)}
+        held.users |= {employee: UNSURE for employee in employees if credential_id(employee)}
         position += len(employees)
         if not more or not employees:
             break

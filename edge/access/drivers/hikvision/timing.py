@@ -19,3 +19,6 @@ class Timing:
     search_retry_s: float = 30.0
     roster_retry_s: float = 300.0
     """When the device is asked again to take what it refused."""
+
+    settings_s: float = 600.0
+    """How often the device's settings are compared with the site file's."""

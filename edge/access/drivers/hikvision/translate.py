@@ -1,7 +1,7 @@
 """What a device's log entries mean to the controller.
 
-The codes are those of the device network SDK (`MAJOR_…`, `MINOR_…`), which ISAPI uses unchanged. A verdict by finger is
-told as `face`, the contract's word for a terminal's own biometric verdict.
+The codes are those of the device network SDK (`MAJOR_…`, `MINOR_…`), which ISAPI uses unchanged. A verdict by a face
+and something else is told as `face`, one by a finger and something else as `fingerprint`, but for a card.
 """
 
 import math
@@ -31,23 +31,24 @@ _QR_READER = 3
 """`cardReaderKind`: what was read is a QR code."""
 
 CARD, PIN, CARD_PIN, FACE = AccessMethod.CARD, AccessMethod.PIN, AccessMethod.CARD_PIN, AccessMethod.FACE
+FINGER = AccessMethod.FINGERPRINT
 
 GRANTED: Mapping[int, AccessMethod] = {
     0x01: CARD,
     0x02: CARD_PIN,
     0x10: CARD,  # several persons, complete
     0x22: PIN,  # several persons, by the super password
-    0x26: FACE,
+    0x26: FINGER,
     0x28: CARD,
     0x2B: CARD_PIN,
-    0x2E: FACE,
+    0x2E: FINGER,
     0x36: FACE,
     0x39: FACE,
     0x3C: CARD,
     0x3F: FACE,
     0x42: CARD,
-    0x45: FACE,
-    0x48: FACE,
+    0x45: FINGER,
+    0x48: FINGER,
     0x4B: FACE,
     0x4D: FACE,
     0x65: PIN,
@@ -72,14 +73,14 @@ DENIED: Mapping[int, tuple[AccessMethod, str]] = {
     0x0F: (CARD, "several_persons"),
     0x23: (CARD, "several_persons"),
     0x24: (CARD, "several_persons"),
-    0x27: (FACE, "not_recognised"),
+    0x27: (FINGER, "not_recognised"),
     0x29: (CARD, "not_recognised"),
     0x2A: (CARD, "timeout"),
     0x2C: (CARD_PIN, "not_recognised"),
     0x2D: (CARD_PIN, "timeout"),
-    0x2F: (FACE, "not_recognised"),
-    0x30: (FACE, "timeout"),
-    0x31: (FACE, "not_recognised"),
+    0x2F: (FINGER, "not_recognised"),
+    0x30: (FINGER, "timeout"),
+    0x31: (FINGER, "not_recognised"),
     0x37: (FACE, "not_recognised"),
     0x38: (FACE, "timeout"),
     0x3A: (FACE, "not_recognised"),
@@ -90,10 +91,10 @@ DENIED: Mapping[int, tuple[AccessMethod, str]] = {
     0x41: (FACE, "timeout"),
     0x43: (CARD, "not_recognised"),
     0x44: (CARD, "timeout"),
-    0x46: (FACE, "not_recognised"),
-    0x47: (FACE, "timeout"),
-    0x49: (FACE, "not_recognised"),
-    0x4A: (FACE, "timeout"),
+    0x46: (FINGER, "not_recognised"),
+    0x47: (FINGER, "timeout"),
+    0x49: (FINGER, "not_recognised"),
+    0x4A: (FINGER, "timeout"),
     0x4C: (FACE, "not_recognised"),
     0x4E: (FACE, "not_recognised"),
     0x4F: (FACE, "timeout"),

@@ -24,13 +24,13 @@ from edge.access.drivers.interface import (
     OutputsForgotten,
     ReaderUp,
 )
-from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted, trust
 from edge.access.drivers.onvif.config import OnvifDevice
 from edge.access.drivers.onvif.pull_point import PullPoint
 from edge.access.drivers.relay_device import RelayDevice
 from edge.access.secret_files import read_secret
 from edge.backoff import Backoff
 from edge.clock import Clock
+from edge.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted, trust
 from protocols import onvif
 from protocols.access_events import ReaderOfflineReason
 from protocols.base import ProtocolError

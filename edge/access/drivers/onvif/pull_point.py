@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.access.drivers.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted
 from edge.access.drivers.onvif.config import OnvifInput
+from edge.onvif.client import OnvifClient, Refused, Unauthorised, Unreachable, Untrusted
 from protocols import onvif
 from protocols.base import ProtocolError
 from protocols.onvif import Port, PortEvent

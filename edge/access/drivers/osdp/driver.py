@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from edge.access.config import Reader, ReaderBus
@@ -19,6 +19,7 @@ from edge.access.drivers.interface import (
     CardPresented,
     Deliver,
     DriverEvent,
+    DriverReport,
     DriverRestarted,
     Feedback,
     InputsReported,
@@ -28,10 +29,13 @@ from edge.access.drivers.interface import (
     PowerReported,
     ReaderDown,
     ReaderUp,
+    Rotated,
     TamperReported,
 )
 from edge.access.drivers.osdp.framing import BrokenFrame, Unpacker, pack
+from edge.access.drivers.osdp.rotation import Rotations
 from edge.access.priority import prefer_this_thread
+from edge.counters import Counters
 from protocols.access_events import ReaderOfflineReason
 
 SILENT_WORKER_S = 5.0
@@ -61,13 +65,16 @@ class OsdpBus:
     def __init__(self, bus: ReaderBus, readers: tuple[Reader, ...], keys: Mapping[str, bytes]) -> None:
         self._bus = bus
         self._readers = tuple(reader.id for reader in readers)
-        rows = [{"id": reader.id, "address": reader.address, "key": keys[reader.id].hex()} for reader in readers]
-        self._setup = pack({"port": bus.port, "baud_rate": bus.baud_rate, "readers": rows})
+        self._addresses = {reader.id: reader.address for reader in readers}
+        self._rotations = Rotations(readers, keys)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name=f"osdp-{bus.id}")
         self._pipe_lock = threading.Lock()
         self._pipe: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self.counters = Counters()
+        self._reader_restarts = 0
+        """Of the present worker's readers: how often its watchdogs disabled one that had fallen silent."""
 
     @property
     def name(self) -> str:
@@ -89,6 +96,7 @@ class OsdpBus:
         self._send({"do": "stop"})
         self._close_pipe()
         self._thread.join()
+        self._rotations.stop()
 
     def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
         """As in `interface.Driver`."""
@@ -98,15 +106,46 @@ class OsdpBus:
         """As in `interface.Driver`."""
         self._send({"do": "feedback", "reader": reader, "kind": feedback.value})
 
-    def _send(self, message: dict[str, Any]) -> bool:
-        frame = pack(message)
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        return DriverReport(self.counters.snapshot())
+
+    def rotate_key(self, reader: str, say: Callable[[str], None]) -> Rotated:
+        """As in `interface.RekeyingDriver`."""
+        return self._rotations.rotate(reader, lambda new: self._send_key(reader, new), say)
+
+    def _send_key(self, reader: str, new: bytes) -> bool:
+        """Each worker learns of a new key either by this order or by its setup, never by both."""
         with self._pipe_lock:
-            if self._pipe is None:
-                return False
-            try:
-                return os.write(self._pipe, frame) == len(frame)
-            except (BlockingIOError, BrokenPipeError):
-                return False
+            self._rotations.heard_of(reader, new)
+            if self._write({"do": "rekey", "reader": reader, "key": new.hex()}):
+                return True
+            self._rotations.heard_of(reader, None)
+            return False
+
+    def _send(self, message: dict[str, Any]) -> bool:
+        with self._pipe_lock:
+            is_taken = self._write(message)
+        if not is_taken:
+            self.counters.add("commands_not_taken")
+        return is_taken
+
+    def _write(self, message: dict[str, Any]) -> bool:
+        """With `_pipe_lock` held."""
+        if self._pipe is None:
+            return False
+        frame = pack(message)
+        try:
+            return os.write(self._pipe, frame) == len(frame)
+        except (BlockingIOError, BrokenPipeError):
+            return False
+
+    def _setup(self) -> bytes:
+        rows = [
+            {"id": reader, "address": address, **self._rotations.keys_of(reader)}
+            for reader, address in self._addresses.items()
+        ]
+        return pack({"port": self._bus.port, "baud_rate": self._bus.baud_rate, "readers": rows})
 
     def _supervise(self) -> None:
         prefer_this_thread()
@@ -122,6 +161,7 @@ class OsdpBus:
             self._stopping.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
             failures += 1
             if not self._stopping.is_set():
+                self.counters.add("worker_restarts")
                 self._deliver(DriverRestarted(self.name, why, failures))
 
     def _run_worker(self) -> str:
@@ -144,13 +184,13 @@ class OsdpBus:
     def _open_pipe(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None:
             raise RuntimeError("the worker was started without a pipe")
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(self._setup)
-        pipe = os.dup(process.stdin.fileno())
-        process.stdin.close()
-        os.set_blocking(pipe, False)
+        self._reader_restarts = 0
         with self._pipe_lock:
-            self._pipe = pipe
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(self._setup())  # less than a pipe holds, so that this waits for nobody
+            self._pipe = os.dup(process.stdin.fileno())
+            os.set_blocking(self._pipe, False)
+        process.stdin.close()
         if self._stopping.is_set():
             self._close_pipe()
 
@@ -196,6 +236,11 @@ class OsdpBus:
             case "down":
                 reason = ReaderOfflineReason(report["reason"])
                 self._lose(report["reader"], reason, _DETAIL[reason])
+            case "alive":
+                self.counters.add("reader_restarts", max(0, report["restarts"] - self._reader_restarts))
+                self._reader_restarts = report["restarts"]
+            case "rekey" | "key":
+                self._rotations.take(report)
             case _:
                 for event in _events(report):
                     self._deliver(event)

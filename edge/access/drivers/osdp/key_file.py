@@ -62,6 +62,20 @@ class KeyFile:
         self.pending.unlink(missing_ok=True)
         self._sync_folder()
 
+    def holds_new(self, reader: str) -> str:
+        """What a person is told, as by the two below."""
+        return f'reader "{reader}" holds its new key, proven over its secure channel; it is in {self.path}'
+
+    def holds_old(self, reader: str) -> str:
+        return f'reader "{reader}" did not take the new key: it holds its old one, and {self.path} was not changed'
+
+    def may_hold_either(self, reader: str) -> str:
+        """The sentence's remedy follows."""
+        return (
+            f'reader "{reader}" does not answer, and holds either the key that it held before or the new one, which '
+            f"is kept in {self.pending}: "
+        )
+
     def _give_to_its_owner(self, descriptor: int) -> None:
         """Who runs this as root must not take the file from the gateway's own user."""
         if os.geteuid() == 0:

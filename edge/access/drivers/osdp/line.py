@@ -32,6 +32,8 @@ class Line:
     def __init__(self, port: str, baud_rate: int, addresses: Iterable[int]) -> None:
         self.id = 1
         self.fault: OSError | None = None
+        self.is_muted = False
+        """What is written is lost, as it may be on any wire."""
         self.read_ns = 0
         """`time.monotonic_ns()` when the newest bytes were taken from the port."""
         self._replies = {address | _REPLY: address for address in addresses}
@@ -79,6 +81,8 @@ class Line:
         """Send what fits, for libosdp."""
         if self.fault is not None:
             return 0
+        if self.is_muted:
+            return len(data)
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:

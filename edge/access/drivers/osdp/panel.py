@@ -1,12 +1,25 @@
 """libosdp's control panel over one open line, without its threads and queues: it works when it is told to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import osdp
 
 from edge.access.drivers.osdp.line import Line
 from edge.access.drivers.osdp.watchdog import Order
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A command that ended; `report` is the kind of a status command, and 0 for others."""
+
+    address: int
+    command: int
+    report: int
+    ok: bool
+    was_sent: bool
+    """False: it was taken out of the library's queue before the reader heard of it."""
 
 
 class Panel:
@@ -27,7 +40,7 @@ class Panel:
         self._context = self._panel.ctx
         self._context.set_event_callback(self._seen)  # in the place of the wrapper's, which fills a queue for ever
         self._events: list[tuple[int, dict[str, Any]]] = []
-        self._completions: list[tuple[int, int, bool]] = []
+        self._completions: list[Completion] = []
 
     def work(self) -> None:
         """Let the library read, answer and poll."""
@@ -42,8 +55,8 @@ class Panel:
         events, self._events = self._events, []
         return events
 
-    def take_completions(self) -> list[tuple[int, int, bool]]:
-        """Address, command and success of the commands that ended."""
+    def take_completions(self) -> list[Completion]:
+        """The commands that ended since the last call."""
         done, self._completions = self._completions, []
         return done
 
@@ -53,8 +66,19 @@ class Panel:
         else:
             self._context.enable_pd(index)
 
+    def is_enabled(self, index: int) -> bool:
+        return bool(self._context.is_pd_enabled(index))
+
     def submit(self, index: int, command: dict[str, int | bool]) -> bool:
         return bool(self._context.submit_command(index, command))
+
+    def submit_key(self, index: int, key: bytes) -> bool:
+        """Have the reader's key changed; its channel is opened anew under it as soon as it was acknowledged."""
+        return bool(self._context.submit_command(index, {"command": osdp.Command.Keyset, "type": 1, "data": key}))
+
+    def flush(self, index: int) -> None:
+        """Take what was not sent yet out of a reader's queue; the library would send it whenever the reader is back."""
+        self._context.flush_commands(index)
 
     def capability(self, index: int, which: int) -> int:
         """The compliance level that a reader declared; 0 is none."""
@@ -65,5 +89,8 @@ class Panel:
         self._events.append((index, event))
         return 0
 
-    def _completed(self, address: int, command: dict[str, int], status: int) -> None:
-        self._completions.append((address, command["command"], status == osdp.CompletionStatus.Ok))
+    def _completed(self, address: int, command: dict[str, Any], status: int) -> None:
+        report = command["type"] if command["command"] == osdp.Command.Status else 0
+        was_sent = status in (osdp.CompletionStatus.Ok, osdp.CompletionStatus.Failed)
+        ok = status == osdp.CompletionStatus.Ok
+        self._completions.append(Completion(address, command["command"], report, ok, was_sent))

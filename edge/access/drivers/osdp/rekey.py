@@ -203,20 +203,18 @@ class Rekeying:
 
     def _settle(self, line: _WatchedLine, old: bytes | None) -> tuple[bool, str]:
         """Prove under an enforced secure channel which key the reader holds, and keep that one."""
-        name, path = f'reader "{self._id}"', self._file.path
         if not line.key_sent and not self._may_hold:
             self._file.discard()
-            return False, f"no key was sent: {name} holds the key that it held before, and {path} was not changed"
+            holds = f'reader "{self._id}" holds the key that it held before'
+            return False, f"no key was sent: {holds}, and {self._file.path} was not changed"
         if self._holds(line, self._new):
             self._file.confirm()
-            return True, f"{name} holds its new key, proven over its secure channel; it is in {path}"
+            return True, self._file.holds_new(self._id)
         if old is not None and self._holds(line, old):
             self._file.discard()
-            return False, f"{name} did not take the new key: it holds its old one, and {path} was not changed"
-        return False, (
-            f"{name} does not answer, and holds either the key that it held before or the new one, which is kept in "
-            f"{self._file.pending}: run this again when it answers; that key is tried first"
-        )
+            return False, self._file.holds_old(self._id)
+        again = "run this again when it answers; that key is tried first"
+        return False, self._file.may_hold_either(self._id) + again
 
     def _holds(self, line: _WatchedLine, key: bytes) -> bool:
         with contextlib.suppress(RekeyFault):

@@ -56,10 +56,27 @@ class Watchdog:
         self._report_at_s: float | None = now_s + FIRST_REPORT_AFTER_S
         self._heard_while_down = False
         self._standing: Standing | None = None
+        self._patience_until_s = 0.0
         self.restarts = 0
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the reader, down as it is, answers and yet a whole attempt brought about no channel."""
+        return self._down_s is not None and self._attempt > 0 and self._heard_while_down
+
+    def be_patient(self, until_s: float) -> None:
+        """Report no loss before then: it is known why the reader is away."""
+        self._patience_until_s = max(until_s, self._patience_until_s)
+
+    def begin_anew(self, now_s: float) -> None:
+        """The panel was made anew: the reader is enabled, and an attempt begins."""
+        self._enabled, self._since_s, self._attempt = True, now_s, 0
+        self._heard_while_down = False
+        if self._down_s is None:
+            self._down_s, self._report_at_s = now_s, now_s + REPORT_AFTER_S
+
     def observe(
-        self, up: bool, heard: bool, now_s: float, *, ready: bool = True
+        self, up: bool, heard: bool, now_s: float, *, ready: bool = True, enabled: bool = True
     ) -> tuple[Order | None, Standing | None]:
         """What to do now, and what to report if that changed.
 
@@ -67,6 +84,8 @@ class Watchdog:
             up: whether libosdp holds a secure channel with the reader.
             heard: whether any reply of the reader came since the last call.
             ready: whether a reader that is up may be reported so already.
+            enabled: whether libosdp has the reader enabled: it obeys an order only when it no longer waits for a reply,
+                which can take a second, and may so disable a reader long after that was ordered.
         """
         if heard:
             self._heard_s = now_s
@@ -77,6 +96,8 @@ class Watchdog:
             self._heard_while_down = False
             return self._disable(now_s), None
         self._heard_while_down |= heard
+        if self._enabled and not enabled:
+            self._enabled, self._since_s = False, now_s
         return self._order(now_s), self._down(now_s)
 
     def _up(self, ready: bool) -> Standing | None:
@@ -85,7 +106,7 @@ class Watchdog:
         return self._changed(Standing(True)) if ready else None
 
     def _down(self, now_s: float) -> Standing | None:
-        if self._report_at_s is None or now_s < self._report_at_s:
+        if self._report_at_s is None or now_s < max(self._report_at_s, self._patience_until_s):
             return None
         reason = Loss.KEY if self._heard_while_down else Loss.NO_ANSWER
         return self._changed(Standing(False, reason))
@@ -102,7 +123,7 @@ class Watchdog:
             self._attempt += 1
             return self._disable(now_s)
         if not self._enabled and spent_s >= PAUSE_S[min(self._attempt, len(PAUSE_S) - 1)]:
-            self._enabled, self._since_s, self._heard_s = True, now_s, now_s
+            self._enabled, self._since_s = True, now_s
             return Order.ENABLE
         return None
 

@@ -5,6 +5,10 @@ library's own log goes to standard error. One thread does everything: it wakes f
 after a tick, and lets the library work; nothing is ever called from within the library's handlers, where submitting a
 command deadlocks. Channels are always secure; the worker knows no way to talk in clear.
 
+A reader's key is changed over its channel when the gateway orders it. The reader is then away for a moment, of which
+nothing is reported, and what is ordered for it meanwhile waits. If it holds another key than the library thinks (it
+died, or did not keep what it acknowledged), a `Trial` finds that out, and the panel is made anew with the right one.
+
 When standard input ends the process ends, and first switches off every output that is on for a time. One that is on
 until further notice (free passage) is switched off when the gateway said `stop`, and left on when the gateway died:
 nobody ended that passage, and the gateway says anew what holds as soon as it is back.
@@ -15,6 +19,7 @@ import os
 import select
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +27,12 @@ import osdp
 
 from edge.access.drivers.interface import Feedback
 from edge.access.drivers.osdp.framing import Unpacker, pack
+from edge.access.drivers.osdp.held_key import HeldKey
 from edge.access.drivers.osdp.line import Line
 from edge.access.drivers.osdp.panel import Panel
 from edge.access.drivers.osdp.signals import signal
-from edge.access.drivers.osdp.watchdog import Watchdog
+from edge.access.drivers.osdp.trial import PAUSES_S, Trial
+from edge.access.drivers.osdp.watchdog import REPORT_AFTER_S, Order, Watchdog
 from edge.access.priority import prefer_this_thread
 
 TICK_S = 0.005
@@ -50,14 +57,32 @@ RETRY_S = 0.2
 """An output command that the library did not take is tried again so soon."""
 
 MAX_ASK_FAILURES = 2
-"""A reader that refuses to tell its inputs this often, and never told them, is not asked again: each refusal costs its
-secure channel, since libosdp takes any NAK for a loss."""
+"""A reader that refuses to tell a status this often, and never told it, is not asked for it again: each refusal costs
+its secure channel, since libosdp takes any NAK for a loss."""
+
+REKEY_PATIENCE_S = 5.0
+"""A reader whose key is being changed is reported offline only when it stays away longer than this; the change itself
+takes some 0.2 s."""
+
+HOLD_S, MAX_HELD = 1.0, 16
+"""What is ordered for a reader whose key is being changed waits for it so long, and so much; whoever orders a release
+is promised an answer within 1.8 s."""
+
+HANDSHAKE_S = 0.5
+"""For each reader of a bus whose panel was made anew, before one that is not back yet is reported; at 9600 baud."""
 
 _KEYS = {0x7F: "*", 0x0D: "#", **{ord(key): key for key in "0123456789*#"}}
 """OSDP 2.2, 7.12: digits are ASCII, `*` is 7F and `#` is 0D; some keypads send their ASCII. Other keys mean nothing."""
 
 _OFF, _ON, _ON_FOR = 1, 2, 5
 """OSDP output control codes (2.2, table 16): off; on; on for a time, then off."""
+
+_ASKED = {
+    int(osdp.StatusReportType.Input): osdp.Capability.ContactStatusMonitoring,
+    int(osdp.StatusReportType.Local): None,
+}
+"""What a reader is asked for when it comes up, and the capability that it must have declared. Its outputs are not asked
+for: whatever they are, the gateway says each anew."""
 
 _TIMED_OUTPUTS = 3
 """From this compliance level of the output capability on, a reader takes timed commands."""
@@ -77,15 +102,21 @@ class _Reader:
     id: str
     index: int
     address: int
-    key: bytes
+    key: HeldKey
     watchdog: Watchdog
     linked: bool = False
     """Its secure channel stands."""
-    asking: bool = False
-    """It was asked for its inputs and has not answered yet."""
-    ask_failures: int = 0
+    asking: set[int] = field(default_factory=set)
+    """The kinds of status that it was asked for and has not told yet."""
+    ask_failures: Counter[int] = field(default_factory=Counter)
     up: bool = False
-    """Linked, and its inputs are known where it can tell them."""
+    """Linked, and its inputs, tamper switch and power are known where it can tell them."""
+    hold_until_s: float = 0.0
+    held: list[dict[str, Any]] = field(default_factory=list)
+    """What was ordered while its key was being changed."""
+    trials: int = 0
+    trial_at_s: float = 0.0
+    """When the other key that it may hold may be tried (again)."""
     outputs: dict[int, _OutputOn] = field(default_factory=dict)
     tickets: list[tuple[int | None, int]] = field(default_factory=list)
     """Of the output commands on their way, in order, with the time of submission; None is the worker's own."""
@@ -99,12 +130,13 @@ class Worker:
         self._reports = reports
         self._port, self._baud_rate = str(setup["port"]), int(setup["baud_rate"])
         self._readers = [
-            _Reader(row["id"], index, row["address"], bytes.fromhex(row["key"]), Watchdog(now_s))
+            _Reader(row["id"], index, row["address"], _held_key(row), Watchdog(now_s))
             for index, row in enumerate(setup["readers"])
         ]
         self._by_id = {reader.id: reader for reader in self._readers}
         self._by_address = {reader.address: reader for reader in self._readers}
         self._panel: Panel | None = None
+        self._trial: tuple[_Reader, Trial] | None = None
         self._open_at_s, self._open_failures = now_s, 0
         self._heartbeat_at_s = self._watch_at_s = now_s
         self._linked, self._all = 0, (1 << len(self._readers)) - 1
@@ -138,6 +170,8 @@ class Worker:
         if not ending:
             return
         end_s = time.monotonic() + FAREWELL_S
+        if self._panel is not None:
+            self._panel.line.is_muted = False
         for reader, output in ending:
             self._switch(reader, output, None)
         while self._panel is not None and self._panel.line.fault is None and time.monotonic() < end_s:
@@ -164,8 +198,13 @@ class Worker:
         self._open_failures = 0
         for reader in self._readers:
             reader.watchdog = Watchdog(now_s)
-        self._panel = Panel(line, [(reader.address, reader.key) for reader in self._readers])
+            if not reader.key.is_certain:
+                reader.watchdog.be_patient(now_s + REKEY_PATIENCE_S)
+        self._panel = self._new_panel(line)
         self._waiting.register(line, select.POLLIN)
+
+    def _new_panel(self, line: Line) -> Panel:
+        return Panel(line, [(reader.address, reader.key.in_use) for reader in self._readers])
 
     def _lose_port(self, error: OSError, now_s: float) -> None:
         wait_s = REOPEN_S[min(self._open_failures, len(REOPEN_S) - 1)]
@@ -176,12 +215,21 @@ class Worker:
         for reader in self._readers:
             self._unlink(reader, "the port is closed")
             reader.up = False
+            self._let_go(reader)
 
     def _work(self, panel: Panel, now_s: float) -> None:
-        panel.work()
-        self._tell_completions(panel)
-        for index, event in panel.take_events():
-            self._tell(panel, self._readers[index], event)
+        if self._trial is None:
+            self._serve(panel, now_s)
+        else:
+            self._try_other_key(panel, *self._trial, now_s)
+        if panel.line.fault is not None:
+            self._waiting.unregister(panel.line)
+            panel.line.close()
+            self._panel = self._trial = None
+            self._lose_port(panel.line.fault, now_s)
+
+    def _serve(self, panel: Panel, now_s: float) -> None:
+        self._let_work(panel)
         linked = panel.linked()
         if linked != self._linked or now_s >= self._watch_at_s:
             self._linked = linked
@@ -190,22 +238,30 @@ class Worker:
             for reader in self._readers:
                 self._watch(panel, reader, bool(linked & 1 << reader.index), reader.address in heard, now_s)
                 self._drive_outputs(reader, now_s)
-        if panel.line.fault is not None:
-            self._waiting.unregister(panel.line)
-            panel.line.close()
-            self._panel = None
-            self._lose_port(panel.line.fault, now_s)
+
+    def _let_work(self, panel: Panel) -> None:
+        panel.work()
+        self._tell_completions(panel)
+        for index, event in panel.take_events():
+            self._tell(panel, self._readers[index], event)
 
     def _watch(self, panel: Panel, reader: _Reader, linked: bool, heard: bool, now_s: float) -> None:
         was_linked, reader.linked = reader.linked, linked
         if was_linked and not reader.linked:
             self._unlink(reader, "the reader stopped answering")
         elif reader.linked and not was_linked:
-            self._ask_inputs(panel, reader)
+            self._tell_key(reader, reader.key.linked())
+            self._ask_status(panel, reader)
         was_up, reader.up = reader.up, reader.linked and not reader.asking
-        order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up)
+        enabled = reader.linked or panel.is_enabled(reader.index)
+        order, standing = reader.watchdog.observe(reader.linked, heard, now_s, ready=reader.up, enabled=enabled)
         if order is not None:
             panel.order(reader.index, order)
+        if order is Order.DISABLE and reader.watchdog.is_refused:
+            self._doubt(panel.line, reader, now_s)
+        is_back = reader.up and not was_up and reader.key.is_certain
+        if is_back or (reader.held and now_s >= reader.hold_until_s):
+            self._let_go(reader)
         if reader.up and not was_up:
             self._report({"is": "link", "reader": reader.id})
         if standing is not None and standing.up:
@@ -216,22 +272,84 @@ class Worker:
     def _unlink(self, reader: _Reader, why: str) -> None:
         reader.linked = False
         reader.outputs.clear()
+        reader.asking.clear()
         self._fail_tickets(reader, why)
-        self._asked(reader, False)
+        if self._panel is not None:
+            self._panel.flush(reader.index)
+            self._tell_completions(self._panel)
+        reader.key.answered(taken=False)
 
-    def _ask_inputs(self, panel: Panel, reader: _Reader) -> None:
-        """Before anything else, so that a door's contact is known as soon as its reader is up."""
-        if reader.ask_failures < MAX_ASK_FAILURES and panel.capability(
-            reader.index, osdp.Capability.ContactStatusMonitoring
-        ):
-            ask = {"command": osdp.Command.Status, "type": osdp.StatusReportType.Input}
-            reader.asking = panel.submit(reader.index, ask)
+    def _ask_status(self, panel: Panel, reader: _Reader) -> None:
+        """Before anything else, so that a door's contact and a tamper are known as soon as the reader is up."""
+        for kind, needed in _ASKED.items():
+            is_able = needed is None or panel.capability(reader.index, needed) > 0
+            if is_able and reader.ask_failures[kind] < MAX_ASK_FAILURES:
+                ask = {"command": osdp.Command.Status, "type": kind}
+                if panel.submit(reader.index, ask):
+                    reader.asking.add(kind)
 
-    def _asked(self, reader: _Reader, ok: bool) -> None:
-        if reader.asking:
-            reader.asking = False
+    def _asked(self, reader: _Reader, kind: int, ok: bool) -> None:
+        if kind in reader.asking:
+            reader.asking.remove(kind)
             self._watch_at_s = 0.0
-            reader.ask_failures = 0 if ok else reader.ask_failures + 1
+            reader.ask_failures[kind] = 0 if ok else reader.ask_failures[kind] + 1
+
+    # --- the change of a key -------------------------------------------------------------------------------------
+
+    def _rekey(self, reader: _Reader, new: bytes) -> None:
+        """Send a new key; whatever comes of it is told once a channel stands again."""
+        ready = reader.linked and reader.key.is_certain
+        if self._panel is None or not ready or not self._panel.submit_key(reader.index, new):
+            self._report({"is": "rekey", "reader": reader.id, "step": "away"})
+            return
+        now_s = time.monotonic()
+        reader.key.sent(new)
+        reader.watchdog.be_patient(now_s + REKEY_PATIENCE_S)
+        reader.hold_until_s = now_s + HOLD_S
+        reader.trials, reader.trial_at_s = 0, 0.0
+        self._report({"is": "rekey", "reader": reader.id, "step": "sent"})
+
+    def _tell_key(self, reader: _Reader, is_new: bool | None) -> None:
+        if is_new is not None:
+            self._report({"is": "key", "reader": reader.id, "new": is_new})
+
+    def _let_go(self, reader: _Reader) -> None:
+        """Do what waited for the change of its key."""
+        held, reader.held, reader.hold_until_s = reader.held, [], 0.0
+        for message in held:
+            self._obey(reader, message)
+
+    def _doubt(self, line: Line, reader: _Reader, now_s: float) -> None:
+        """It answers, and takes no channel: if it may hold another key, try that one."""
+        if self._trial is None and reader.key.other is not None and now_s >= reader.trial_at_s:
+            self._trial = reader, Trial(line, reader.address, reader.key.other, now_s)
+
+    def _try_other_key(self, panel: Panel, reader: _Reader, trial: Trial, now_s: float) -> None:
+        if trial.waits(now_s):
+            self._let_work(panel)
+            return
+        holds = trial.work(now_s)
+        if holds is None:
+            return
+        self._trial = None
+        if holds:
+            self._tell_key(reader, reader.key.linked_under_other())
+            self._renew(panel.line, now_s)
+        else:
+            reader.trials += 1
+            reader.trial_at_s = now_s + PAUSES_S[min(reader.trials, len(PAUSES_S) - 1)]
+
+    def _renew(self, line: Line, now_s: float) -> None:
+        """Make the panel anew, with the keys as they are known now; each reader is away for its handshake."""
+        patient_until_s = now_s + REPORT_AFTER_S + HANDSHAKE_S * len(self._readers)
+        for reader in self._readers:
+            self._unlink(reader, "its channel is opened anew")
+            reader.up = False
+            reader.watchdog.begin_anew(now_s)
+            reader.watchdog.be_patient(patient_until_s)
+        self._panel, self._linked = self._new_panel(line), 0
+
+    # -------------------------------------------------------------------------------------------------------------
 
     def _tell(self, panel: Panel, reader: _Reader, event: dict[str, Any]) -> None:
         kind = event["event"]
@@ -252,6 +370,14 @@ class Worker:
             self._told_to_stop = True
             return
         reader = self._by_id[message["reader"]]
+        if message["do"] == "rekey":
+            self._rekey(reader, bytes.fromhex(message["key"]))
+        elif time.monotonic() < reader.hold_until_s and len(reader.held) < MAX_HELD:
+            reader.held.append(message)
+        else:
+            self._obey(reader, message)
+
+    def _obey(self, reader: _Reader, message: dict[str, Any]) -> None:
         if message["do"] == "output":
             self._output(reader, message["output"], message["for_s"], message["ticket"])
         elif message["do"] == "feedback":
@@ -297,13 +423,17 @@ class Worker:
                 self._switch(reader, output, None)
 
     def _tell_completions(self, panel: Panel) -> None:
-        for address, command, ok in panel.take_completions():
-            reader = self._by_address[address]
-            if command == osdp.Command.Output and reader.tickets:
-                detail = "" if ok else "the reader refused"
-                self._done(reader.tickets.pop(0), ok, detail)
-            elif command == osdp.Command.Status:
-                self._asked(reader, ok)
+        for done in panel.take_completions():
+            reader = self._by_address[done.address]
+            if done.command == osdp.Command.Output and reader.tickets:
+                detail = "" if done.ok else "the reader refused"
+                self._done(reader.tickets.pop(0), done.ok, detail)
+            elif done.command == osdp.Command.Status and done.was_sent:
+                self._asked(reader, done.report, done.ok)
+            elif done.command == osdp.Command.Keyset:
+                reader.key.answered(taken=done.ok)
+                step = "taken" if done.ok else "unanswered"
+                self._report({"is": "rekey", "reader": reader.id, "step": step})
 
     def _fail_tickets(self, reader: _Reader, why: str) -> None:
         tickets, reader.tickets = reader.tickets, []
@@ -327,6 +457,11 @@ class Worker:
         frame = pack(message)
         while frame:
             frame = frame[os.write(self._reports, frame) :]
+
+
+def _held_key(row: dict[str, Any]) -> HeldKey:
+    new = row.get("new")
+    return HeldKey(bytes.fromhex(row["key"]), None if new is None else bytes.fromhex(new))
 
 
 def _output_command(output: int, for_s: float | None, timed: bool) -> dict[str, int | bool]:

@@ -19,6 +19,7 @@ from edge.access.config import Reader
 from edge.access.drivers.interface import (
     Deliver,
     DriverContext,
+    DriverReport,
     Feedback,
     OutputDone,
     OutputsForgotten,
@@ -99,6 +100,7 @@ class UhppoteDriver:
         self._device, self._context, self._timing = device, context, timing or Timing()
         self.counters = Counters()
         """Everything that was dropped, lost or went wrong."""
+        self._complaints: tuple[str, ...] = ()
         self._misfits = {reader.id: why for reader in readers if (why := misfit(reader))}
         self._readers = {reader.id: reader for reader in readers if reader.id not in self._misfits}
         self._door_of = {reader.id: door_of(reader) for reader in self._readers.values()}
@@ -161,6 +163,10 @@ class UhppoteDriver:
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""
         self._roster.offer(roster)
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`."""
+        return DriverReport(self.counters.snapshot(), self._complaints)
 
     def compare_roster(self) -> None:
         """Read the board's whole list back and put right what differs."""
@@ -278,17 +284,22 @@ class UhppoteDriver:
         device, board = self._device, self._board
         own = str(device.listen_address or self._link.own_address()), listener.port
         passback, interlock = device.anti_passback.code, device.interlock.code
-        done = (
-            board.listener() == own or board.set_listener(*own),
-            board.record_special_events(),
-            board.anti_passback() == passback or board.set_anti_passback(passback),
-            board.set_interlock(interlock),
-            board.set_remote_control(False),
-        )
+        done = {
+            "where to send its events": board.listener() == own or board.set_listener(*own),
+            "to record doors and buttons": board.record_special_events(),
+            "its anti-passback": board.anti_passback() == passback or board.set_anti_passback(passback),
+            "its interlock": board.set_interlock(interlock),
+            "to decide by itself for now": board.set_remote_control(False),
+        }
         self._doors.begin()
-        if not all(done):
-            self.counters.add("settings_refused")
-            _LOG.warning("a board refuses a setting", extra={"device": device.id})
+        refused = [setting for setting, is_done in done.items() if not is_done]
+        self._complaints = tuple(
+            f"the board refuses a setting: {setting}; set it with the maker's program, or update the board's firmware"
+            for setting in refused
+        )
+        if refused:
+            self.counters.add("settings_refused", len(refused))
+            _LOG.warning("a board refuses settings", extra={"device": device.id, "settings": ", ".join(refused)})
 
     def _turn(self) -> None:
         """What is due: the doors' commands, events, the state, remote control."""

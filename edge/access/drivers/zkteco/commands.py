@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edge.access.drivers.interface import Deliver, OutputDone
+from edge.access.drivers.zkteco.asks import Asks, Control, Verdict
 from edge.clock import Clock
 from protocols import zk_push_replies as replies
 from protocols.zk_push import Dialect
@@ -18,6 +19,9 @@ MAX_COMMANDS = 32
 FETCH_S = 5.0
 """Devices poll every second or two."""
 ANSWER_S = 10.0
+OPERATOR_WAITS_S = FETCH_S + 1.5
+"""For the outcome of a release: whatever is fetched at all is fetched by then, and answered within a second. Below the
+10 s after which the hub gives a command up."""
 RENEW_BEFORE_S = 10.0
 
 
@@ -106,6 +110,7 @@ class Outputs:
 
     def __init__(self, channels: Mapping[str, int], next_id: Callable[[], str], clock: Clock, deliver: Deliver) -> None:
         self._channels, self._clock, self._deliver = channels, clock, deliver
+        self.asks = Asks(channels)
         self._commands = OutputCommands(next_id)
         self._lock = threading.Lock()
         self._on_until: dict[tuple[str, int], float] = {}
@@ -121,7 +126,22 @@ class Outputs:
         with self._lock:
             self._on_until[reader, output] = now_s + (for_s or 0.0)
             self._schedule_renewal((reader, output), now_s)
-        return self._commands.put(self._control(reader, output, for_s), ticket, now_s)
+        text = self._control(reader, output, for_s)
+        if output == 0 and for_s is not None and self.asks.takes(reader, Control(text, ticket)):
+            return True
+        return self._commands.put(text, ticket, now_s)
+
+    def answer_ask(self, verdict: Verdict) -> str:
+        """The command that goes into a granting answer, or none; any other is left to the device's next poll. One in an
+        answer is done when it is handed over: the device does not confirm it."""
+        if verdict.granted:
+            for control in verdict.controls:
+                self._deliver(OutputDone(control.ticket, True, "", time.monotonic_ns()))
+            return verdict.controls[-1].text if verdict.controls else ""
+        for control in verdict.controls:
+            if not self._commands.put(control.text, control.ticket, self._clock.monotonic_s()):
+                self._deliver(OutputDone(control.ticket, False, "too many commands wait for the device", None))
+        return ""
 
     def take(self) -> list[tuple[str, str]]:
         """The commands that wait, for a device that polls."""

@@ -7,47 +7,32 @@ they are noted as seen and before the device gets its acknowledgement: a crash b
 import asyncio
 import itertools
 import logging
-import math
 import secrets
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from edge.access.config import Reader
-from edge.access.drivers.interface import (
-    Deliver,
-    DriverEvent,
-    OutputsForgotten,
-    ReaderDown,
-    ReaderUp,
-    Roster,
-)
+from edge.access.drivers.interface import Deliver, DriverEvent, Roster
 from edge.access.drivers.zkteco.commands import Outputs
 from edge.access.drivers.zkteco.config import ZktecoDevice
-from edge.access.drivers.zkteco.roster import Layout, RosterPlanner, RosterSync
+from edge.access.drivers.zkteco.list_keeper import ListKeeper
+from edge.access.drivers.zkteco.standing import Standing
 from edge.access.drivers.zkteco.state import DeviceState
 from edge.access.drivers.zkteco.uploads import Told, UploadReader
 from edge.clock import Clock
 from edge.counters import Counters
 from protocols import zk_push_replies as replies
-from protocols.access_events import ReaderOfflineReason
 from protocols.zk_push import Dialect, Endpoint, PushRequest
 from protocols.zk_push_records import OPERATION_PREFIX, read_command_result, read_lines, read_parameters
 
 POLL_S = {Dialect.ACCESS: 1, Dialect.ATTENDANCE: 2}
 """How often a device asks for commands; 2 s is the least that the attendance protocol recommends."""
 
-SILENT_S = 30.0
-"""Three times the 10 s that a device waits for an answer (TimeoutSec) before it tries again."""
-
 DELIVERED_AT_ONCE = 200
 DELIVERY_PAUSE_S = 0.02
 """A device that catches up must not fill the doors' queue."""
-
-STRANGER_EVERY_S = 60.0
-"""Whoever sends made-up serial numbers must not fill the event log."""
 
 MAX_STAMP_DIGITS = 20
 
@@ -92,24 +77,21 @@ class PushDevice:
         self._readers = readers
         self._state, self._clock = state, clock
         self._zone = ZoneInfo(config.time_zone) if config.time_zone else zone
-        self._deliver, self._encrypted = deliver, encrypted
+        self._deliver = deliver
         numbers = itertools.count(1 + secrets.randbelow(1_000_000_000))
-        self._ids = lambda: str(next(numbers))
-        self._outputs = Outputs({reader.id: reader.channel for reader in readers}, self._ids, clock, deliver)
-        self._lock = threading.Lock()
-        self._roster: Roster | None = None
-        self._roster_is_new = False
-        self._replan_at: datetime | None = None
+
+        def next_id() -> str:
+            return str(next(numbers))
+
+        doors = {reader.id: reader.channel for reader in readers}
+        self.standing = Standing(tuple(doors), clock, deliver, is_listed=config.serial is not None, encrypted=encrypted)
+        self._outputs = Outputs(doors, next_id, clock, deliver)
+        self._list = ListKeeper(config.id, doors, state, self._zone, clock, lambda: self.dialect, next_id, counters)
+        self._uploads = UploadReader(readers, state, self._zone, zone, clock, counters)
         self._registry_code, self._session = secrets.token_hex(8), secrets.token_hex(16).upper()
         self._registered = False
-        self._heard_s = clock.monotonic_s()
-        self._up = False
-        self._down_detail = ""
-        self._stranger_told_s = -math.inf
         self._closed = False
         self._one_at_a_time = asyncio.Lock()
-        self._uploads = UploadReader(readers, state, self._zone, zone, clock, counters)
-        self._sync = self._new_sync()
 
     @property
     def dialect(self) -> Dialect:
@@ -119,27 +101,22 @@ class PushDevice:
         return Dialect(self._state.fact("dialect") or Dialect.ATTENDANCE)
 
     @property
-    def is_up(self) -> bool:
-        return self._up
-
-    @property
     def roster_is_settled(self) -> bool:
-        return self._sync.is_settled and not self._roster_is_new
+        return self._list.is_settled
 
     # What the controller asks
 
     def set_output(self, reader: str, output: int, for_s: float | None, ticket: int) -> bool:
         """As in `interface.Driver`."""
-        return self._up and self._outputs.switch(reader, output, for_s, ticket, self.dialect)
+        return self.standing.is_up and self._outputs.switch(reader, output, for_s, ticket, self.dialect)
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`; it is planned at the next tick."""
-        with self._lock:
-            self._roster, self._roster_is_new = roster, True
+        self._list.set_roster(roster)
 
     def release_outputs(self, timeout_s: float) -> None:
         """Switch off what was switched on and is not over, and wait for the device to have done so."""
-        if self._up:
+        if self.standing.is_up:
             self._outputs.release(timeout_s)
 
     # What the listener passes on
@@ -150,6 +127,8 @@ class PushDevice:
             return lambda _line: True
         if request.endpoint is not Endpoint.CDATA:
             return lambda _line: False
+        if request.asks:
+            return lambda _line: True
         if request.table == "operlog":
             return lambda line: line.startswith(OPERATION_PREFIX)
         is_read = request.table in ("rtlog", "rtstate", "attlog", "options") or (
@@ -163,10 +142,9 @@ class PushDevice:
             if self._closed:
                 raise DeviceClosed
             self._learn_dialect(request)  # before anybody sends a command
-            was_up = self._up
-            self.heard()
-            if was_up and _is_handshake(request):
-                self._forget_outputs()
+            self.standing.heard(begins_anew=_is_handshake(request))
+            if request.asks:
+                return await self._verdict(lines)
             answer = self.take(request, lines, line_count)
             for number, event in enumerate(answer.events, 1):
                 self._deliver(event)
@@ -176,19 +154,6 @@ class PushDevice:
                 with self._state.writing():
                     self._state.remember(answer.keys)
             return answer.text
-
-    def heard(self) -> None:
-        """The device called."""
-        self._heard_s = self._clock.monotonic_s()
-        if not self._up:
-            self._up, self._down_detail = True, ""
-            for reader in self._readers:
-                self._deliver(ReaderUp(reader.id, self._encrypted))
-            self._forget_outputs()
-
-    def _forget_outputs(self) -> None:
-        for reader in self._readers:
-            self._deliver(OutputsForgotten(reader.id))
 
     async def close(self) -> None:
         """Take no more requests, once the one at work is answered."""
@@ -222,41 +187,9 @@ class PushDevice:
 
     def tick(self) -> None:
         """Whatever time brings; called several times a second."""
-        now_s = self._clock.monotonic_s()
         self._outputs.tick()
-        if now_s - self._heard_s > SILENT_S and (self._up or not self._down_detail):
-            self.lose(ReaderOfflineReason.NO_ANSWER, self._silence())
-        self._plan_roster()
-        self._sync.tick(now_s)
-
-    def lose(self, reason: ReaderOfflineReason, detail: str) -> None:
-        """The device cannot be used; told when the cause is new."""
-        if detail == self._down_detail:
-            return
-        self._up, self._down_detail = False, detail
-        for reader in self._readers:
-            self._deliver(ReaderDown(reader.id, reason, detail))
-
-    def tell_stranger(self, detail: str) -> None:
-        """Something else than this device calls in its place: told now and then, while the device itself is away."""
-        now_s = self._clock.monotonic_s()
-        if self._up or now_s - self._stranger_told_s < STRANGER_EVERY_S:
-            return
-        self._stranger_told_s = now_s
-        self.lose(ReaderOfflineReason.UNKNOWN_DEVICE, detail)
-
-    def await_call(self) -> None:
-        """The gateway listens (again): if the device stays away, that is its own fault from now on."""
-        if not self._up:
-            self._heard_s, self._down_detail = self._clock.monotonic_s(), ""
-
-    def _silence(self) -> str:
-        if self.config.serial is None:
-            return "the device has no serial number in the site file yet, and no unlisted device has called"
-        return (
-            f"the device has not called for {SILENT_S:.0f} s: check its power, its network, and the server address "
-            f"and port in its cloud server settings"
-        )
+        self.standing.tick()
+        self._list.tick()
 
     # Handshake
 
@@ -275,15 +208,7 @@ class PushDevice:
         with self._state.writing():
             self._state.learn({"dialect": declared.value, **({"named_dialect": "1"} if by_name else {})})
         if declared != before:
-            self._begin_list_anew()
-
-    def _begin_list_anew(self) -> None:
-        self._sync.forget()
-        self._sync = self._new_sync()
-        self._roster_is_new = self._roster is not None
-
-    def _new_sync(self) -> RosterSync:
-        return RosterSync(self._state, self.dialect, self._ids, self.counters)
+            self._list.begin_anew()
 
     @property
     def _poll_s(self) -> int:
@@ -292,7 +217,7 @@ class PushDevice:
     def _handshake(self, request: PushRequest) -> Answer:
         if not _is_handshake(request):
             return Answer(replies.OK)
-        self._sync.reconnected()
+        self._list.reconnected()
         if self.dialect is Dialect.ATTENDANCE:
             offset = self._now().astimezone(self._zone).utcoffset() or timedelta()
             stamps = {table: self._state.fact(f"stamp {table}") or "9999" for table in ("attlog", "operlog")}
@@ -310,7 +235,7 @@ class PushDevice:
         dates = parameters.get("datefmtfunon", "0")
         if dates != self._state.fact("dates"):
             self._state.learn({"dates": dates})
-            self._roster_is_new = self._roster is not None
+            self._list.plan_again()
         self._registered = True
         self._check_doors(parameters.get("lockcount", ""))
         return Answer(replies.registered(self._registry_code))
@@ -329,8 +254,7 @@ class PushDevice:
 
     def _next_commands(self) -> list[tuple[str, str]]:
         """What switches outputs goes alone, so that it is done at once."""
-        now_s = self._clock.monotonic_s()
-        return self._outputs.take() or self._sync.take(now_s)
+        return self._outputs.take() or self._list.take()
 
     def _results(self, lines: list[str]) -> Answer:
         results = read_lines(lines, read_command_result)
@@ -342,7 +266,7 @@ class PushDevice:
                 rest.append((result.id, result.value))
             else:
                 events += done
-        self._sync.answered(rest, self._clock.monotonic_s())
+        self._list.answered(rest)
         return Answer(replies.OK, tuple(events))
 
     # Uploads
@@ -366,9 +290,6 @@ class PushDevice:
                 return Answer(_counted(request, line_count))
             case "options":
                 return Answer(replies.OK)
-        if request.query.get("authtype"):
-            self.counters.add("remote_decisions_refused")
-            return Answer("AUTH=TIMEOUT\r\n")
         self.counters.add("uploads_thrown_away" if request.table else "unknown_requests")
         return Answer(replies.OK)
 
@@ -377,35 +298,25 @@ class PushDevice:
         if stamp.isascii() and stamp.isdigit() and len(stamp) <= MAX_STAMP_DIGITS:
             self._state.learn({f"stamp {request.table}": stamp})
 
-    # The roster
+    # A device that asks
 
-    def _plan_roster(self) -> None:
-        """Plan the roster when it, the device or the time asks for it."""
-        with self._lock:
-            roster, is_new = self._roster, self._roster_is_new
-        now = self._now()
-        if roster is None or not (is_new or (self._replan_at is not None and now >= self._replan_at)):
-            return
-        try:
-            self._aim(roster, now)
-        finally:
-            with self._lock:
-                self._roster_is_new = self._roster is not roster
+    async def _verdict(self, lines: list[str]) -> str:
+        """Let the doors judge the card that a device asks about. Anything else than a card, it judges by itself."""
+        line = lines[0] if len(lines) == 1 else ""
+        asked = self._uploads.asked(line) if self.dialect is Dialect.ACCESS else None
+        if asked is None:
+            self.counters.add("asks_left_to_device")
+            return replies.verdict(replies.Auth.TIMEOUT, line)
+        verdict = await self._outputs.asks.ask(asked.reader, lambda: self._deliver(asked))
+        control = self._outputs.answer_ask(verdict)
+        if verdict.granted is None:
+            self.counters.add("asks_not_decided")
+            return replies.verdict(replies.Auth.TIMEOUT, line)
+        return replies.verdict(replies.Auth.SUCCEED if verdict.granted else replies.Auth.FAILED, line, control)
 
-    def _aim(self, roster: Roster, now: datetime) -> None:
-        to_the_second = self.dialect is Dialect.ACCESS and self._state.fact("dates") == "1"
-        doors = {reader.id: reader.channel for reader in self._readers}
-        planner = RosterPlanner(self._state, Layout(self.dialect, doors, self._zone, to_the_second))
-        with self._state.writing():
-            wanted = planner.plan(roster, now)
-        self._replan_at = wanted.changes_at
-        if wanted.left_out:
-            self.counters.add("roster_left_out", wanted.left_out)
-            _LOG.warning(
-                "zkteco: the device cannot hold some of its list",
-                extra={"device": self.config.id, "left_out": wanted.left_out},
-            )
-        self._sync.aim(wanted.entries)
+    def decided(self, reader: str, *, granted: bool) -> None:
+        """What the doors decided of what was presented at a reader; from any thread."""
+        self._outputs.asks.decided(reader, granted)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall_s(), UTC)

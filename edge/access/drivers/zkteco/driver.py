@@ -1,7 +1,10 @@
 """The driver of one ZKTeco device: joins it to the listener of its address, and passes on what the controller asks."""
 
+from collections import Counter
+
 from edge.access.config import ConfigFault, KeyFileFault, Reader
-from edge.access.drivers.interface import Deliver, DriverContext, Feedback, Roster, RosterDriver
+from edge.access.drivers.interface import Deliver, DriverContext, DriverReport, Feedback, Roster, RosterDriver
+from edge.access.drivers.zkteco.commands import OPERATOR_WAITS_S
 from edge.access.drivers.zkteco.config import ZktecoDevice
 from edge.access.drivers.zkteco.device import PushDevice
 from edge.access.drivers.zkteco.listener import ListenAddress, Listener, ListenerConflict, Listeners
@@ -86,7 +89,7 @@ class ZktecoDriver:
         try:
             self._listener = self._listeners.join(address, self._device, self._context.clock)
         except ListenerConflict as error:
-            self._device.lose(ReaderOfflineReason.PORT, str(error))
+            self._device.standing.lose(ReaderOfflineReason.PORT, str(error))
 
     def stop(self) -> None:
         """Switch off what is on, and end."""
@@ -101,8 +104,24 @@ class ZktecoDriver:
         """As in `interface.Driver`."""
         return self._device is not None and self._device.set_output(reader, output, for_s, ticket)
 
+    @property
+    def answer_s(self) -> float:
+        """As in `interface.SlowDriver`: the device fetches a command at its next poll, and answers it then."""
+        return OPERATOR_WAITS_S
+
     def feedback(self, reader: str, feedback: Feedback) -> None:
-        """Nothing: the device shows and sounds its own verdict."""
+        """The device shows and sounds its own verdict, and the gateway's where it asked for one."""
+        if self._device is not None:
+            self._device.decided(reader, granted=feedback is Feedback.GRANTED)
+
+    def report(self) -> DriverReport:
+        """As in `interface.ReportingDriver`. What the listener counts is told by the first of the devices that share
+        it, so that nothing is counted twice."""
+        counts = Counter(self.counters.snapshot())
+        listener = self._listener
+        if listener is not None and self._device in listener.devices[:1]:
+            counts.update(listener.counters.snapshot())
+        return DriverReport(counts)
 
     def set_roster(self, roster: Roster) -> None:
         """As in `interface.RosterDriver`."""

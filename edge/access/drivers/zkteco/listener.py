@@ -156,7 +156,7 @@ class Listener:
         self.counters.add("serials_refused")
         self._log("zkteco: a device that is not in the site file called", serial, source)
         for device in self._in_pairing(source):
-            device.tell_stranger(
+            device.standing.tell_stranger(
                 f'a device with serial number "{serial}" called from {source}; if it is this one, write '
                 f'serial = "{serial}" for device "{device.config.id}" in the site file',
             )
@@ -171,7 +171,7 @@ class Listener:
     def _refuse_foreign(self, device: PushDevice, source: str) -> None:
         self.counters.add("sources_refused")
         self._log("zkteco: a listed serial number called from another address", device.config.serial or "", source)
-        device.tell_stranger(
+        device.standing.tell_stranger(
             f"its serial number calls from {source}, and only {device.config.source_address} is allowed "
             f"(source_address)"
         )
@@ -217,14 +217,14 @@ class Listener:
                 cause = error.strerror or str(error) if isinstance(error, OSError) else str(error)
                 for device in self._devices:
                     where = f"{self.address.host} port {self.address.port}"
-                    device.lose(ReaderOfflineReason.PORT, f"the gateway cannot listen on {where}: {cause}")
+                    device.standing.lose(ReaderOfflineReason.PORT, f"the gateway cannot listen on {where}: {cause}")
                 await asyncio.sleep(self._backoff.next_s())
                 continue
             self._backoff.reset()
             try:
                 self._port = listening.getsockname()[1]
                 for device in self._devices:
-                    device.await_call()
+                    device.standing.await_call()
                 await HttpServer(listening, tls, self, self.counters, self._clock).serve()
             except Exception:  # noqa: BLE001 - whatever it was, the devices must be heard again
                 self.counters.add("faults")

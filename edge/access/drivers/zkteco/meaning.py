@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from edge.access.drivers.interface import DriverEvent, InputsReported, PowerReported, TamperReported
-from protocols.access_events import AccessMethod, DecidedBy
+from protocols.access_events import BIOMETRIC_METHODS, AccessMethod, DecidedBy
 from protocols.cards import CardFormat, CardNumber, UnreadableCard, encode, parse_text
 from protocols.zk_push_records import (
     ALARM_BATTERY_FAILED,
@@ -41,7 +41,7 @@ class Meaning:
     """A word for a refusal, or `duress`."""
 
 
-_GRANTS = (0, 1, 2, 3, 14, 15, 16, 17, 18, 19, 203, 207, 208, 215, 216, 218, 222, 232)
+_GRANTS = (0, 1, 2, 3, 14, 15, 16, 17, 18, 19, 203, 207, 208, 215, 216, 218, 232)
 _DURESS = (101, 103)
 _OPENED = (4, 5, 11, 202, 205, 210)
 _DENIALS = {
@@ -65,7 +65,6 @@ _DENIALS = {
     40: "second_person_refused",
     41: "wrong_method",
     42: "unreadable",
-    44: "refused_remotely",
     45: "remote_timeout",
     48: "second_person_refused",
     49: "outside_schedule",
@@ -95,7 +94,13 @@ _OTHERS = {
     106: Kind.POWER_FAILED,
     107: Kind.POWER_FAILED,
 }
-_OF_NO_MEANING = (6, 7, 8, 9, 10, 12, 13, 28, 36, 37, 204, 206, 209, 214, 220, 221, 224, 225, 226, 233, 234, 237, 255)
+_ANSWERED = (44, 222)
+"""The device tells that the server refused or granted what it asked for: told already, as the gateway's own verdict."""
+_ASKS, _UNKNOWN_CARD = 223, 27
+_OF_NO_MEANING = (
+    6, 7, 8, 9, 10, 12, 13, 28, 36, 37, 204, 206, 209, 214, 220, 221, 223, 224, 225, 226, 233, 234, 237, 255,
+    *_ANSWERED,
+)  # fmt: skip
 _LAST_REFUSAL, _FIRST_REFUSAL = 99, 20
 
 MEANINGS: dict[int, Meaning] = {
@@ -118,22 +123,39 @@ def meaning_of(event: int, *, has_person: bool) -> Meaning:
     return Meaning(Kind.UNKNOWN)
 
 
+def asks_for_verdict(event: int) -> bool:
+    """Whether the gateway may judge what a device asks about: what it would let in, or a card that it does not know.
+    What it refuses for reasons of its own, and a duress code, it judges alone."""
+    return event in (_ASKS, _UNKNOWN_CARD) or event in _GRANTS
+
+
 _CARD_MODES = frozenset((4, 10, 14, 23, 26))
 _PIN_MODES = frozenset((2, 3))
 _CARD_PIN_MODES = frozenset((11,))
 _CARD_OR_PIN = 7
 _SEVERAL_MODES = frozenset((0, 5, 6, _CARD_OR_PIN))
-_MODES = 30
+_BIOMETRIC_MODES = {
+    **dict.fromkeys((1, 5, 6, 8, 9, 12, 13), AccessMethod.FINGERPRINT),
+    **dict.fromkeys((15, 16, 17, 18, 19, 20, 27, 29), AccessMethod.FACE),
+    **dict.fromkeys((21, 22, 24), AccessMethod.VEIN),
+    **dict.fromkeys((25, 28), AccessMethod.PALM),
+}
 _NEW_STYLE_DIGITS = 16
-_NEW_STYLE_BIOMETRIC = 0b1_1111_1110
+_NEW_STYLE_BIOMETRIC = (
+    (1 << 1, AccessMethod.FACE),
+    (1 << 2, AccessMethod.PALM),
+    (1 << 4, AccessMethod.FINGERPRINT),
+    (1 << 3 | 1 << 5, AccessMethod.VEIN),
+    (1 << 6 | 1 << 7 | 1 << 8, AccessMethod.FACE),  # voice, iris, retina, for which the contract has no word
+)
 _NEW_STYLE_PASSWORD, _NEW_STYLE_CARD = 1 << 9, 1 << 11
 
 
 def method_of(verify: str, event: int, *, has_card: bool) -> AccessMethod:
     """How the person was verified (appendix 3).
 
-    Every biometric way (face, fingerprint, vein, palm) is `face`: the terminal's own verdict. Where the device names
-    several ways, a card number in the record tells that it was the card.
+    Of several biometric ways one is told: a face before a palm, a finger, a vein. Where the device names several ways,
+    a card number in the record tells that it was the card.
     """
     if event in _QR_DENIALS:
         return AccessMethod.QR
@@ -146,12 +168,13 @@ def method_of(verify: str, event: int, *, has_card: bool) -> AccessMethod:
         return AccessMethod.CARD
     if mode in _PIN_MODES or mode == _CARD_OR_PIN:
         return AccessMethod.PIN
-    return AccessMethod.FACE if 0 < mode < _MODES else AccessMethod.CARD
+    return _BIOMETRIC_MODES.get(mode, AccessMethod.CARD)
 
 
 def _new_style_method(ways: int) -> AccessMethod:
-    if ways & _NEW_STYLE_BIOMETRIC:
-        return AccessMethod.FACE
+    for bits, method in _NEW_STYLE_BIOMETRIC:
+        if ways & bits:
+            return method
     if ways & _NEW_STYLE_CARD:
         return AccessMethod.CARD_PIN if ways & _NEW_STYLE_PASSWORD else AccessMethod.CARD
     return AccessMethod.PIN if ways & _NEW_STYLE_PASSWORD else AccessMethod.CARD
@@ -159,7 +182,7 @@ def _new_style_method(ways: int) -> AccessMethod:
 
 def decided_by(method: AccessMethod) -> DecidedBy:
     """A biometric verdict is a terminal's; everything else comes from the list in the board."""
-    return DecidedBy.TERMINAL if method is AccessMethod.FACE else DecidedBy.BOARD
+    return DecidedBy.TERMINAL if method in BIOMETRIC_METHODS else DecidedBy.BOARD
 
 
 _NUMBER_BITS = {CardFormat.W26: 16, CardFormat.W34: 16, CardFormat.W37: 19}

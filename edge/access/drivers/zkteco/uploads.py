@@ -1,6 +1,7 @@
 """Turns what a device uploads into driver events: each event once, its time in the site's zone, its user by the
 credential's id."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,24 @@ from edge.access.drivers.interface import (
     DoorOpenedByDevice,
     DriverEvent,
     InputsReported,
+    NumberPresented,
     PowerReported,
     TamperReported,
 )
-from edge.access.drivers.zkteco.meaning import Kind, card_of, decided_by, door_reports, meaning_of, method_of
+from edge.access.drivers.zkteco.meaning import (
+    Kind,
+    asks_for_verdict,
+    card_of,
+    decided_by,
+    door_reports,
+    meaning_of,
+    method_of,
+)
 from edge.access.drivers.zkteco.state import DeviceState
 from edge.clock import Clock
 from edge.counters import Counters
+from protocols.access_events import AccessMethod
+from protocols.base import ProtocolError
 from protocols.zk_push_records import (
     OPERATION_ALARM,
     REASON_BUTTON,
@@ -83,6 +95,22 @@ class UploadReader:
     def access(self, lines: Iterable[str]) -> Told:
         """Events of table rtlog or transaction."""
         return self._told(self._new(lines, read_access_record), self._access_events)
+
+    def asked(self, line: str) -> NumberPresented | None:
+        """The card that a device asks about before it opens; None where it asks about something else than a card alone,
+        or in a way that cannot be read."""
+        try:
+            record = read_access_record(line)
+        except ProtocolError:
+            self._counters.add("records_malformed")
+            return None
+        readers = self._readers_of(record.door)
+        if record.card is None or len(readers) != 1 or not asks_for_verdict(record.event):
+            return None
+        if method_of(record.verify, record.event, has_card=True) is not AccessMethod.CARD:
+            return None
+        card = card_of(record.card, readers[0].card_format)
+        return None if card is None else NumberPresented(readers[0].id, card, time.monotonic_ns())
 
     def attendance(self, lines: Iterable[str]) -> Told:
         """Records of table ATTLOG: each opened the terminal's door."""

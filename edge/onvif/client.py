@@ -4,17 +4,18 @@ Authentication is a WS-UsernameToken with the time by the device's own clock, an
 that (Core, section 5.9.1 and 5.9.2). Basic is never answered, so the password itself is never sent.
 """
 
+import contextlib
 import os
 import ssl
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from pathlib import Path
+from typing import Protocol, Self
 
 import httpx
 
-from edge.access.drivers.onvif.config import OnvifDevice
-from edge.access.drivers.onvif.transport import BoundedTransport
 from edge.clock import Clock
+from edge.onvif.transport import BoundedTransport
 from protocols import onvif
 from protocols.base import ProtocolError
 from protocols.onvif import Request, SoapFault, Subscription
@@ -37,15 +38,46 @@ class Refused(Exception):
     """The device answers that it does not do what was asked; the text has its reason."""
 
 
+class OnvifAddress(Protocol):
+    """Where a device is and how it is spoken to; its configuration offers these."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def username(self) -> str | None:
+        """None: it is spoken to as nobody."""
+        ...
+
+    @property
+    def https(self) -> bool: ...
+
+    @property
+    def certificate(self) -> Path | None:
+        """HTTPS: the device's own certificate (PEM), the only one that is then taken."""
+        ...
+
+    @property
+    def timeout_s(self) -> float:
+        """So long it may take to connect and to answer."""
+        ...
+
+
 class OnvifClient:
     """The device's services. Safe to use from several threads; `connect` comes first."""
 
-    def __init__(self, device: OnvifDevice, password: str, clock: Clock) -> None:
+    def __init__(self, device: OnvifAddress, password: str, clock: Clock) -> None:
         self._device, self._password, self._clock = device, password, clock
-        self._origin = f"{'https' if device.https else 'http'}://{device.host}:{device.port}"
+        host = f"[{device.host}]" if ":" in device.host else device.host
+        self._origin = f"{'https' if device.https else 'http'}://{host}:{device.port}"
         self._http = httpx.Client(transport=BoundedTransport(trust(device)), follow_redirects=False, trust_env=False)
         self._digests = threading.local()
         self._offset = timedelta(0)
+        self.clock_offset_s: float | None = None
+        """How far the device's clock is ahead of ours, to the second; None before `connect`, or if it does not say."""
         self._paths: dict[str, str] = {onvif.DEVICE: onvif.DEVICE_PATH}
 
     def __enter__(self) -> Self:
@@ -63,11 +95,27 @@ class OnvifClient:
         told = self._told_time()
         if told is not None:
             self._offset = told - self._now()
+            self.clock_offset_s = self._offset.total_seconds()
         answer = self.call(onvif.DEVICE, onvif.get_services())
         try:
             self._paths.update(onvif.read_services(answer))
         except ProtocolError as error:
             raise Unreachable(f"{self._where} lists its services wrongly: {error}") from None
+
+    def read_clock(self) -> float | None:
+        """Ask the time again, after `connect`: how far the device's clock is ahead of ours, to the second.
+
+        Raises:
+            Unreachable, Untrusted, Unauthorised.
+        """
+        told = self._told_time()
+        if told is None:  # some tell it to their users alone
+            with contextlib.suppress(Refused, ProtocolError):
+                told = onvif.read_date_and_time(self.call(onvif.DEVICE, onvif.get_system_date_and_time()))
+        if told is not None:
+            self._offset = told - self._now()
+            self.clock_offset_s = self._offset.total_seconds()
+        return self.clock_offset_s
 
     def has(self, service: str) -> bool:
         """Whether the device offers a service, by its namespace."""
@@ -120,7 +168,7 @@ class OnvifClient:
         secured: bool = True,
     ) -> Element:
         security = ""
-        if secured:
+        if secured and self._device.username is not None:
             created = self._now() + self._offset
             security = onvif.username_token(self._device.username, self._password, os.urandom(16), created)
         content = onvif.envelope(request, security, to, subscription)
@@ -138,6 +186,8 @@ class OnvifClient:
             raise Unreachable(f"{self._where} answers {name} with HTTP {status} and {error}") from None
 
     def _unauthorised(self) -> str:
+        if self._device.username is None:
+            return f"{self._where} wants a user: give username and password_file"
         return f"{self._where} refuses the user {self._device.username}: check username, password_file and its rights"
 
     def _post(self, path: str, request: Request, content: bytes, patience_s: float) -> tuple[int, bytes]:
@@ -154,15 +204,17 @@ class OnvifClient:
             raise Unreachable(f"no answer from {self._where}: {error or type(error).__name__}") from error
         return response.status_code, response.content
 
-    def _digest(self) -> httpx.DigestAuth:
+    def _digest(self) -> httpx.Auth:
         """HTTP digest keeps a state, which no two threads may share."""
+        if self._device.username is None:
+            return httpx.Auth()
         if not hasattr(self._digests, "auth"):
             self._digests.auth = httpx.DigestAuth(self._device.username, self._password)
         auth: httpx.DigestAuth = self._digests.auth
         return auth
 
 
-def trust(device: OnvifDevice) -> ssl.SSLContext | bool:
+def trust(device: OnvifAddress) -> ssl.SSLContext | bool:
     """What is taken for the device over HTTPS.
 
     Raises:

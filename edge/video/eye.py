@@ -1,0 +1,75 @@
+"""Looks at one camera's pictures, at most so many a second, for movement that is worth the detector."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from edge.video.analysis import Followed
+from edge.video.attention import Attention, Interest
+from edge.video.decoder import Picture
+from edge.video.motion import Luma, Motion, MotionGate
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """A picture seen in sleep, and what the motion gate makes of it; not yet learnt from."""
+
+    picture: Picture
+    motion: Motion
+    gate: MotionGate
+
+    def stirs(self, followed: Followed) -> bool:
+        """Whether something is different from the last time, and not just those who stand still shifting their feet."""
+        motion = self.motion
+        return motion.recalibrated or (motion.moves and not motion.is_within(followed.still))
+
+
+class Eye:
+    """One connection's eye. Not shared between threads.
+
+    Args:
+        gate: what finds movement.
+        looks_per_s: how often it looks at most while awake.
+    """
+
+    def __init__(self, gate: MotionGate, looks_per_s: float) -> None:
+        self._every_s = 1.0 / looks_per_s
+        self._due_s = float("-inf")
+        self._gate = gate
+        self._attention = Attention()
+
+    def is_due(self, at_s: float) -> bool:
+        """Whether it is time for another look; a tenth early counts, for cameras tremble."""
+        return at_s >= self._due_s - 0.1 * self._every_s
+
+    def look(self, picture: Picture, followed: Followed) -> tuple[Motion, Interest]:
+        """Whether something moves in the picture, and whether the detector should see it."""
+        self._looked(picture.at_s)
+        motion = self._gate.see(luma_of(picture.image), picture.at_s)
+        return motion, self._attention.wants(motion, picture.at_s, followed)
+
+    def glimpse(self, picture: Picture) -> Glimpse:
+        """Look without learning: if it stirs, the pictures before this one are looked at first."""
+        gate = deepcopy(self._gate)
+        return Glimpse(picture, gate.see(luma_of(picture.image), picture.at_s), gate)
+
+    def accept(self, glimpse: Glimpse, followed: Followed) -> Interest:
+        """Learn from a glimpse that showed nothing new."""
+        self._looked(glimpse.picture.at_s)
+        self._gate = glimpse.gate
+        return self._attention.wants(glimpse.motion, glimpse.picture.at_s, followed)
+
+    def _looked(self, at_s: float) -> None:
+        self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
+
+
+def luma_of(image: VideoFrame) -> Luma:
+    """The brightness [H,W] of a frame: the decoder's own plane, not copied, where its format has one of 8 bits."""
+    if not (image.format.is_planar and not image.format.is_rgb and image.format.components[0].bits == 8):
+        image = image.reformat(format="gray")
+    plane = image.planes[0]
+    buffer = cast(memoryview, plane)  # it offers the buffer protocol, which its type does not say
+    return np.frombuffer(buffer, np.uint8).reshape(-1, plane.line_size)[: image.height, : image.width]

@@ -1,0 +1,77 @@
+"""What is drawn on the demo's two pictures, and the rules that its clips set off within half a minute.
+
+The clips know nothing of the doors: who walks westwards in the first one counts as coming in at the west gate, where a
+UHPPOTE board lets somebody in now and then. In the second one the lens is covered after 12 s.
+"""
+
+from gatehouse.demo.layout import BOARD_DOOR, CAMERAS
+
+EAST, NORTH = (camera.id for camera in CAMERAS)
+
+_ON_EAST = f"""
+[[camera.zone]]
+id = "z-lamp"
+polygon = [[0.46, 0.36], [0.64, 0.36], [0.64, 0.52], [0.46, 0.52]]
+classes = []
+[[camera.zone]]
+id = "z-plot"
+polygon = [[0.28, 0.35], [0.46, 0.35], [0.46, 0.52], [0.28, 0.52]]
+classes = []
+[[camera.line]]
+id = "l-path"
+points = [[0.64, 0.7], [0.64, 0.3]]
+to_left = "west"
+to_right = "east"
+[[camera.rule]]
+id = "r-path"
+kind = "line_crossing"
+line = "l-path"
+[[camera.rule]]
+id = "r-plot"
+kind = "forbidden"
+zone = "z-plot"
+hours = ["mon-sun 00:00-24:00"]
+cool_down_s = 5
+[[camera.rule]]
+id = "r-lamp"
+kind = "loitering"
+zone = "z-lamp"
+min_s = 6
+cool_down_s = 20
+[[camera.rule]]
+id = "r-crowd"
+kind = "crowd"
+persons = 6
+min_s = 2
+cool_down_s = 20
+[[camera.rule]]
+id = "r-west"
+kind = "tailgating"
+door = "{BOARD_DOOR.id}"
+line = "l-path"
+direction = "west"
+window_s = 4
+min_s = 2
+cool_down_s = 3
+"""
+_ON_NORTH = """
+[[camera.zone]]
+id = "z-fire-lane"
+polygon = [[0.8, 0.1], [1.0, 0.1], [1.0, 0.25], [0.8, 0.25]]
+classes = []
+[[camera.rule]]
+id = "r-fire-lane"
+kind = "standing"
+zone = "z-fire-lane"
+min_s = 8
+[[camera.rule]]
+id = "r-lens"
+kind = "camera_health"
+learn_s = 6
+min_s = 2
+"""
+
+
+def rule_lines(camera: str) -> list[str]:
+    """The zones, lines and rules of a camera, after its `[[camera]]` table."""
+    return {EAST: _ON_EAST, NORTH: _ON_NORTH}[camera].strip().splitlines()
