@@ -7,6 +7,7 @@ priority says.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, cast
 
 from av.video.frame import VideoFrame

@@ -107,6 +107,9 @@ def test_a_closer_look_is_taken_only_while_no_other_frame_waits() -> None:
             return NOTHING
 
     class Analysis:
+        def pass_time(self, moment: object) -> None:
+            """No rule waits for the time."""
+
         def see(self, seen: Detections, image: np.ndarray, moment: object) -> None:
             if boxes.is_empty:
                 run.stop()
