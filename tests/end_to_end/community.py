@@ -14,7 +14,8 @@ from gatehouse.demo.osdp_readers import Plan as ReaderPlan
 from gatehouse.demo.osdp_readers import PlayedReader
 from gatehouse.demo.watch import read_metrics
 from tests.support.osdp import OsdpPeer
-from tests.support.site import GATEWAY, Process, Site, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.site import GATEWAY, Process, Site, eventually
 
 DOOR, READER, CARD, OTHER_CARD = "d-gate", "r-gate", "w26:52:1001", "w26:52:1002"
 TENANT, TENANT_CARD = "李清照", "w26:52:1003"

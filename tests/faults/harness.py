@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 from tests.faults.loaded_gateway import DOORS
-from tests.support.site import GATEWAY, Site, eventually, free_port, outbox_rows
+from tests.support.ports import free_port
+from tests.support.site import GATEWAY, Site, eventually, outbox_rows
 
 DRAIN_S = 90.0
 _STATES = {

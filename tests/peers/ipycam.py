@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.rtsp import free_port
+from tests.support.ports import free_port
 
 USER, PASSWORD = "viewer", "the camera's own p@ssword"
 WIDTH, HEIGHT, SUB_WIDTH, SUB_HEIGHT, FPS = 640, 480, 320, 240, 10

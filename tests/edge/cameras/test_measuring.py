@@ -10,7 +10,8 @@ from edge.video.address import Address
 from edge.video.errors import StreamFault
 from protocols.events import CameraFault
 from tests.edge.video.parts import write_clip
-from tests.support.rtsp import demo_server, free_port
+from tests.support.ports import free_port
+from tests.support.rtsp import demo_server
 
 
 def test_a_clip_is_measured_by_its_own_time_stamps(tmp_path: Path) -> None:

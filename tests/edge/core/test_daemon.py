@@ -14,9 +14,10 @@ from protocols.events import GatewayStarted
 from protocols.presence import Presence
 from tests.peers.hikvision import FakeTerminal, part
 from tests.peers.hikvision import running as played_terminal
-from tests.support.brokers import RunningBroker, free_port
+from tests.support.brokers import RunningBroker
 from tests.support.daemons import Running
 from tests.support.gateways import GATEWAY, HubHalf, Keys, eventually
+from tests.support.ports import free_port
 from tests.support.rtsp import CLIPS
 
 

@@ -17,8 +17,8 @@ from edge.errors import EnrolmentFailed, IdentityError
 from edge.identity import load_identity
 from gatehouse.edge_command import app
 from protocols import enrolment as wire
-from tests.support.brokers import free_port
 from tests.support.hub_http import Answer, Asked, SmallHub
+from tests.support.ports import free_port
 
 
 class HubSide:

@@ -22,7 +22,8 @@ from edge.video.states import CameraState
 from models import Detections
 from protocols.events import CameraFault, CameraOffline, CameraOnline
 from tests.edge.video.parts import QUICK, PictureFolder, Recording, camera, video, write_clip
-from tests.support.rtsp import CLIPS, RtspServer, annexb, demo_server, free_port, gstreamer_server, wait_until
+from tests.support.ports import free_port
+from tests.support.rtsp import CLIPS, RtspServer, annexb, demo_server, gstreamer_server, wait_until
 
 
 class NothingSeen:
