@@ -109,7 +109,7 @@ class OnvifPeer:
         self._nonces: set[str] = set()
         self._http_nonce = os.urandom(8).hex()
         self._port = 0
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
 
     @property
     def port(self) -> int:
@@ -141,6 +141,7 @@ class OnvifPeer:
         for relay in self.relays.values():
             if relay.timer is not None:
                 relay.timer.cancel()
+        self._server.has_power = False  # what is being answered is hung up on
         with self._changed:
             self._subscriptions.clear()
             self._changed.notify_all()
@@ -401,6 +402,7 @@ def _seconds(duration: str) -> float:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    has_power = True
     peer: OnvifPeer
 
 
@@ -423,6 +425,9 @@ class _Handler(BaseHTTPRequestHandler):
                 f"ter:{fault.subcode}</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang='en'>{fault.reason}"
                 "</s:Text></s:Reason></s:Fault>"
             )
+        if not self.server.has_power:
+            self.close_connection = True
+            return
         spaces = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NS.items())
         answer = f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope {spaces}><s:Body>{body}</s:Body></s:Envelope>'
         self._send(status, answer.encode(), peer.challenge)

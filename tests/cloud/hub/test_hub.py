@@ -99,7 +99,6 @@ def test_a_card_revoked_by_another_process_reaches_the_gateway_within_five_secon
         return [Head.model_validate_json(body_of(each)) for each in probe.payloads(topics.credential_head("east"))]
 
     probe.wait(lambda: any(head.rows == 3 for head in heads()))
-    before = heads()[-1]
     moment = running.hub.commands._now()
     with database.write() as connection:
         found = find_credential(connection, vault, "w26:1:1")
@@ -109,6 +108,7 @@ def test_a_card_revoked_by_another_process_reaches_the_gateway_within_five_secon
     probe.wait(lambda: heads()[-1].rows == 2, timeout_s=5.0)
     assert monotonic() - began < 5.0
     deltas = [Delta.model_validate_json(body_of(each)) for each in probe.payloads(topics.credential_delta("east"))]
+    before = [head for head in heads() if head.rows == 3][-1]  # the doors' rules may be a version after the cards
     assert (deltas[-1].since, deltas[-1].remove) == (before.version, (found,))
     path = "/api/v1/gateway/credentials"
     header = http_auth.authorise("east", decode_key(identity.message_key), "GET", path, b"", int(moment.timestamp()))
