@@ -31,6 +31,7 @@ from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
+from cloud.gateways.identity import GatewayIdentity
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.routes import KeyFinder, PictureIntake, upload_router, view_router
@@ -39,6 +40,10 @@ from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
 from cloud.signing import HubSigner
 from cloud.vault import Vault
+from cloud.video.gateway_socket import video_gateway_router
+from cloud.video.service import VideoRelay
+from cloud.video.viewers import Looking, video_view_router
+from protocols.live import MAX_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -85,8 +90,13 @@ def create_app(parts: AppParts) -> FastAPI:
     """The application; its lifespan runs the live feed, the retention and the doors' chores."""
     pictures = PictureStore(parts.pictures_folder, parts.database, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https)
+    video = VideoRelay(parts.registry)
     app = FastAPI(
-        title="Gatehouse hub", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(parts, pictures)
+        title="Gatehouse hub",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(parts, pictures, video),
     )
     app.add_middleware(
         Border,
@@ -102,6 +112,9 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
     app.include_router(upload_router(PictureIntake(pictures, parts.keys, parts.now, parts.registry)))
+    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
+    app.include_router(video_view_router(video.relay, looking))
+    app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
         app.include_router(router)
     app.include_router(_operations_router(parts, guard))
@@ -110,13 +123,14 @@ def create_app(parts: AppParts) -> FastAPI:
 
 
 def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
-    """How the application is served: small WebSocket messages uncompressed, nothing said about the software."""
+    """How the application is served: WebSocket messages uncompressed, nothing said about the software."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         ws_per_message_deflate=False,  # compression took most of the hub's time for many pages
-        ws_max_size=4096,
+        ws_max_size=MAX_FRAME_BYTES,  # a gateway's pictures; pages may send nothing
+        ws_max_queue=4,
         server_header=False,
         proxy_headers=False,
         access_log=False,
@@ -128,7 +142,7 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore
+    parts: AppParts, pictures: PictureStore, video: VideoRelay
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -139,11 +153,13 @@ def _lifespan(
         retention.start()
         chores.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
+        relay = asyncio.create_task(video.run(), name="live video")
         try:
             yield
         finally:
             feed.cancel()
-            await asyncio.gather(feed, return_exceptions=True)
+            relay.cancel()
+            await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edge.access.config import AccessConfig, KeyFileFault, read_keys
 from edge.errors import ConfigurationError
+from edge.live.config import LiveSection
 from edge.toml_positions import Path, Positions, dotted
 from edge.video.config import VideoConfig
 from edge.video.rules.config import KINDS, TailgatingRule
@@ -103,6 +104,7 @@ class _Core(_Section):
     http: HttpSection = HttpSection()
     outbox: OutboxSection = OutboxSection()
     uplink: UplinkSection = UplinkSection()
+    live: LiveSection = LiveSection()
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class SiteConfig:
     uplink: UplinkSection
     access: AccessConfig
     video: VideoConfig
+    live: LiveSection
 
     @property
     def zone(self) -> ZoneInfo:
@@ -151,7 +154,7 @@ def load_config(path: FilePath, *, with_keys: bool = True) -> SiteConfig:
         faults += _doors_of_rules(access, video)
     if faults or core is None or access is None or video is None:
         raise ConfigurationError(tuple(_told(path, Positions(text), faults)))
-    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video)
+    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video, core.live)
 
 
 def _read(path: FilePath) -> str:

@@ -34,6 +34,7 @@ from edge.errors import EdgeError
 from edge.health import Health, HealthServer
 from edge.hub_http import HubHttp
 from edge.identity import Identity
+from edge.live.part import Live
 from edge.metrics import Readings, new_registry
 from edge.observations import Observation
 from edge.outbox import Outbox, OutboxLimits
@@ -118,7 +119,8 @@ class Daemon:
         door_news = DoorNews(self._outbox.record)
         doors = Doors(config, own, self._store, decider, door_news, clock)
         surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
-        cameras = Cameras(config, self._outbox.record, pictures, clock, surroundings)
+        live = Live(config, identity, clock, counters, jitter)
+        cameras = Cameras(config, self._outbox.record, pictures, clock, surroundings, live.main_sinks, live.sub_sinks)
         commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
@@ -136,6 +138,7 @@ class Daemon:
             lambda: {name: reason is None for name, reason in self._off_disk().items()},
         )  # fmt: skip
         self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
+        self._live = live
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
@@ -145,6 +148,8 @@ class Daemon:
         parts.append(("control", ControlSocket(folder, {"osdp.rotate": self._rotate_key})))
         if config.video.cameras:
             parts.append(("video", cameras))
+            if config.live.enabled:
+                parts.append(("live", live))
         self._supervisor = Supervisor(
             parts, clock, self._outbox.record, identity.gateway, config.gateway.place, jitter, counters
         )
@@ -197,7 +202,7 @@ class Daemon:
         """Stop every part; returns within seconds."""
         self._notifier.tell("STOPPING=1")
         _log.info("gateway stops")
-        stopped = self._supervisor.stop(["doors", "video"], _STOP_DEVICES_S)
+        stopped = self._supervisor.stop(["doors", "video", "live"], _STOP_DEVICES_S)
         stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
         rest = ["uplink", "commands", "credentials", "pictures", "health", "control"]
         stopped &= self._supervisor.stop(rest, _STOP_REST_S)
@@ -251,6 +256,7 @@ class Daemon:
                 "credentials": {"version": head.version, "rows": head.rows},
                 "doors": _doors_health(access),
                 "cameras": _cameras_health(self._cameras.status()),
+                "live": self._live_health(),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
@@ -273,6 +279,12 @@ class Daemon:
             "access": self._ledgers.off_disk,
             "door_modes": modes,
         }
+
+    def _live_health(self) -> dict[str, Any]:
+        """Whether live video can be asked for, and how much of it goes out."""
+        status = self._live.status()
+        connected = self._live.is_connected
+        return {"connected": connected, "streams": status.streams, "key_frames_only": status.economy}
 
     def _part_states(self) -> dict[str, PartStatus]:
         return self._supervisor.states()

@@ -4,7 +4,7 @@ Each supervises its own threads; what is caught here is that one of them cannot 
 then costs the cameras, never the doors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from edge.access.telling import Own
 from edge.clock import Clock
 from edge.config import SiteConfig
 from edge.observations import PictureStore, Recorder
+from edge.video.packets import PacketSink
 from protocols.access_events import DoorMode
 from protocols.commands import FailureCode
 
@@ -104,8 +105,12 @@ class Cameras:
         pictures: PictureStore,
         clock: Clock,
         surroundings: "Surroundings | None" = None,
+        sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        sub_sinks: Mapping[str, Sequence[PacketSink]] | None = None,
     ) -> None:
-        self._make: Callable[[], VideoService] = lambda: _video(config, record, pictures, clock, surroundings)
+        self._make: Callable[[], VideoService] = lambda: _video(
+            config, record, pictures, clock, surroundings, sinks, sub_sinks
+        )
         self._service: VideoService | None = None
 
     def start(self) -> None:
@@ -149,10 +154,14 @@ def _video(
     pictures: PictureStore,
     clock: Clock,
     surroundings: "Surroundings | None",
+    sinks: Mapping[str, Sequence[PacketSink]] | None,
+    sub_sinks: Mapping[str, Sequence[PacketSink]] | None,
 ) -> "VideoService":
     import cv2
 
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock, surroundings=surroundings)
+    return VideoService(
+        config.video, record, pictures, clock, sinks=sinks, sub_sinks=sub_sinks, surroundings=surroundings
+    )
