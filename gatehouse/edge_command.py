@@ -88,6 +88,13 @@ def check(config: _Config) -> None:
         if camera.privacy_mask:
             print(f"note: camera {camera.id}: privacy_mask is painted over pictures, not over video that is kept;")
             print(f"      to hide it there too: gatehouse edge cameras masks {camera.id} --config {config} --write")
+            print(_about_live(camera.live_unmasked))
+
+
+def _about_live(unmasked: bool) -> str:
+    if unmasked:
+        return "      live_unmasked = true: live video of it is given, without the masks unless the camera draws them"
+    return "      live video of it is refused until live_unmasked = true"
 
 
 @app.command()

@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 from cloud.audit import verify_chain
 from cloud.database.tables import AuditEntry
 from cloud.video import relay as relay_module
+from cloud.video import service as service_module
 from edge.live.config import LiveSection
 from edge.video.config import CameraConfig
 from protocols.http_auth import authorise
@@ -40,6 +41,13 @@ def console(tmp_path: Path) -> Iterator[RunningConsole]:
     yield running
     running.stop()
     database.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that notices soon that nobody watches."""
+    monkeypatch.setattr(relay_module, "LINGER_S", 0.3)
+    monkeypatch.setattr(service_module, "RENEW_S", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +88,8 @@ def audited(console: RunningConsole, action: str) -> list[dict[str, object]]:
 
 
 def test_pages_watch_one_copy_that_plays_from_its_first_picture_and_ends_by_itself(
-    console: RunningConsole, tmp_path: Path, server: RtspServer, monkeypatch: pytest.MonkeyPatch
+    hasty: None, console: RunningConsole, tmp_path: Path, server: RtspServer
 ) -> None:
-    monkeypatch.setattr(relay_module, "LINGER_S", 0.5)
     with gateway(console, tmp_path, east(server)) as site, console.client() as client:
         with page(console, client) as first:
             eventually(lambda: len(first.pictures()) > 20, OPEN_S, "pictures")
