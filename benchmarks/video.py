@@ -2,6 +2,7 @@
 
     python -m benchmarks.video load [--seconds 60] [--json FILE]      two cameras over RTSP against decoding alone
     python -m benchmarks.video tracker [--json FILE]                  our tracker against ByteTrack of `trackers`
+    python -m benchmarks.video motion [--json FILE]                   drawn nuisances against a plain running average
     python -m benchmarks.video identities CLIP LABELS [--json FILE]   the same, on a labelled clip and our detections
     python -m benchmarks.video visits CLIP [--events events.json]     visits reported by the whole product
 
@@ -30,15 +31,18 @@ import psutil
 from edge.clock import SystemClock
 from edge.video.analysis import WEAK_SCORE
 from edge.video.config import VideoConfig
+from edge.video.motion import MotionGate
 from edge.video.service import VideoService
 from edge.video.tracker import Tracker, TrackerConfig
 from models import Kind, load_detector
 from protocols.events import PersonEnteredZone, PersonLeftZone
+from tests.edge.video import scenes
 from tests.edge.video.parts import WHOLE, PictureFolder, Recording
 from tests.edge.video.walks import HEIGHT, WIDTH, Labelled, idf1, walks
 from tests.support.rtsp import demo_server
 
 Figures = dict[str, Any]
+ROUNDS = 3
 CLIPS = ("gate-east.mp4", "lane-north.mp4")
 
 
@@ -124,8 +128,9 @@ def _ours(frames: list[Given], size: tuple[int, int]) -> tuple[list[Labelled], f
     tracker, found, cost = Tracker(size[0] / size[1]), [], 0.0
     whole = np.array([*size, *size])
     for at_s, boxes, scores in frames:
+        placed, kinds, sound = boxes / whole, np.zeros(len(scores), np.intp), scores >= 0.4
         began = time.thread_time()
-        seen = tracker.update(boxes / whole, scores, np.zeros(len(scores), np.intp), scores >= 0.4, at_s)
+        seen = tracker.update(placed, scores, kinds, sound, at_s)
         cost += time.thread_time() - began
         found.append((boxes[list(seen.rows)].reshape(-1, 4), np.array(seen.ids, np.intp)))
     return found, 1e3 * cost / len(frames)
@@ -157,8 +162,13 @@ def _bytetrack(frames: list[Given], rate: float) -> tuple[list[Labelled], float]
 
 
 def _compare(frames: list[Given], truth: list[Labelled], rate: float, size: tuple[int, int]) -> Figures:
-    ours, our_ms = _ours(frames, size)
-    theirs, their_ms = _bytetrack(frames, rate)
+    """Both in turns, several times; the least time of each, as other work on the machine only ever adds to it."""
+    our_ms = their_ms = float("inf")
+    for _ in range(ROUNDS):
+        ours, ms = _ours(frames, size)
+        our_ms = min(our_ms, ms)
+        theirs, ms = _bytetrack(frames, rate)
+        their_ms = min(their_ms, ms)
     return {
         "idf1": idf1(truth, ours),
         "bytetrack_idf1": idf1(truth, theirs),
@@ -191,6 +201,46 @@ def tracker() -> Figures:
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         figures[str(walkers)] = mean
         _print_comparison(f"{walkers} walkers", mean)
+    return figures
+
+
+class _PlainAverage:
+    """The baseline: a running average of luma, one threshold, the largest blob."""
+
+    def __init__(self) -> None:
+        self._average: np.ndarray | None = None
+
+    def see(self, luma: np.ndarray) -> bool:
+        small = cv2.GaussianBlur(cv2.resize(luma, (133, 100), interpolation=cv2.INTER_NEAREST), (5, 5), 0)
+        small = small.astype(np.float32)
+        if self._average is None:
+            self._average = small
+        changed = cv2.threshold(cv2.absdiff(small, self._average), 25, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+        cv2.accumulateWeighted(small, self._average, 0.05)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed, np.ones((3, 3), np.uint8)))
+        return len(stats) > 1 and int(stats[1:, cv2.CC_STAT_AREA].max()) > 0.0012 * changed.size
+
+
+def motion() -> Figures:
+    """How often drawn nuisances wake the detector in a minute, and what a look costs, at 5 looks a second."""
+    cv2.setNumThreads(1)
+    figures: Figures = {}
+    for scene in (scenes.day, scenes.night, scenes.rain, scenes.headlights, scenes.tree, scenes.infrared):
+        gate, plain, awake, spent = MotionGate(), _PlainAverage(), [0, 0], [0.0, 0.0]
+        for at_s in np.arange(0.0, 60.0, 0.2):
+            luma = cv2.resize(scenes.seen(scene, at_s), (768, 576))
+            began = time.thread_time()
+            awake[0] += gate.see(luma, at_s).moves
+            between = time.thread_time()
+            awake[1] += plain.see(luma)
+            spent[0] += between - began
+            spent[1] += time.thread_time() - between
+        row = {"awake": awake[0] / 300, "plain_awake": awake[1] / 300, "ms": spent[0] / 0.3, "plain_ms": spent[1] / 0.3}
+        figures[scene.__name__] = row
+        print(
+            f"{scene.__name__:11s} wakes in {row['awake']:.3f} of the frames (plain average {row['plain_awake']:.3f}), "
+            f"{row['ms']:.2f} ms a look ({row['plain_ms']:.2f})"
+        )
     return figures
 
 
@@ -242,10 +292,13 @@ def visits(clip: Path, events: Path | None) -> Figures:
     return figures
 
 
+WHAT = ["load", "tracker", "motion", "identities", "visits", "child-decode", "child-product"]
+
+
 def main() -> None:
     """Run one of the benchmarks and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["load", "tracker", "identities", "visits", "child-decode", "child-product"])
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument("inputs", nargs="*")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--events", type=Path)
@@ -258,6 +311,7 @@ def main() -> None:
     runs: dict[str, Callable[[], Figures]] = {
         "load": lambda: load(given.seconds),
         "tracker": tracker,
+        "motion": motion,
         "identities": lambda: identities(Path(given.inputs[0]), Path(given.inputs[1])),
         "visits": lambda: visits(Path(given.inputs[0]), given.events),
     }

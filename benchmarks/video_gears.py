@@ -5,7 +5,8 @@
 
 Both run the product's own watcher, detector and tracker on clips made from Debian's vtest.avi (`benchmarks.entrances`),
 faster than real time, in one thread. "All frames" decodes every frame, looks for motion in and runs the detector on
-five a second. Processor time, as ratios of one run.
+five a second. Processor time, as ratios of one run. A detector does not find a distant walker in every frame: how much
+of what is found hangs on that alone, a second run over all frames tells that looks a tenth of a second later.
 """
 
 import argparse
@@ -64,7 +65,20 @@ class Played:
     longest_catch_up_s: float = 0.0
 
 
-def play(clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bool = False) -> Played:
+class _LateEye(Eye):
+    """Looks five times a second, from a moment on."""
+
+    def __init__(self, first_look_s: float) -> None:
+        super().__init__(MotionGate(), 5.0)
+        self._first_look_s = first_look_s
+
+    def is_due(self, at_s: float) -> bool:
+        return at_s >= self._first_look_s and super().is_due(at_s)
+
+
+def play(
+    clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bool = False, first_look_s: float = 0.0
+) -> Played:
     """Run a clip through the product's parts, one after the other. Processor time is this thread's."""
     played, reports = Played(), list[Report]()
     camera = CameraConfig.model_validate(
@@ -75,7 +89,7 @@ def play(clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bo
     began_s = time.thread_time()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, Eye(MotionGate(), 5.0), gears, timing, time.thread_time, counts)
+        watcher = Watcher(decoder, _LateEye(first_look_s), gears, timing, time.thread_time, counts)
         for arrived in arrivals(container):
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):
@@ -153,9 +167,13 @@ def onset(entrances: int, seed: int) -> Figures:
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in rows[name].items()))
     total = sum(row["by_all"] for row in rows.values())
     both = sum(row["by_both"] for row in rows.values())
+    again = sum(row["by_all_again"] for row in rows.values())
     made = entrances * len(ENCODINGS)
-    print(f"of {made} entrances, {total} found decoding all frames, {both} of them lazily: {both / max(1, total):.1%}")
-    return {"rows": rows, "made": made, "by_all": total, "by_both": both}
+    print(
+        f"of {made} entrances, {total} found decoding all frames; {both} of them lazily ({both / max(1, total):.1%}), "
+        f"{again} decoding all frames and looking a tenth of a second later ({again / max(1, total):.1%})"
+    )
+    return {"rows": rows, "made": made, "by_all": total, "by_both": both, "by_all_again": again}
 
 
 def _onset(footage: Footage, detector: FrameDetector, how: Encoding, entrances: int, seed: int) -> Figures:
@@ -164,12 +182,14 @@ def _onset(footage: Footage, detector: FrameDetector, how: Encoding, entrances: 
     with tempfile.TemporaryDirectory() as folder:
         clip = _write(Path(folder) / "clip.mp4", film(footage, planned, frames + 1, seed), frames, how)
         full, lazy = play(clip, detector, NEVER_SLEEPS), play(clip, detector, GearTiming())
-    found = [[_first(played, entrance.at_s) for entrance in planned] for played in (full, lazy)]
-    both = [(a, b) for a, b in zip(*found, strict=True) if a is not None and b is not None]
+        again = play(clip, detector, NEVER_SLEEPS, first_look_s=0.1)
+    found = [[_first(played, entrance.at_s) for entrance in planned] for played in (full, lazy, again)]
+    both = [(a, b) for a, b in zip(found[0], found[1], strict=True) if a is not None and b is not None]
     delays = [b[1] - a[1] for a, b in both] or [0.0]
     return {
         "by_all": sum(a is not None for a in found[0]),
         "by_both": len(both),
+        "by_all_again": sum(a is not None and c is not None for a, c in zip(found[0], found[2], strict=True)),
         "by_lazy": sum(b is not None for b in found[1]),
         "later_s_median": round(float(np.median(delays)), 2),
         "later_s_p95": round(float(np.quantile(delays, 0.95)), 2),

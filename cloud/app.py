@@ -34,7 +34,10 @@ from cloud.database.engine import Database
 from cloud.gateways.identity import GatewayIdentity
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
-from cloud.media.routes import KeyFinder, PictureIntake, upload_router, view_router
+from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
+from cloud.media.clips import ClipStore
+from cloud.media.routes import PictureIntake, upload_router, view_router
+from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
@@ -79,7 +82,8 @@ class AppParts:
     signer: HubSigner
     commands: CommandSender
     live: LiveFeed
-    pictures_folder: Path
+    media_folder: Path
+    """Pictures and clips, each in a folder of their own."""
     registry: CollectorRegistry
     settings: AppSettings = field(default_factory=AppSettings)
     gateway_routers: Sequence[APIRouter] = ()
@@ -88,7 +92,9 @@ class AppParts:
 
 def create_app(parts: AppParts) -> FastAPI:
     """The application; its lifespan runs the live feed, the retention and the doors' chores."""
-    pictures = PictureStore(parts.pictures_folder, parts.database, parts.now)
+    pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
+    clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
+    senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https)
     video = VideoRelay(parts.registry)
     app = FastAPI(
@@ -96,7 +102,7 @@ def create_app(parts: AppParts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan(parts, pictures, video),
+        lifespan=_lifespan(parts, pictures, clips, video),
     )
     app.add_middleware(
         Border,
@@ -111,7 +117,12 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(access_router(_office(parts), guard))
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
-    app.include_router(upload_router(PictureIntake(pictures, parts.keys, parts.now, parts.registry)))
+    clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
+    clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
+    app.include_router(clip_views)
+    app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
+    app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
+    app.include_router(clip_uploads)
     looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
     app.include_router(video_view_router(video.relay, looking))
     app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
@@ -142,12 +153,12 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore, video: VideoRelay
+    parts: AppParts, pictures: PictureStore, clips: ClipStore, video: VideoRelay
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         retention = RetentionService(
-            parts.database, pictures, parts.audit, parts.now, parts.settings.retention, parts.registry
+            parts.database, pictures, clips, parts.audit, parts.now, parts.settings.retention, parts.registry
         )
         chores = AccessChores(parts.database, parts.now, parts.registry)
         retention.start()

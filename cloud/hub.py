@@ -218,7 +218,7 @@ class Hub:
             signer=foundation.signer,
             commands=self.commands,
             live=self.live,
-            pictures_folder=foundation.config.state_dir / "pictures",
+            media_folder=foundation.config.state_dir,
             registry=self.registry,
             settings=foundation.config.web,
             gateway_routers=[gateway_router(self.enrolment, identity, self.distribution.snapshot)],

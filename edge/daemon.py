@@ -1,7 +1,7 @@
 """The gateway's daemon: puts its parts together, watches over them, and ends cleanly when told to.
 
 Order at the start: outbox, doors, then everything else, so that a door works before anything that may be slow. Order
-at the end: doors and cameras, then the outbox (the last events are committed), then the rest.
+at the end: doors and cameras, their clips, then the outbox (the last events are committed), then the rest.
 """
 
 import gc
@@ -28,15 +28,18 @@ from edge.clock_watch import ClockWatch, kernel_says_synchronised
 from edge.config import SiteConfig
 from edge.control_socket import Answer, ControlSocket, Say
 from edge.counters import Counters
-from edge.devices import Cameras, Doors
+from edge.devices import Cameras, Doors, Sinks, joined
 from edge.door_news import DoorNews
 from edge.errors import EdgeError
 from edge.health import Health, HealthServer
 from edge.hub_http import HubHttp
 from edge.identity import Identity
+from edge.keeping.assembly import make_keeping, make_uploads, sighted_by, sinks_of
+from edge.keeping.orders import HoldOrders
+from edge.keeping.service import KeepingStatus
 from edge.live.part import Live
 from edge.metrics import Readings, new_registry
-from edge.observations import Observation
+from edge.observations import Observation, Recorder
 from edge.outbox import Outbox, OutboxLimits
 from edge.pictures import Pictures
 from edge.supervisor import Part, PartState, PartStatus, Supervisor
@@ -109,19 +112,27 @@ class Daemon:
         self._outbox = Outbox(
             folder, identity.gateway, config.gateway.place, limits, clock, self._watch.state, os.urandom, counters
         )
-        pictures = Pictures(folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters)
+        self._keeping = make_keeping(config, identity.gateway, self._outbox.record, clock, counters)
+        keeping = self._keeping
+        record: Recorder = keeping.tap if keeping is not None else self._outbox.record
+        pictures = Pictures(
+            folder / "pictures", config.outbox.pictures_mib * _MIB, self._http, jitter, counters,
+            lambda: keeping is None or keeping.keeps_pictures,
+        )  # fmt: skip
         self._ledgers = Ledgers(folder / "access.db")
         decider = Decider(
             self._store, self._ledgers, identity.gateway, identity.hub_key.verify, clock, config.zone,
             card_formats(config.access),
         )  # fmt: skip
         own = Own(identity.gateway, config.gateway.place)
-        door_news = DoorNews(self._outbox.record)
+        door_news = DoorNews(record)
         doors = Doors(config, own, self._store, decider, door_news, clock)
         surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
         live = Live(config, identity, clock, counters, jitter)
-        cameras = Cameras(config, self._outbox.record, pictures, clock, surroundings, live.main_sinks, live.sub_sinks)
-        commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters)
+        sinks = Sinks(joined(sinks_of(config, keeping), live.main_sinks), live.sub_sinks)
+        cameras = Cameras(config, record, pictures, clock, surroundings, sinks, sighted_by(keeping))
+        holds = HoldOrders(keeping, clock) if keeping is not None else None
+        commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters, holds)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
         settings = UplinkSettings(config.uplink.protocol, config.uplink.backlog_events_per_s)
         freshness = Freshness(
@@ -136,6 +147,7 @@ class Daemon:
             counters, self._part_states, self._outbox.status, uplink.status, doors.status,
             cameras.status, lambda: pictures.waiting, lambda: self._store.head().version,
             lambda: {name: reason is None for name, reason in self._off_disk().items()},
+            self._kept,
         )  # fmt: skip
         self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
         self._live = live
@@ -146,6 +158,9 @@ class Daemon:
         parts += [("commands", commands), ("credentials", credentials), ("uplink", uplink), ("pictures", pictures)]
         parts.append(("health", self._health))
         parts.append(("control", ControlSocket(folder, {"osdp.rotate": self._rotate_key})))
+        if keeping is not None:
+            uploads = make_uploads(config, keeping, self._http, clock, jitter, counters)
+            parts += [("keeping", keeping), ("clips", uploads)]
         if config.video.cameras:
             parts.append(("video", cameras))
             if config.live.enabled:
@@ -203,8 +218,9 @@ class Daemon:
         self._notifier.tell("STOPPING=1")
         _log.info("gateway stops")
         stopped = self._supervisor.stop(["doors", "video", "live"], _STOP_DEVICES_S)
+        stopped &= self._supervisor.stop(["keeping"], _STOP_REST_S)
         stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
-        rest = ["uplink", "commands", "credentials", "pictures", "health", "control"]
+        rest = ["uplink", "commands", "credentials", "pictures", "clips", "health", "control"]
         stopped &= self._supervisor.stop(rest, _STOP_REST_S)
         if not stopped:
             _log.warning("a part did not stop in time")
@@ -227,8 +243,10 @@ class Daemon:
         access = self._doors.status()
         off_disk = self._off_disk()
         off_hub_s = self._watch.off_hub_s
+        kept = self._kept()
         is_well = (
             outbox.state == "ok"
+            and (kept is None or kept.is_well)
             and not any(off_disk.values())
             and all(part.state is PartState.RUNNING for part in parts.values())
         )
@@ -255,6 +273,7 @@ class Daemon:
                 "uplink": {"state": uplink.state, "reason": uplink.reason, "session": uplink.session},
                 "credentials": {"version": head.version, "rows": head.rows},
                 "doors": _doors_health(access),
+                "keeping": _keeping_health(kept),
                 "cameras": _cameras_health(self._cameras.status()),
                 "live": self._live_health(),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
@@ -289,6 +308,9 @@ class Daemon:
     def _part_states(self) -> dict[str, PartStatus]:
         return self._supervisor.states()
 
+    def _kept(self) -> KeepingStatus | None:
+        return self._keeping.status() if self._keeping is not None else None
+
     def _tell(self, data: EventData) -> None:
         self._outbox.record(Observation(self._identity.gateway, self._config.gateway.place, data, now(self._clock)))
 
@@ -314,6 +336,21 @@ def _device_health(device: DeviceStatus) -> dict[str, Any]:
         "detail": device.detail,
         "complaints": device.complaints,
         "happenings": dict(device.counts),
+    }
+
+
+def _keeping_health(kept: KeepingStatus | None) -> dict[str, Any]:
+    """What of the kept video somebody who looks at the gateway wants to know at once."""
+    if kept is None:
+        return {}
+    return {
+        "level": kept.level,
+        "fault": kept.fault,
+        "free_bytes": kept.free_bytes,
+        "full_in_days": kept.forecast.full_in_days,
+        "recording_reaches_days": kept.forecast.recording_reaches_days,
+        "clips_to_send": kept.waiting_clips,
+        "not_recorded": kept.recording_faults,
     }
 
 

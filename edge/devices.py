@@ -5,6 +5,7 @@ then costs the cameras, never the doors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # both import device libraries
     from edge.access.controller import AccessController
     from edge.video.rules.surroundings import Surroundings
     from edge.video.service import VideoService, VideoStatus
+    from edge.video.sightings import SightingSink
 
 
 class Doors:
@@ -95,6 +97,21 @@ class Doors:
         return do(controller)
 
 
+@dataclass(frozen=True)
+class Sinks:
+    """For cameras by name, who takes their packets: of the evidence stream (main if there is one), and of sub alone."""
+
+    evidence: Mapping[str, Sequence[PacketSink]]
+    sub: Mapping[str, Sequence[PacketSink]]
+
+
+def joined(
+    first: Mapping[str, Sequence[PacketSink]], second: Mapping[str, Sequence[PacketSink]]
+) -> Mapping[str, Sequence[PacketSink]]:
+    """The sinks of both."""
+    return {name: (*first.get(name, ()), *second.get(name, ())) for name in {**first, **second}}
+
+
 class Cameras:
     """All cameras."""
 
@@ -104,12 +121,12 @@ class Cameras:
         record: Recorder,
         pictures: PictureStore,
         clock: Clock,
-        surroundings: "Surroundings | None" = None,
-        sinks: Mapping[str, Sequence[PacketSink]] | None = None,
-        sub_sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        surroundings: "Surroundings",
+        sinks: Sinks,
+        sighted: "Mapping[str, SightingSink]",
     ) -> None:
         self._make: Callable[[], VideoService] = lambda: _video(
-            config, record, pictures, clock, surroundings, sinks, sub_sinks
+            config, record, pictures, clock, surroundings, sinks, sighted
         )
         self._service: VideoService | None = None
 
@@ -153,9 +170,9 @@ def _video(
     record: Recorder,
     pictures: PictureStore,
     clock: Clock,
-    surroundings: "Surroundings | None",
-    sinks: Mapping[str, Sequence[PacketSink]] | None,
-    sub_sinks: Mapping[str, Sequence[PacketSink]] | None,
+    surroundings: "Surroundings",
+    sinks: Sinks,
+    sighted: "Mapping[str, SightingSink]",
 ) -> "VideoService":
     import cv2
 
@@ -163,5 +180,12 @@ def _video(
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
     return VideoService(
-        config.video, record, pictures, clock, sinks=sinks, sub_sinks=sub_sinks, surroundings=surroundings
+        config.video,
+        record,
+        pictures,
+        clock,
+        surroundings=surroundings,
+        sinks=sinks.evidence,
+        sub_sinks=sinks.sub,
+        sighted=sighted,
     )

@@ -1,11 +1,14 @@
 """The hub's HTTP side as the gateway uses it: signed requests, separate time-outs, a bound on what is read."""
 
+from dataclasses import dataclass
+
 import httpx
 
 from edge.clock import Clock
 from edge.identity import Identity
 from protocols.http_auth import authorise
 
+MAX_ANSWER_BYTES = 64 * 1024
 TIMEOUT = httpx.Timeout(connect=5.0, read=20.0, write=20.0, pool=5.0)
 
 
@@ -15,6 +18,14 @@ class HubUnavailable(Exception):
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
         self.status = status
+
+
+@dataclass(frozen=True)
+class HubAnswer:
+    """What the hub said, whatever it was; the body is bounded."""
+
+    status: int
+    body: bytes
 
 
 class HubHttp:
@@ -57,6 +68,26 @@ class HubHttp:
             raise HubUnavailable(f"PUT {path}: {error or type(error).__name__}") from error
         if not response.is_success:
             raise HubUnavailable(f"PUT {path}: the hub answers {response.status_code}", response.status_code)
+
+    def exchange(self, method: str, path: str, body: bytes = b"", content_type: str | None = None) -> HubAnswer:
+        """A request whose answer the caller reads by itself.
+
+        Raises:
+            HubUnavailable: if the hub cannot be reached or answers with more than `MAX_ANSWER_BYTES`.
+        """
+        headers = self._header(method, path, body)
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        content = bytearray()
+        try:
+            with self._client.stream(method, path, content=body, headers=headers) as response:
+                for chunk in response.iter_bytes(MAX_ANSWER_BYTES):
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES:
+                        raise HubUnavailable(f"{method} {path}: the answer is too long")
+        except httpx.HTTPError as error:
+            raise HubUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        return HubAnswer(response.status_code, bytes(content))
 
     def close(self) -> None:
         self._client.close()

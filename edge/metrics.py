@@ -11,10 +11,12 @@ from prometheus_client.registry import Collector
 
 from edge.access.status import AccessStatus, DeviceState, DeviceStatus
 from edge.counters import Counters
+from edge.keeping.service import KeepingStatus
 from edge.outbox import STATES as OUTBOX_STATES
 from edge.outbox import OutboxStatus
 from edge.supervisor import PartState, PartStatus
 from edge.uplink import UplinkStatus
+from protocols.clip_events import KeepingLevel
 
 if TYPE_CHECKING:
     from edge.video.service import CameraStatus, VideoStatus
@@ -35,6 +37,7 @@ class Readings:
     pictures_waiting: Callable[[], int]
     credential_version: Callable[[], int]
     on_disk: Callable[[], dict[str, bool]]
+    keeping: Callable[[], KeepingStatus | None]
 
 
 def new_registry(readings: Readings) -> CollectorRegistry:
@@ -63,6 +66,9 @@ class _GatewayCollector(Collector):
         for name, is_there in readings.on_disk().items():
             on_disk.add_metric([name], is_there)
         yield on_disk
+        keeping = readings.keeping()
+        if keeping is not None:
+            yield from _keeping(keeping)
         access = readings.access()
         if access is not None:
             yield from _access(access)
@@ -190,10 +196,38 @@ def _devices(devices: tuple[DeviceStatus, ...]) -> Iterator[Metric]:
     yield from (states, complaints, counts)
 
 
+def _keeping(status: KeepingStatus) -> Iterator[Metric]:
+    levels = GaugeMetricFamily("gatehouse_edge_keeping_level", "1 for what is kept at present", labels=["level"])
+    for level in KeepingLevel:
+        levels.add_metric([str(level)], level is status.level)
+    yield levels
+    yield _gauge("gatehouse_edge_keeping_usable", "Whether the disk with the video can be used", status.fault is None)
+    yield _gauge("gatehouse_edge_keeping_free_bytes", "Free on the disk with the video", status.free_bytes)
+    forecast = status.forecast
+    yield _gauge("gatehouse_edge_keeping_bytes_per_day", "Video kept a day", forecast.bytes_per_day)
+    days = GaugeMetricFamily(
+        "gatehouse_edge_keeping_days", "Days until full; days that recording reaches", labels=["what"]
+    )
+    for name, value in (("until_full", forecast.full_in_days), ("recording", forecast.recording_reaches_days)):
+        if value is not None:
+            days.add_metric([name], value)
+    yield days
+    kept = GaugeMetricFamily("gatehouse_edge_kept_bytes", "Video on disk", labels=["grade"])
+    for grade, usage in status.usage.items():
+        kept.add_metric([str(grade)], usage.size_bytes)
+    yield kept
+    rings = GaugeMetricFamily("gatehouse_edge_ring_bytes", "Newest packets in memory", labels=["camera"])
+    for camera, ring in status.rings.items():
+        rings.add_metric([camera], ring.size_bytes)
+    yield rings
+    yield _gauge("gatehouse_edge_clips_open", "Clips being made", status.open_clips)
+    yield _gauge("gatehouse_edge_clips_waiting", "Clips not sent yet", status.waiting_clips)
+
+
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
-    "frames_analysed", "frames_replaced", "frames_expired", "detections", "tracks_confirmed", "catch_ups",
-    "pictures_caught_up", "main_packets", "sink_faults",
+    "frames_analysed", "frames_replaced", "frames_expired", "closer_looks", "detections", "tracks_confirmed",
+    "catch_ups", "pictures_caught_up", "main_packets", "sink_faults", "door_news_lost",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from edge.clock import Moment
 from protocols.event_data import EventData
@@ -10,12 +11,16 @@ from protocols.events import Snapshot
 
 @dataclass(frozen=True)
 class Observation:
-    """`data` was seen at `device` (door, reader, camera or the gateway itself), which stands at `place`."""
+    """`data` was seen at `device` (door, reader, camera or the gateway itself), which stands at `place`.
+
+    `id` is the event's, a UUIDv7, where something else must know it before the outbox gives it one.
+    """
 
     device: str
     place: str
     data: EventData
     moment: Moment
+    id: UUID | None = None
 
 
 class Recorder(Protocol):

@@ -35,13 +35,21 @@ class Pictures:
     Args:
         quota_bytes: of all waiting pictures together.
         jitter: a number in [0, 1) for each call.
+        has_room: whether the disk leaves room for pictures; they are what is given up last.
 
     A folder that cannot be made costs pictures, each counted, until it can.
     """
 
     def __init__(
-        self, folder: Path, quota_bytes: int, http: HubHttp, jitter: Callable[[], float], counters: Counters
+        self,
+        folder: Path,
+        quota_bytes: int,
+        http: HubHttp,
+        jitter: Callable[[], float],
+        counters: Counters,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._has_room = has_room
         self._folder, self._quota_bytes, self._http, self._counters = folder, quota_bytes, http, counters
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S, jitter)
         self._lock = threading.Lock()
@@ -60,6 +68,9 @@ class Pictures:
         """Write it durably; None when it is too large or the disk refuses (counted)."""
         if not 0 < len(jpeg) <= MAX_PICTURE_BYTES:
             self._counters.add("pictures_too_large")
+            return None
+        if not self._has_room():
+            self._counters.add("pictures_refused")
             return None
         name = hashlib.sha256(jpeg).hexdigest()
         snapshot = Snapshot(sha256=name, size_bytes=len(jpeg), width=width, height=height)

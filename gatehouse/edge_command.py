@@ -8,6 +8,7 @@ import typer
 
 from gatehouse import edge_replay_command, edge_tune_command
 from gatehouse.edge_cameras_command import app as cameras_app
+from gatehouse.edge_holds_command import app as holds_app
 from gatehouse.edge_osdp_command import app as osdp_app
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(cameras_app)
 app.add_typer(osdp_app)
+app.add_typer(holds_app)
 
 _EXAMPLES = """Examples:
 
@@ -76,6 +78,8 @@ def check(config: _Config) -> None:
     """Check a site file, opening no device: every fault with its key and line, and then exit status 2."""
     from edge.config import load_config
     from edge.errors import ConfigurationError
+    from edge.keeping.assembly import mask_notes
+    from edge.live.masking import live_mask_notes
 
     try:
         site = load_config(config)
@@ -83,18 +87,9 @@ def check(config: _Config) -> None:
         count = len(error.faults)
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
     doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
+    for note in (*mask_notes(site), *live_mask_notes(site.video.cameras)):
+        print(f"{config}: note: {note}")
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
-    for camera in site.video.cameras:
-        if camera.privacy_mask:
-            print(f"note: camera {camera.id}: privacy_mask is painted over pictures, not over video that is kept;")
-            print(f"      to hide it there too: gatehouse edge cameras masks {camera.id} --config {config} --write")
-            print(_about_live(camera.live_unmasked))
-
-
-def _about_live(unmasked: bool) -> str:
-    if unmasked:
-        return "      live_unmasked = true: live video of it is given, without the masks unless the camera draws them"
-    return "      live video of it is refused until live_unmasked = true"
 
 
 @app.command()

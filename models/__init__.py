@@ -5,8 +5,9 @@ Imports neither ``edge`` nor ``cloud``.
 
 from models.detections import KIND_OF_CLASS, Detections, Kind
 from models.detector import Detector, load_detector
-from models.errors import FrameError, ManifestError, ModelError, OutputError, UnknownModel, WeightsError
+from models.errors import FrameError, ManifestError, ModelError, OutputError, ProviderError, UnknownModel, WeightsError
 from models.manifest import DEFAULT, ECONOMY, Catalogue, ModelEntry
+from models.runtime import Provider, Runtime
 
 __all__ = [
     "DEFAULT",
@@ -21,6 +22,9 @@ __all__ = [
     "ModelEntry",
     "ModelError",
     "OutputError",
+    "Provider",
+    "ProviderError",
+    "Runtime",
     "UnknownModel",
     "WeightsError",
     "load_detector",

@@ -1,7 +1,7 @@
 """A detector: an 8-bit BGR frame in, people, bicycles and vehicles out. Keeps no state and tracks nothing.
 
-Runs on the CPU with ONNX Runtime, one thread per call and without spinning, so that several cameras share a machine
-with the doors. ``detect`` may be called from many threads at once.
+Runs with ONNX Runtime, by default on the CPU with one thread per call and without spinning, so that several cameras
+share a machine with the doors. ``detect`` may be called from many threads at once.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from models.detections import KIND_OF_CLASS, Detections, Frame, Kind
-from models.errors import OutputError, WeightsError
+from models.errors import OutputError, ProviderError, WeightsError
 from models.fitting import Placement, fit
 from models.manifest import DEFAULT, Catalogue, ModelEntry
 from models.outputs import RawBoxes
-from models.runtime import onnxruntime
+from models.runtime import Runtime, onnxruntime, open_session
 from models.suppression import area, suppress
 
 CANDIDATES: Final = 200
@@ -41,14 +41,15 @@ class Detector:
         self._columns = np.array([column for _, column in entry.columns], np.intp)
 
     @classmethod
-    def load(cls, entry: ModelEntry) -> Detector:
-        """Check the weights against the manifest and load them.
+    def load(cls, entry: ModelEntry, runtime: Runtime | None = None) -> Detector:
+        """Check the weights against the manifest and load them; on the CPU with one thread, if nothing else is said.
 
         Raises:
+            ProviderError: what it is to be computed with is not available here.
             WeightsError: the file is missing, is not the one that the manifest names, is no ONNX model that this
                 runtime understands, or has other inputs or outputs than the manifest says.
         """
-        session = _open_session(entry, read_weights(entry))
+        session = _open_session(entry, read_weights(entry), runtime or Runtime())
         _check_signature(entry, session)
         return cls(entry, session)
 
@@ -97,13 +98,13 @@ class Detector:
         return Detections(boxes, best[rows], np.full(len(rows), kind, np.int16), named, self.entry.classes)
 
 
-def load_detector(name: str = DEFAULT, manifest: Path | None = None) -> Detector:
+def load_detector(name: str = DEFAULT, manifest: Path | None = None, runtime: Runtime | None = None) -> Detector:
     """The detector of that name, from the shipped manifest or from the given one beside it.
 
     Raises:
-        ManifestError, UnknownModel, WeightsError: as their names say.
+        ManifestError, UnknownModel, WeightsError, ProviderError: as their names say.
     """
-    return Detector.load(Catalogue.open(manifest).entry(name))
+    return Detector.load(Catalogue.open(manifest).entry(name), runtime)
 
 
 def read_weights(entry: ModelEntry) -> bytes:
@@ -125,14 +126,11 @@ def read_weights(entry: ModelEntry) -> bytes:
     return weights
 
 
-def _open_session(entry: ModelEntry, weights: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _open_session(entry: ModelEntry, weights: bytes, runtime: Runtime) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        return open_session(weights, runtime)
+    except ProviderError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise WeightsError(
             f"model {entry.name}: ONNX Runtime {onnxruntime.__version__} cannot load it: {error}"

@@ -17,6 +17,10 @@ class WeightsError(ModelError):
     """The weights are missing, differ from their sha256, or do not fit what the manifest says of them."""
 
 
+class ProviderError(ModelError):
+    """What the network is to be computed with is not available on this machine."""
+
+
 class OutputError(ModelError):
     """The network's outputs do not have the shape that the manifest's output kind promises."""
 

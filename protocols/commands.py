@@ -29,6 +29,7 @@ class Action(StrEnum):
     DOOR_MODE = "door.mode"
     LOCKDOWN = "lockdown"
     FORGIVE = "antipassback.forgive"
+    EVIDENCE_HOLD = "evidence.hold"
 
 
 class DoorRelease(Message):
@@ -62,11 +63,31 @@ class Forgive(Message):
     area: RuleId | None = None
 
 
+class EvidenceHold(Message):
+    """Begin or end a hold: what `camera` (None: every camera) filmed from `since` to `until` is not deleted.
+
+    `hold` names the hold in the command that ends it; ending one that the gateway does not have fails.
+    """
+
+    hold: UUID
+    active: bool
+    camera: DeviceId | None = None
+    since: Instant
+    until: Instant
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.until <= self.since:
+            raise ValueError("a hold ends after it begins")
+        return self
+
+
 _ARGUMENTS: dict[str, type[Message]] = {
     Action.DOOR_RELEASE: DoorRelease,
     Action.DOOR_MODE: DoorModeSet,
     Action.LOCKDOWN: Lockdown,
     Action.FORGIVE: Forgive,
+    Action.EVIDENCE_HOLD: EvidenceHold,
 }
 
 
@@ -81,7 +102,7 @@ class Command(Message):
     issued_by: AccountId
     reply_to: Annotated[str, StringConstraints(max_length=200)]
     action: Action
-    args: DoorRelease | DoorModeSet | Lockdown | Forgive
+    args: DoorRelease | DoorModeSet | Lockdown | Forgive | EvidenceHold
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +146,10 @@ class FailureCode(StrEnum):
     """A lockdown that no second person confirmed."""
     DOORS_STOPPED = "doors_stopped"
     """The gateway's door controller does not run."""
+    UNKNOWN_CAMERA = "unknown_camera"
+    UNKNOWN_HOLD = "unknown_hold"
+    KEEPING_STOPPED = "keeping_stopped"
+    """The gateway keeps no video at present: there is no camera, or the disk cannot be used."""
     EXPIRED = "expired"
     FAULT = "fault"
     """A fault in the gateway's program."""

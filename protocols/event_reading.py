@@ -193,4 +193,6 @@ def _plain(annotation: Any) -> Any:
         return Literal[tuple(each.value for each in annotation)]
     if get_origin(annotation) in (Union, UnionType):
         return Union[tuple(_plain(part) for part in get_args(annotation))]  # noqa: UP007 (there is no other way)
+    if get_origin(annotation) is tuple:
+        return tuple[tuple(part if part is Ellipsis else _plain(part) for part in get_args(annotation))]  # type: ignore[misc]
     return annotation

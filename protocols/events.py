@@ -27,6 +27,7 @@ from protocols.base import (
     PlaceCode,
 )
 from protocols.camera_events import CAMERA_EVENTS
+from protocols.clip_events import CLIP_EVENTS
 from protocols.event_data import Box as Box
 from protocols.event_data import EventData, Fraction, Seconds, Text
 from protocols.event_data import Snapshot as Snapshot
@@ -171,6 +172,7 @@ class OutboxGap(EventData):
 
 _TYPES: tuple[type[EventData], ...] = (
     *ACCESS_EVENTS,
+    *CLIP_EVENTS,
     PersonEnteredZone,
     PersonLeftZone,
     VehicleEnteredZone,

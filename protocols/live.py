@@ -122,7 +122,7 @@ class LiveCode(StrEnum):
     CODEC_UNPLAYABLE = "codec_unplayable"
     """Browsers do not play it (H.265, MJPEG); `offer` names the stream that they do."""
     MASKED = "masked"
-    """The camera has privacy masks that its video would not show; see `live_unmasked`."""
+    """The camera has privacy masks that its video would not show; see `masked_in_camera` and `live_unmasked`."""
     SWITCHED_OFF = "switched_off"
     """The site does not give live video."""
     TOO_MANY = "too_many"

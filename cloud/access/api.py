@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.openapi.utils import get_openapi
 
-from cloud.access.api_commands import command_routes, lockdown_routes
+from cloud.access.api_commands import command_routes, hold_routes, lockdown_routes
 from cloud.access.api_doors import area_routes, door_routes, group_routes, holiday_routes, schedule_routes
 from cloud.access.api_people import credential_routes, lease_routes, notice_routes, pass_routes
 from cloud.access.office import DoorOffice
@@ -35,6 +35,7 @@ def access_router(office: DoorOffice, guard: Guard) -> APIRouter:
         lease_routes,
         notice_routes,
         command_routes,
+        hold_routes,
         lockdown_routes,
     ):
         router.include_router(part(office, may))

@@ -1,22 +1,27 @@
-"""Routes of commands: open, free and lock doors, forgive anti-passback, lock down with two people."""
+"""Routes of commands: open, free and lock doors, forgive anti-passback, hold evidence, lock down with two people."""
 
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
+from sqlalchemy import select
 
 from cloud.access import areas, lockdown
 from cloud.access.doors import door_id
+from cloud.access.errors import NotThere
 from cloud.access.office import DoorOffice
 from cloud.access.problems import documented
 from cloud.access.routes import Admission, Code, DeviceName, GatewayName, Identifier, Listing, Sent, new_router
-from cloud.access.values.commands import Asked, LockdownRequest, LockdownValue, ModeChange
+from cloud.access.values.commands import Asked, HoldRequest, HoldSent, LockdownRequest, LockdownValue, ModeChange
 from cloud.accounts import SignedIn
+from cloud.database.tables import Gateway
 from cloud.register.doors import DoorKey
 from cloud.register.errors import RegisterError
-from protocols.commands import DoorModeSet, DoorRelease, Forgive, Lockdown
+from protocols.commands import DoorModeSet, DoorRelease, EvidenceHold, Forgive, Lockdown
 
 _ACTS = documented(403, 404, 409, 422, 503)
+_HOLDS = documented(403, 404, 422, 503)
 
 
 def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
@@ -51,6 +56,41 @@ def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
             gateways = areas.gateways_of(connection, code)
         args, detail = Forgive(area=code), {"area": code}
         return Sent(commands=tuple(office.command(each, args, by.account_id, asked.why, detail) for each in gateways))
+
+    return router
+
+
+def hold_routes(office: DoorOffice, may: Admission) -> APIRouter:
+    """Holds of evidence at gateways, for a case. They are an administrator's to begin and to end."""
+    router = new_router("holds", may.manage)
+    administrator = Depends(may.manage)
+
+    @router.post("/gateways/{gateway}/holds", status_code=202, responses=_HOLDS)
+    def hold_evidence(gateway: GatewayName, wanted: HoldRequest, by: Annotated[SignedIn, administrator]) -> HoldSent:
+        """Keep what was filmed, whatever its days and the disk say, until the hold is ended."""
+        _check_gateway(office, gateway)
+        if wanted.until <= wanted.since:
+            raise RegisterError("until", "it is not after since", "name a later moment")
+        hold = office.make_id()
+        args = EvidenceHold(hold=hold, active=True, camera=wanted.camera, since=wanted.since, until=wanted.until)
+        detail = {
+            "hold": str(hold),
+            "camera": wanted.camera or "",
+            "since": wanted.since.isoformat(),
+            "until": wanted.until.isoformat(),
+        }
+        return HoldSent(hold=hold, command=office.command(gateway, args, by.account_id, wanted.why, detail))
+
+    @router.post("/gateways/{gateway}/holds/{identifier}/end", status_code=202, responses=_HOLDS)
+    def end_hold(
+        gateway: GatewayName, identifier: Identifier, asked: Asked, by: Annotated[SignedIn, administrator]
+    ) -> Sent:
+        """End a hold: what it kept goes when its own time is over."""
+        _check_gateway(office, gateway)
+        now = office.now()
+        args = EvidenceHold(hold=identifier, active=False, since=now, until=now + timedelta(seconds=1))
+        corr = office.command(gateway, args, by.account_id, asked.why, {"hold": str(identifier), "end": "yes"})
+        return Sent(commands=(corr,))
 
     return router
 
@@ -130,6 +170,12 @@ def _send(
     detail = {"lockdown": str(value.id), "active": str(args.active).lower()}
     gateways = [each for each in value.gateways if each not in without]
     return tuple(office.command(each, args, account, value.why, detail) for each in gateways)
+
+
+def _check_gateway(office: DoorOffice, gateway: str) -> None:
+    with office.database.read() as connection:
+        if connection.execute(select(Gateway.id).where(Gateway.id == gateway)).first() is None:
+            raise NotThere("gateway", f"there is no gateway {gateway}", "see: gatehouse hub gateways list")
 
 
 def _check_door(office: DoorOffice, gateway: str, device: str) -> None:

@@ -69,4 +69,5 @@ _NAMES = {
     "DoorModeSet": "door.mode",
     "Lockdown": "lockdown",
     "Forgive": "antipassback.forgive",
+    "EvidenceHold": "evidence.hold",
 }

@@ -20,7 +20,7 @@ from cloud.commands.states import FINAL, CommandState, HubCode, before
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Gateway
 from protocols import topics
-from protocols.commands import Action, Command, DoorModeSet, DoorRelease, Forgive, Lockdown, Reply
+from protocols.commands import Action, Command, DoorModeSet, DoorRelease, EvidenceHold, Forgive, Lockdown, Reply
 from protocols.presence import Presence
 
 LIFETIME = timedelta(seconds=8)
@@ -45,13 +45,14 @@ class Why:
     code: str = ""
 
 
-Args = DoorRelease | DoorModeSet | Lockdown | Forgive
+Args = DoorRelease | DoorModeSet | Lockdown | Forgive | EvidenceHold
 
 _ACTIONS: dict[type[Args], Action] = {
     DoorRelease: Action.DOOR_RELEASE,
     DoorModeSet: Action.DOOR_MODE,
     Lockdown: Action.LOCKDOWN,
     Forgive: Action.FORGIVE,
+    EvidenceHold: Action.EVIDENCE_HOLD,
 }
 
 

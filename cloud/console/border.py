@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.media.routes import MAX_PICTURE_BYTES, UPLOAD_PREFIX
+from protocols.clips import MAX_PART_BYTES
+from protocols.clips import PREFIX as CLIP_PREFIX
 
 MAX_BODY_BYTES = 16 * 1024
 ACCESS_PREFIX = "/api/v1/access/"
@@ -26,8 +28,8 @@ ANSWER_TIMEOUT_S = 600.0
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -61,7 +63,11 @@ class BorderRules:
     https: bool
     timeout_s: float = REQUEST_TIMEOUT_S
     body_limits: dict[str, int] = field(
-        default_factory=lambda: {UPLOAD_PREFIX: MAX_PICTURE_BYTES, ACCESS_PREFIX: MAX_ACCESS_BYTES}
+        default_factory=lambda: {
+            UPLOAD_PREFIX: MAX_PICTURE_BYTES,
+            CLIP_PREFIX: MAX_PART_BYTES,
+            ACCESS_PREFIX: MAX_ACCESS_BYTES,
+        }
     )
     """Larger bodies, by the beginning of the path."""
 

@@ -481,6 +481,16 @@ class Picture(Base):
     received_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Clip(Base):
+    """A clip of video that a gateway sent; the file lies in the hub's clips folder under its SHA-256."""
+
+    __tablename__ = "clip"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gateway_id: Mapped[str] = mapped_column(String(39))
+    size_bytes: Mapped[int]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+
+
 # --- Accounts and what they did
 
 

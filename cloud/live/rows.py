@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.masking import dwelling_text, masked_name
-from protocols import access_events, camera_events, events
+from protocols import access_events, camera_events, clip_events, events
 from protocols.event_data import EventData
 from protocols.topics import EventClass
 
@@ -73,10 +73,14 @@ class EventRow(BaseModel):
     vehicle: str | None = None
     picture: str | None = None
     """SHA-256 of the snapshot."""
+    clip: str | None = None
+    """SHA-256 of the clip."""
+    clip_of: tuple[UUID, ...] = ()
+    """The events whose seconds the clip holds."""
 
 
 _KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
-_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA}
+_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA, "clip": RowKind.CAMERA}
 _ALARM_TYPES = tuple(
     name
     for name, kind in events.EVENT_TYPES.items()
@@ -222,7 +226,7 @@ def _rule_details(data: EventData | None) -> dict[str, Any]:
 
 def _device_details(data: EventData | None) -> dict[str, Any]:
     match data:
-        case access_events.ReaderOffline() | events.OutboxGap():
+        case access_events.ReaderOffline() | events.OutboxGap() | clip_events.ClipLost():
             return {"cause": data.reason.value}
         case events.CameraOffline():
             return {"cause": data.fault.value}
@@ -238,6 +242,22 @@ def _device_details(data: EventData | None) -> dict[str, Any]:
             return {"cause": "began" if data.stale else "ended"}
         case access_events.ReaderLockedOut():
             return {"seconds": data.for_s}
+        case _:
+            return _kept_details(data)
+
+
+def _kept_details(data: EventData | None) -> dict[str, Any]:
+    match data:
+        case clip_events.ClipKept():
+            seconds = (data.until - data.since).total_seconds()
+            return {
+                "clip": data.sha256,
+                "seconds": seconds,
+                "cause": "unmasked" if data.unmasked else None,
+                "clip_of": data.events,
+            }
+        case clip_events.KeepingChanged():
+            return {"cause": data.level.value}
         case _:
             return {}
 

@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import FileResponse
@@ -12,10 +10,9 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.concurrency import run_in_threadpool
 
 from cloud.media import jpeg
+from cloud.media.senders import Senders
 from cloud.media.store import PictureStore
-from protocols import http_auth
 from protocols.base import ProtocolError
-from protocols.sealing import MacKey
 
 MAX_PICTURE_BYTES = 512 * 1024
 UPLOAD_PREFIX = "/api/v1/gateway/pictures/"
@@ -23,23 +20,12 @@ Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 _log = logging.getLogger(__name__)
 
 
-class KeyFinder(Protocol):
-    """Whose key a gateway's is: `cloud.gateways.keys.GatewayKeys`."""
-
-    def key(self, gateway_id: str) -> MacKey | None:
-        """The key of an enrolled gateway that is not revoked."""
-        ...
-
-
 class PictureIntake:
     """Checks an upload, stores it and counts what became of it."""
 
-    def __init__(
-        self, store: PictureStore, keys: KeyFinder, now: Callable[[], datetime], registry: CollectorRegistry
-    ) -> None:
+    def __init__(self, store: PictureStore, senders: Senders, registry: CollectorRegistry) -> None:
         self._store = store
-        self._keys = keys
-        self._now = now
+        self._senders = senders
         self._outcomes = Counter(
             "gatehouse_pictures", "Pictures that gateways sent, by outcome", ["outcome"], registry=registry
         )
@@ -68,14 +54,9 @@ class PictureIntake:
 
     def _sender(self, header: str, path: str, body: bytes) -> str:
         try:
-            gateway = http_auth.claimed_gateway(header)
-            key = self._keys.key(gateway)
-            if key is None:
-                raise ProtocolError("unknown or revoked gateway")
-            http_auth.check(header, key.secret, "PUT", path, body, self._now().timestamp())
+            return self._senders.proven(header, "PUT", path, body)
         except ProtocolError as error:
             raise self._refused("unproven", "-", 401, str(error)) from error
-        return gateway
 
     def _refused(self, outcome: str, gateway: str, status: int, reason: str) -> HTTPException:
         self._outcomes.labels(outcome).inc()

@@ -1,6 +1,6 @@
-"""Events, pictures, dead letters and sessions end here. The audit itself is never shortened.
+"""Events, pictures, clips, dead letters and sessions end here. The audit itself is never shortened.
 
-Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A picture's file goes
+Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
 """
 
@@ -18,7 +18,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import Clip, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 
 BATCH = 500
@@ -38,6 +39,7 @@ class RetentionDays(BaseModel):
 
     events: Days = 180
     pictures: Days = 30
+    clips: Days = 30
     dead_letters: Days = 30
 
 
@@ -48,6 +50,7 @@ class RetentionService:
         self,
         database: Database,
         pictures: PictureStore,
+        clips: ClipStore,
         audit: AuditLog,
         now: Callable[[], datetime],
         days: RetentionDays,
@@ -55,6 +58,7 @@ class RetentionService:
     ) -> None:
         self._database = database
         self._pictures = pictures
+        self._clips = clips
         self._audit = audit
         self._now = now
         self._days = days
@@ -82,6 +86,7 @@ class RetentionService:
         counts = {
             "events": self._expire(EventRecord.id, EventRecord.received_at, now - timedelta(days=self._days.events)),
             "pictures": self._expire_pictures(now - timedelta(days=self._days.pictures)),
+            "clips": self._expire_clips(now - timedelta(days=self._days.clips)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=self._days.dead_letters)
             ),
@@ -119,6 +124,11 @@ class RetentionService:
         count = self._expire(Picture.sha256, Picture.received_at, before, self._pictures.remove)
         for name in self._pictures.files_older_than(before):
             self._pictures.remove(name)
+        return count
+
+    def _expire_clips(self, before: datetime) -> int:
+        count = self._expire(Clip.sha256, Clip.received_at, before, self._clips.remove)
+        self._clips.remove_files_older_than(before)
         return count
 
     def _run(self) -> None:

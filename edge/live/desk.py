@@ -14,6 +14,7 @@ from edge.counters import Counters
 from edge.live.budget import Budget
 from edge.live.config import LiveSection
 from edge.live.fragments import NotPlayable
+from edge.live.masking import shows_what_is_masked
 from edge.live.tap import LiveTap
 from edge.live.upstream import Outgoing, Upstream
 from edge.video.config import CameraConfig
@@ -150,8 +151,8 @@ class Desk:
             return LiveCode.SWITCHED_OFF, "[live] enabled is false at this gateway"
         if seen is None:
             return LiveCode.UNKNOWN_CAMERA, f"this gateway has no camera {order.camera}"
-        if seen.config.privacy_mask and not seen.config.live_unmasked:
-            why = "its privacy masks are not in its video: let the camera draw them, then set live_unmasked = true"
+        if shows_what_is_masked(seen.config) and not seen.config.live_unmasked:
+            why = "its privacy masks are not in its video: let the camera draw them and set masked_in_camera = true"
             return LiveCode.MASKED, f"camera {order.camera}: {why}"
         if order.quality is Quality.MAIN and seen.main is None:
             return LiveCode.NO_MAIN_STREAM, f"camera {order.camera} has no main_url"

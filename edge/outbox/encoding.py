@@ -12,7 +12,8 @@ from protocols.events import Clock, ClockState, Event, OutboxGap, source_uri
 
 
 class Encoder:
-    """Makes rows of one stream. Ids rise with the wall clock and never go back (`protocols.ids`)."""
+    """Makes rows of one stream. Ids rise with the wall clock and never go back (`protocols.ids`), but for those that an
+    observation brings."""
 
     def __init__(self, gateway: str, new_id: Callable[[], UUID], clock_state: Callable[[], ClockState]) -> None:
         self._gateway = gateway
@@ -27,7 +28,7 @@ class Encoder:
         """
         data, moment = observation.data, observation.moment
         event = Event(
-            id=self._new_id(),
+            id=observation.id or self._new_id(),
             source=source_uri(self._gateway, observation.device),
             type=data.TYPE,
             time=datetime.fromtimestamp(moment.wall_s, UTC),

@@ -31,6 +31,7 @@ from protocols.commands import (
     Command,
     DoorModeSet,
     DoorRelease,
+    EvidenceHold,
     FailureCode,
     Forgive,
     Lockdown,
@@ -78,6 +79,14 @@ class DoorCommands(Protocol):
         ...
 
 
+class EvidenceCommands(Protocol):
+    """What keeps video (`edge.keeping.orders.HoldOrders`)."""
+
+    def hold(self, args: EvidenceHold) -> Outcome:
+        """Begin or end a hold."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Refusal:
     """What is not even handed to the doors."""
@@ -87,6 +96,7 @@ class _Refusal:
     done: bool = False
 
 
+_NO_VIDEO = _Refusal("this gateway keeps no video", FailureCode.KEEPING_STOPPED)
 _NOT_CONFIRMED = _Refusal("a lockdown takes two people: nobody else confirmed it", FailureCode.NOT_CONFIRMED)
 
 
@@ -103,6 +113,7 @@ class Commands:
 
     Args:
         doors: carries them out; called from several threads.
+        evidence: likewise, from one thread, for kept video; None: this gateway keeps none.
     """
 
     def __init__(
@@ -113,7 +124,9 @@ class Commands:
         ledger: CommandLedger,
         clock: Clock,
         counters: Counters,
+        evidence: EvidenceCommands | None = None,
     ) -> None:
+        self._evidence = evidence
         self._gateway, self._hub_key, self._doors = gateway, hub_key, doors
         self._ledger, self._clock, self._counters = ledger, clock, counters
         self._ledger_lock = threading.Lock()
@@ -246,6 +259,8 @@ class Commands:
                 return self._doors.set_mode(door, mode, until_s, command.corr)
             case Forgive(area=area):
                 return self._doors.forgive(area)
+            case EvidenceHold():
+                return _NO_VIDEO if self._evidence is None else self._evidence.hold(command.args)
             case Lockdown(active=active, confirmed_by=second):
                 if active and second in (None, command.issued_by):
                     self._counters.add("lockdowns_not_confirmed")

@@ -8,22 +8,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from typing import cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.clock import Moment
+from edge.video.camera_rules import CameraRules
 from edge.video.config import CameraConfig, ObjectClass
-from edge.video.masks import black_out
-from edge.video.rules.config import CameraHealthRule, RuleClass
-from edge.video.rules.engine import Drawing, RuleEngine
-from edge.video.rules.health import CameraHealth
-from edge.video.rules.hours import Hours
-from edge.video.rules.luma import Luma
-from edge.video.rules.scene import Finding, SceneLook, Sight
+from edge.video.rules.config import RuleClass
+from edge.video.rules.scene import SceneLook, Sight
 from edge.video.rules.surroundings import Surroundings
+from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
 from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
@@ -134,12 +129,12 @@ class CameraAnalysis:
         self._aspect = 1.0
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
-        self._rules = RuleEngine(_drawing(camera), surroundings or Surroundings())
-        self._health = _health(camera, surroundings or Surroundings())
-        self._health_told: Counter[str] = Counter()
+        self._rules = CameraRules(camera, surroundings or Surroundings(), self._tell, self._best_view)
         self._bygone: OrderedDict[int, Image] = OrderedDict()
         self._looked_s = float("-inf")
         self._followed = Followed()
+        self.sighted: SightingSink | None = None
+        """Who is told of every confirmed track in every frame."""
         self.frames = 0
         self.detections = 0
         self.tracks_confirmed = 0
@@ -150,21 +145,9 @@ class CameraAnalysis:
         return self._followed
 
     @property
-    def rule_events(self) -> dict[str, int]:
-        """How often each rule told something; rules that never did are missing."""
-        return dict(self._rules.told + self._health_told)
-
-    def wants_glance(self, at_s: float) -> bool:
-        """Whether a rule about the camera's own health is due to look at a frame taken at `at_s` (monotonic)."""
-        return any(health.is_due(at_s) for health in self._health)
-
-    def glance(self, luma: Luma, moment: Moment) -> None:
-        """A frame's luma plane [H,W], for the rules about the camera's health; called by the camera's thread alone."""
-        masked = black_out(luma.copy(), self._camera.privacy_mask)
-        for health in self._health:
-            for data in health.glance(masked, moment):
-                self._health_told[health.id] += 1
-                self._post(Report(self._camera, moment, data, cast(Image, cv2.cvtColor(masked, cv2.COLOR_GRAY2BGR))))
+    def rules(self) -> CameraRules:
+        """The rules, for what the camera's thread shows them and for their counts."""
+        return self._rules
 
     def see(self, detections: Detections, image: Image, moment: Moment) -> Seen:
         """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call. Says whose
@@ -181,6 +164,7 @@ class CameraAnalysis:
             self.tracks_confirmed += len(seen.confirmed)
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
+            self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
             self._end(seen.ended, moment)
             self._apply_rules(self._look(seen, detections, moment), image)
@@ -199,8 +183,6 @@ class CameraAnalysis:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
             self._rules.lose()
-            for health in self._health:
-                health.lose()
             self._followed = Followed()
 
     def close(self) -> None:
@@ -226,6 +208,19 @@ class CameraAnalysis:
         quality = bound * sharpness(cut(image, box, 0.0))
         if quality > subject.quality:
             subject.quality, subject.best = quality, cut(image, box, _CLOSE)
+
+    def _tell_sighted(
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, moment: Moment
+    ) -> None:
+        if self.sighted is None or not tracks:
+            return
+        sightings = [
+            Sighting(
+                track, self._subjects[track].kind.name.lower(), float(detections.scores[row]), _corners(detections, row)
+            )
+            for track, row in zip(tracks, rows, strict=True)
+        ]
+        self.sighted(moment.monotonic_s, sightings)
 
     def _look_at_zones(
         self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment
@@ -286,21 +281,16 @@ class CameraAnalysis:
         )
 
     def _apply_rules(self, look: SceneLook, image: Image | None) -> None:
-        if self._rules.is_idle:
-            return
-        self._looked_s = look.at_s
-        for finding in self._rules.see(look):
-            self._post(Report(self._camera, look.moment, finding.data, self._picture(finding, image)))
+        if not self._rules.is_idle:
+            self._looked_s = look.at_s
+            self._rules.see(look, image)
 
-    def _picture(self, finding: Finding, image: Image | None) -> Image | None:
-        if image is not None and finding.box is not None:
-            return cut(image, finding.box, _SURROUNDINGS if len(finding.tracks) == 1 else _CLOSE)
-        for track in finding.tracks:
-            subject = self._subjects.get(track)
-            best = self._bygone.get(track) if subject is None else subject.best
-            if best is not None:
-                return best
-        return None
+    def _tell(self, moment: Moment, data: EventData, picture: Image | None) -> None:
+        self._post(Report(self._camera, moment, data, picture))
+
+    def _best_view(self, track: int) -> Image | None:
+        subject = self._subjects.get(track)
+        return self._bygone.get(track) if subject is None else subject.best
 
     def _end(self, tracks: tuple[int, ...], moment: Moment) -> None:
         for track in tracks:
@@ -322,16 +312,3 @@ def _corners(detections: Detections, row: int) -> Corners:
 def _within_frame(box: npt.NDArray[np.floating]) -> Corners:
     x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in box)
     return x1, y1, x2, y2
-
-
-def _drawing(camera: CameraConfig) -> Drawing:
-    zones = {zone.id: zone.polygon for zone in camera.zones}
-    return Drawing(zones, {line.id: line for line in camera.lines}, camera.rules)
-
-
-def _health(camera: CameraConfig, surroundings: Surroundings) -> list[CameraHealth]:
-    return [
-        CameraHealth(rule, Hours(rule.hours, surroundings.zone, surroundings.special_days))
-        for rule in camera.rules
-        if isinstance(rule, CameraHealthRule)
-    ]

@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from edge.access.secret_files import read_secret
 from edge.cameras.config import OnvifConfig
 from edge.video.address import Address, Transport
 from edge.video.errors import VideoError
@@ -44,6 +45,18 @@ class DetectorConfig(_Section):
         max_length=80,
         title="Model",
         description="Name of a detector in the manifest; `gatehouse models list` shows them.",
+    )
+    provider: Literal["cpu", "openvino", "cuda"] = Field(
+        default="cpu",
+        title="Provider",
+        description="What computes it: cpu, openvino (Intel) or cuda (NVIDIA); the last two need another onnxruntime.",
+    )
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        title="Threads",
+        description="Processor threads for one frame; more make a frame sooner ready and cost more in all.",
     )
 
 
@@ -101,7 +114,7 @@ class CameraConfig(_Section):
     password_file: Path | None = Field(
         default=None,
         title="Password file",
-        description="File whose first line is the camera account's password; readable by the gateway alone.",
+        description="File whose first line is the camera account's password; its mode has to be 600.",
     )
     password_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
         default=None,
@@ -154,6 +167,22 @@ class CameraConfig(_Section):
         title="Motion sensitivity",
         description="0 wakes the detector only for large, clear movement; 1 for the slightest.",
     )
+    record: Literal["continuous", "events", "none"] = Field(
+        default="events",
+        title="Recording",
+        description="What of its video is kept: all of it, clips of events, or nothing.",
+    )
+    masked_in_camera: bool = Field(
+        default=False,
+        title="Masked in the camera",
+        description="Whether the camera itself blacks out privacy_mask, so that clips and recordings are masked too.",
+    )
+    keep_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
+        default=None, title="Days of recording", description="Of this camera; [keeping] recording_days otherwise."
+    )
+    keep_mib: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] | None = Field(
+        default=None, title="MiB of recording", description="Of this camera; beyond it its own oldest goes."
+    )
     motion_mask: tuple[Corners, ...] = Field(
         default=(),
         max_length=20,
@@ -169,7 +198,7 @@ class CameraConfig(_Section):
     live_unmasked: bool = Field(
         default=False,
         title="Live unmasked",
-        description="Give live video though privacy_mask is not painted over it; without masks it is given anyway.",
+        description="Give live video though it shows what privacy_mask hides; without masks it is given anyway.",
     )
     onvif: OnvifConfig | None = Field(
         default=None,
@@ -279,13 +308,10 @@ class CameraConfig(_Section):
         if self.password_file is None:
             return None
         try:
-            lines = self.password_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            return read_secret(self.password_file).splitlines()[0]
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
             raise VideoError(f"camera {self.id}: password file {self.password_file}: {cause}") from None
-        if not lines or not lines[0]:
-            raise VideoError(f"camera {self.id}: password file {self.password_file} is empty")
-        return lines[0]
 
 
 def _check_address(value: str) -> None:

@@ -1,7 +1,7 @@
 """Packets into pictures, only those that somebody wants. Knows the decoder; why a picture is wanted, it does not.
 
-Each picture has the time of its own packet, however long after it was decoded (the packet travels through FFmpeg's
-decoder as its `opaque`).
+Each picture has the time of its own packet, however long after it was decoded: the time travels through FFmpeg as the
+packet's `opaque`. That must be a bare number, for a cycle of references through FFmpeg is never collected.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Decoder:
         A picture that is not `wanted` is not made at all where no other needs it.
         """
         self._context.skip_frame = "DEFAULT" if wanted else "NONREF"
-        arrived.packet.opaque = arrived
+        arrived.packet.opaque = arrived.shown_s
         return self._sound(self._put(arrived.packet))
 
     def decode_alone(self, keyframe: Arrived) -> tuple[Picture | None, bool]:
@@ -87,12 +87,12 @@ class Decoder:
     def _sound(self, frames: list[VideoFrame]) -> list[Picture]:
         pictures = []
         for frame in frames:
-            source = frame.opaque
-            if frame.is_corrupt or not isinstance(source, Arrived):
+            taken_s = frame.opaque
+            if frame.is_corrupt or not isinstance(taken_s, float):
                 self._err()
             else:
                 self.decoded += 1
-                pictures.append(Picture(frame, source.shown_s))
+                pictures.append(Picture(frame, taken_s))
         return pictures
 
     def _err(self) -> None:

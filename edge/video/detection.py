@@ -7,14 +7,17 @@ priority says.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, cast
 
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from edge.clock import Clock, Moment
+from edge.clock import Clock, Moment, now
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
+from edge.video.closer import CloserLook
 from edge.video.masks import Polygons, black_out
+from edge.video.motion import Box
 from edge.video.schedule import Priority, Rate, Schedule, Tally
 from edge.video.snapshot import Image
 from edge.video.worker import Run
@@ -35,12 +38,14 @@ class FrameDetector(Protocol):
 class Candidate:
     """A frame worth the detector, and when it was taken (monotonic seconds).
 
-    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other.
+    `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other. `moving`:
+    where something moves in it (fractions), for a closer look.
     """
 
     image: VideoFrame
     at_s: float
     late: bool = False
+    moving: tuple[Box, ...] = ()
 
 
 class Mailboxes:
@@ -67,6 +72,12 @@ class Mailboxes:
         with self._changed:
             self._changed.wait_for(lambda: not self._schedule.is_empty, timeout_s)
             return self._schedule.take(self._monotonic_s())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame waits."""
+        with self._changed:
+            return self._schedule.is_empty
 
     def tally(self, camera: int) -> Tally:
         """What became of a camera's frames since the start."""
@@ -102,9 +113,12 @@ class DetectorLoop:
         self._mailboxes = mailboxes
         self._analyses = analyses
         self._privacy = privacy
+        self._closer = [CloserLook() for _ in analyses]
         self._clock = clock
         self.busy_s = 0.0
         """How long the detector worked altogether."""
+        self.closer_looks = [0] * len(analyses)
+        """Per camera, how often a part of a frame was looked at as well."""
 
     def __call__(self, run: Run) -> None:
         """The thread's body."""
@@ -113,16 +127,30 @@ class DetectorLoop:
         while not run.stopped:
             run.beat()
             taken = self._mailboxes.take(_WAKE_S)
+            for analysis in self._analyses:
+                analysis.pass_time(now(self._clock))
             if taken is None or run.stopped:
                 continue
             camera, candidate = taken
             started_s = self._clock.monotonic_s()
             image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
             black_out(image, self._privacy[camera])
-            seen = detector.detect(image, WEAK_SCORE)
+            seen = self._detect(detector, image, camera, candidate)
             if not run.stopped:
                 self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))
             self.busy_s += self._clock.monotonic_s() - started_s
+
+    def _detect(self, detector: FrameDetector, image: Image, camera: int, candidate: Candidate) -> Detections:
+        """What is in the frame; in a part of it, too, if that is worth it and no other frame waits meanwhile."""
+        seen = detector.detect(image, WEAK_SCORE)
+        if not self._mailboxes.is_empty:
+            return seen
+        find = partial(detector.detect, floor=WEAK_SCORE)
+        both = self._closer[camera].add(find, image, seen, candidate.moving, candidate.at_s)
+        if both is None:
+            return seen
+        self.closer_looks[camera] += 1
+        return both
 
 
 def moment_of(at_s: float, clock: Clock) -> Moment:

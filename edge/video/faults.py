@@ -4,6 +4,8 @@ PyAV's errors are both `FFmpegError` and the built-in kind (`ConnectionRefusedEr
 Their own text holds the address with its password, so it is never passed on.
 """
 
+import errno
+
 import av.error
 
 from edge.video.errors import StreamFault
@@ -56,6 +58,10 @@ _READING: tuple[tuple[_Kinds, CameraFault, str], ...] = (
 
 def open_fault(error: Exception, timeout_s: float) -> StreamFault:
     """Why a stream could not be opened within `timeout_s`."""
+    if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
+        return StreamFault(
+            CameraFault.REFUSED, "the camera does not send this way; set transport to the other of the two"
+        )
     return _first(_OPENING, error, timeout_s)
 
 

@@ -7,6 +7,7 @@ are left out, so that the same clip gives the same events every time, as fast as
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from av.video.frame import VideoFrame
@@ -14,6 +15,7 @@ from av.video.frame import VideoFrame
 from edge.clock import Moment
 from edge.video.address import Address
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis, Report
+from edge.video.closer import CloserLook
 from edge.video.config import CameraConfig
 from edge.video.decoder import Picture
 from edge.video.detection import FrameDetector
@@ -93,6 +95,7 @@ class Pipeline:
         self._begins_s = begins_s
         gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
         self._eye = Eye(gate, camera.analyses_per_s)
+        self._closer = CloserLook()
         self._reports: list[Report] = []
         self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig(), surroundings)
         self._last_s = 0.0
@@ -105,9 +108,9 @@ class Pipeline:
         began_s = time.perf_counter()
         motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
         motion_ms = _since_ms(began_s)
-        if self._analysis.wants_glance(at_s):
-            self._analysis.glance(luma_of(frame), self._moment(at_s))
-        found = self._find(frame, at_s) if interest else None
+        if self._analysis.rules.wants_glance(at_s):
+            self._analysis.rules.glance(luma_of(frame), self._moment(at_s))
+        found = self._find(frame, motion, at_s) if interest else None
         self._analysis.pass_time(self._moment(at_s))
         return Look(frame, at_s, motion, motion_ms, found, self._told())
 
@@ -117,10 +120,13 @@ class Pipeline:
         self._analysis.close()
         return self._told()
 
-    def _find(self, frame: VideoFrame, at_s: float) -> Found:
+    def _find(self, frame: VideoFrame, motion: Motion, at_s: float) -> Found:
         began_s = time.perf_counter()
         image = black_out(bgr_of(frame), self._camera.privacy_mask)
-        detections = self._detector.detect(image, WEAK_SCORE)
+        find = partial(self._detector.detect, floor=WEAK_SCORE)
+        detections = find(image)
+        both = self._closer.add(find, image, detections, motion.boxes, at_s)
+        detections = detections if both is None else both
         detect_ms = _since_ms(began_s)
         began_s = time.perf_counter()
         seen = self._analysis.see(detections, image, self._moment(at_s))

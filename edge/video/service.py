@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge.backoff import Backoff
 from edge.cameras.watch import OnvifWatch, WatchStatus, WatchTiming
@@ -24,11 +25,12 @@ from edge.video.packets import PacketSink
 from edge.video.reporting import Reporter
 from edge.video.rules.surroundings import Surroundings
 from edge.video.schedule import Priority, Rate
+from edge.video.sightings import SightingSink
 from edge.video.source import CameraSource
 from edge.video.states import CameraState
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Failure, Run, Worker
-from models import ModelError, load_detector
+from models import ModelError, Provider, Runtime, load_detector
 from protocols.events import SourceRestarted
 
 _TICK_S = 0.25
@@ -73,12 +75,14 @@ class CameraStatus:
     frames_analysed: int
     frames_replaced: int
     frames_expired: int
+    closer_looks: int
     priority: Priority
     rate: Rate
     detections: int
     tracks_confirmed: int
     tracks_live: int
     rule_events: dict[str, int]
+    door_news_lost: int
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,10 @@ class VideoService:
         pictures: keeps snapshots.
         clock: the gateway's clocks.
         timing: time constants of reading cameras.
-        load: makes a detector from its name in the manifest.
+        load: makes a detector from its name in the manifest; by default as the configuration says.
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
+        sighted: for cameras by name, who is told of the tracks in each frame that is analysed.
         sub_sinks: likewise, who takes the packets of the stream that is analysed.
         gear_timing: time constants of the gears.
         onvif_timing: time constants of the cameras' own events and clocks.
@@ -118,9 +123,10 @@ class VideoService:
         pictures: PictureStore,
         clock: Clock,
         timing: Timing | None = None,
-        load: Callable[[str], FrameDetector] = load_detector,
+        load: Callable[[str], FrameDetector] | None = None,
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
+        sighted: Mapping[str, SightingSink] | None = None,
         sub_sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         gear_timing: GearTiming | None = None,
         onvif_timing: WatchTiming | None = None,
@@ -130,7 +136,8 @@ class VideoService:
         self._record = record
         self._clock = clock
         self._timing = timing if timing is not None else Timing()
-        self._load = load
+        runtime = Runtime(Provider(config.detector.provider), config.detector.threads)
+        self._load = load if load is not None else partial(load_detector, runtime=runtime)
         self._uniform = uniform
         self._sinks = sinks if sinks is not None else {}
         self._sub_sinks = sub_sinks if sub_sinks is not None else {}
@@ -140,6 +147,8 @@ class VideoService:
         self._reporter = Reporter(record, pictures)
         self._mailboxes = Mailboxes([camera.priority for camera in config.cameras], clock.monotonic_s)
         self._analyses = [CameraAnalysis(c, self._reporter.post, TrackerConfig(), surroundings) for c in config.cameras]
+        for each, analysis in zip(config.cameras, self._analyses, strict=True):
+            analysis.sighted = (sighted or {}).get(each.id)
         privacy = [camera.privacy_mask for camera in config.cameras]
         self._detector = DetectorLoop(self._take_detector, self._mailboxes, self._analyses, clock, privacy)
         self._loaded: FrameDetector | None = None
@@ -262,8 +271,6 @@ class VideoService:
                 failure = worker.tick()
                 if failure is not None:
                     self._tell_restarted(camera, failure)
-            for analysis in self._analyses:
-                analysis.pass_time(now(self._clock))
 
     def _tell_restarted(self, camera: CameraConfig | None, failure: Failure) -> None:
         """A camera's failure is told of that camera; a shared part's of the part, at the first camera's place."""
@@ -306,10 +313,12 @@ class VideoService:
             frames_analysed=analysis.frames,
             frames_replaced=tally.replaced,
             frames_expired=tally.expired,
+            closer_looks=self._detector.closer_looks[index],
             priority=camera.priority,
             rate=self._mailboxes.rate(index),
             detections=analysis.detections,
             tracks_confirmed=analysis.tracks_confirmed,
             tracks_live=analysis.followed.live,
-            rule_events=analysis.rule_events,
+            rule_events=analysis.rules.told,
+            door_news_lost=analysis.rules.news_lost,
         )

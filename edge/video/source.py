@@ -149,9 +149,9 @@ class CameraSource:
             run.beat()
             self.frames_checked += 1
             if sight.wanted:
-                self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late))
-            if self._analysis.wants_glance(sight.picture.at_s):
-                self._analysis.glance(luma_of(sight.picture.image), moment_of(sight.picture.at_s, self._clock))
+                self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late, sight.motion.boxes))
+            if self._analysis.rules.wants_glance(sight.picture.at_s):
+                self._analysis.rules.glance(luma_of(sight.picture.image), moment_of(sight.picture.at_s, self._clock))
 
     def _count(self, decoder: Decoder) -> None:
         self.frames_decoded += decoder.decoded

@@ -15,11 +15,15 @@ from edge.video.attention import Interest
 from edge.video.decoder import Arrived, Decoder, Picture
 from edge.video.eye import Eye, Glimpse
 from edge.video.gears import Gear, Gearbox, GearTiming, Wake
+from edge.video.motion import Motion
 from edge.video.packet_buffer import BufferLimits, PacketBuffer
 from edge.video.packet_sizes import SizeWatch
 
 FIRST_KEYFRAME_S = 12.0
 """How long a connection may begin in the middle of a group of pictures: smart encoders send key frames so rarely."""
+
+LATE_EVERY_S = 0.19
+"""How far pictures that are looked at late are apart at least: so many wait for the detector at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Sight:
     """A picture that was looked at. `late`: packets after it had come already, decoding was catching up."""
 
     picture: Picture
+    motion: Motion
     wanted: bool
     late: bool
 
@@ -78,6 +83,8 @@ class Watcher:
         self._began = False
         self._seen_s = float("-inf")
         self._woken_by_size = False
+        self._keyframe_s: float | None = None
+        self._has_long_groups = False
         self.size: tuple[int, int] | None = None
         """Width and height of the newest picture; None before the first."""
         self.starved_since_s: float | None = None
@@ -93,6 +100,8 @@ class Watcher:
         """
         if not self._has_begun(arrived):
             return
+        if arrived.is_keyframe:
+            self._measure_group(arrived.at_s)
         grew = not arrived.is_keyframe and self._sizes.see(arrived.size, arrived.at_s)
         why = self._stirring(grew, followed, call)
         if self._gears.gear is Gear.ASLEEP:
@@ -100,7 +109,10 @@ class Watcher:
             return
         if why is not None:
             self._gears.stir(why, arrived.at_s)
-        self._hold(arrived)
+        if arrived.is_keyframe:
+            self._buffer.begin(arrived)
+        else:
+            self._buffer.add(arrived)
         self._buffer.mark_decoded()
         yield from self._see((arrived,), followed, arrived)
 
@@ -112,6 +124,16 @@ class Watcher:
         self._began |= arrived.is_keyframe or arrived.at_s - self._first_s > FIRST_KEYFRAME_S
         return self._began
 
+    def _measure_group(self, at_s: float) -> None:
+        if self._keyframe_s is not None:
+            self._has_long_groups = at_s - self._keyframe_s > self._timing.look_after_s
+        self._keyframe_s = at_s
+
+    @property
+    def _look_after_s(self) -> float:
+        """How long it sleeps at a stretch: where every packet has to be decoded anyway, a look more costs nothing."""
+        return self._timing.look_every_s if self._has_long_groups else self._timing.look_after_s
+
     def _stirring(self, grew: bool, followed: Followed, call: bool) -> Wake | None:
         if call:
             return Wake.CAMERA
@@ -119,24 +141,20 @@ class Watcher:
             return Wake.TRACK
         return Wake.PACKETS if grew and self._gears.gear is Gear.ASLEEP else None
 
-    def _hold(self, arrived: Arrived) -> bool:
-        if arrived.is_keyframe:
-            self._buffer.begin(arrived)
-            return True
-        return self._buffer.add(arrived)
-
     def _asleep(self, arrived: Arrived, why: Wake | None, followed: Followed) -> Iterator[Sight]:
         """The packet waits; a look now and then decides what becomes of those that wait."""
         buffer, unseen_s = self._buffer, arrived.shown_s - self._seen_s
         can_jump = arrived.is_keyframe and buffer.rooted and buffer.has_room(arrived)
         if can_jump and why is None and unseen_s >= 0.95 * self._timing.look_every_s:
             yield from self._look_at_keyframe(arrived, followed)
-        elif not buffer.add(arrived) or (unseen_s >= self._timing.look_after_s and not buffer.rooted):
+        elif not buffer.add(arrived):
             yield from self._go_on(followed, arrived)
         elif why is not None:
             self._wake(why, arrived)
-            yield from self._catch_up(buffer.pending, followed, arrived)
-        elif unseen_s >= self._timing.look_after_s:
+            pending = buffer.pending
+            buffer.mark_decoded()
+            yield from self._catch_up(self._see(pending, followed, arrived))
+        elif unseen_s >= self._look_after_s:
             yield from self._look_ahead(followed, arrived)
         if arrived.is_keyframe and not buffer.rooted:
             yield from self._go_on(followed, arrived)
@@ -157,31 +175,49 @@ class Watcher:
         yield self._accept(glimpse, followed)
 
     def _look_ahead(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
-        """No key frame came for long: decode up to the present, and look at the last picture alone."""
-        picture = None
-        for packet in self._buffer.pending[-1:] if self._decoder.is_intra else self._buffer.pending:
-            pictures = self._decoder.decode(packet, wanted=packet is now)
-            picture = pictures[-1] if pictures else picture
-        self._buffer.mark_decoded()
-        self._judge(picture)
-        glimpse = self._eye.glimpse(picture) if picture is not None else None
-        if glimpse is None or glimpse.stirs(followed):
-            yield from self._go_back(glimpse, followed, now)
-        else:
+        """No key frame came for long: decode up to the present; the last picture tells whether to look at the rest."""
+        kept, newest = self._decode_pending(now)
+        self._judge(newest)
+        glimpse = self._eye.glimpse(newest) if newest is not None else None
+        if glimpse is not None and not glimpse.stirs(followed):
             yield self._accept(glimpse, followed)
+            return
+        self._wake(Wake.DAMAGE if glimpse is None else Wake.PICTURE, now)
+        yield from self._catch_up(
+            self._look(picture, followed, late=picture is not newest)
+            for picture in kept
+            if self._is_due(picture.at_s, late=picture is not newest)
+        )
+
+    def _decode_pending(self, now: Arrived) -> tuple[list[Picture], Picture | None]:
+        """Decode all that waits: the pictures that may have to be looked at, and the newest, which is one of them."""
+        kept: list[Picture] = []
+        newest = None
+        last_s = self._seen_s
+        for packet in self._buffer.pending:
+            for newest in self._decoder.decode(packet, packet is now or packet.shown_s - last_s > LATE_EVERY_S):
+                if newest.at_s - last_s > LATE_EVERY_S:
+                    kept.append(newest)
+                    last_s = newest.at_s
+        self._buffer.mark_decoded()
+        if newest is not None and newest not in kept[-1:]:
+            kept.append(newest)
+        return kept, newest
 
     def _accept(self, glimpse: Glimpse, followed: Followed) -> Sight:
         picture = glimpse.picture
         interest = self._eye.accept(glimpse, followed)
         self._seen_s = picture.at_s
         self._gears.see(moves=False, at_s=picture.at_s)
-        return Sight(picture, bool(interest), late=False)
+        return Sight(picture, glimpse.motion, bool(interest), late=False)
 
     def _go_back(self, glimpse: Glimpse | None, followed: Followed, now: Arrived) -> Iterator[Sight]:
-        """A picture differs, or failed: begin again with the buffered key frame, see all since the last quiet look."""
+        """A key frame differs, or failed: begin again with the one before, and see all since the last quiet look."""
         self._wake(Wake.DAMAGE if glimpse is None else Wake.PICTURE, now)
         self._decoder.restart()
-        yield from self._catch_up(self._buffer.packets, followed, now)
+        packets = self._buffer.packets
+        self._buffer.mark_decoded()
+        yield from self._catch_up(self._see(packets, followed, now))
 
     def _go_on(self, followed: Followed, now: Arrived) -> Iterator[Sight]:
         """See all that waits, in sleep: for groups of pictures that cannot be begun again."""
@@ -189,11 +225,11 @@ class Watcher:
         self._buffer.mark_decoded()
         yield from self._see(pending, followed, now)
 
-    def _catch_up(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
+    def _catch_up(self, sights: Iterator[Sight]) -> Iterator[Sight]:
+        """Count what is seen late, and measure how long it takes."""
         began_s, counts = self._monotonic_s(), self._counts
-        self._buffer.mark_decoded()
         counts.catch_ups += 1
-        for sight in self._see(packets, followed, now):
+        for sight in sights:
             counts.pictures_caught_up += sight.late
             yield sight
         counts.longest_catch_up_s = max(counts.longest_catch_up_s, self._monotonic_s() - began_s)
@@ -201,15 +237,20 @@ class Watcher:
     def _see(self, packets: tuple[Arrived, ...], followed: Followed, now: Arrived) -> Iterator[Sight]:
         """Decode packets in their order, and look at the pictures whose time it is."""
         for packet in packets:
-            is_wanted = packet.shown_s > self._seen_s and self._eye.is_due(packet.shown_s)
+            late = packet is not now
+            is_wanted = self._is_due(packet.shown_s, late)
             if self._decoder.is_intra and not is_wanted:
                 continue
             pictures = self._decoder.decode(packet, is_wanted)
             if pictures or is_wanted:
                 self._judge(pictures[-1] if pictures else None)
             for picture in pictures:
-                if picture.at_s > self._seen_s and self._eye.is_due(picture.at_s):
-                    yield self._look(picture, followed, late=packet is not now)
+                if self._is_due(picture.at_s, late):
+                    yield self._look(picture, followed, late)
+
+    def _is_due(self, at_s: float, late: bool) -> bool:
+        """Whether a picture taken then is to be looked at: not again, and not too soon after the one before."""
+        return at_s - self._seen_s > (LATE_EVERY_S if late else 0.0) and self._eye.is_due(at_s)
 
     def _look(self, picture: Picture, followed: Followed, late: bool) -> Sight:
         motion, interest = self._eye.look(picture, followed)
@@ -218,7 +259,7 @@ class Watcher:
         if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):
             self._sizes.was_right(motion.moves)
             self._woken_by_size = False
-        return Sight(picture, bool(interest), late)
+        return Sight(picture, motion, bool(interest), late)
 
     def _judge(self, picture: Picture | None) -> None:
         """Remember whether a picture that was wanted came."""

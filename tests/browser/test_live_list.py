@@ -10,6 +10,8 @@ import numpy as np
 from playwright.sync_api import Page, expect
 
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced
+from protocols.clip_events import ClipKept
+from protocols.clips import part_path
 from protocols.events import CameraOnline, PersonLeftZone, Snapshot
 from protocols.http_auth import authorise
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
@@ -46,6 +48,28 @@ def test_a_refusal_says_why(desk: Page, console: RunningConsole) -> None:
     row = desk.locator("#rows tr").first
     for text in ("刷卡被拒", "拒绝", "未登记的卡", "未登记"):
         expect(row).to_contain_text(text)
+
+
+def test_a_kept_clip_can_be_watched(desk: Page, console: RunningConsole) -> None:
+    film, now = b"\0\0\0\x10ftypiso5\0\0\0\0" + bytes(100), utc_now()
+    name = hashlib.sha256(film).hexdigest()
+    path, gateway = part_path(name, len(film), 0), console.seed.gateway
+    header = authorise(gateway.name, gateway.key.secret, "PUT", path, film, int(time.time()))
+    assert httpx.put(console.url + path, content=film, headers={"Authorization": header}).status_code == 201
+    alarm = gateway.event(DoorForced(), at=now)
+    console.store(alarm)
+    clip = ClipKept(
+        clip=alarm.id, sha256=name, size_bytes=len(film), codec="h264", since=now - timedelta(seconds=15), until=now,
+        events=(alarm.id,),
+    )  # fmt: skip
+    console.store(gateway.event(clip, "c-east", at=now))
+    for row in (desk.locator("#rows tr").first, desk.locator(f'#rows tr[data-id="{alarm.id}"]')):
+        link = row.get_by_role("link", name="查看录像")
+        expect(link).to_have_attribute("href", f"/api/v1/clips/{name}")
+    desk.reload()
+    expect(desk.locator(f'#rows tr[data-id="{alarm.id}"]').get_by_role("link", name="查看录像")).to_be_visible()
+    answer = desk.request.get(console.url + f"/api/v1/clips/{name}")
+    assert (answer.status, answer.body()) == (200, film)
 
 
 def test_rows_are_sorted_by_arrival_and_a_late_one_is_marked(desk: Page, console: RunningConsole) -> None:

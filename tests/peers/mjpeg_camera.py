@@ -4,9 +4,11 @@ Written from RFC 2046, 5.1 (parts and boundary) and RFC 7617 (basic authenticati
 """
 
 import base64
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Self
 
 import cv2
@@ -22,9 +24,16 @@ class MjpegCamera:
         picture: draws the picture with a number, BGR [H,W,3]; may be replaced while it runs.
         rate: pictures a second.
         account: `user:password` that is demanded, if any.
+        certificate: files of a certificate and its key, for HTTPS.
     """
 
-    def __init__(self, picture: Callable[[int], np.ndarray], rate: float = 10.0, account: str | None = None) -> None:
+    def __init__(
+        self,
+        picture: Callable[[int], np.ndarray],
+        rate: float = 10.0,
+        account: str | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         self.picture = picture
         self.stalled = threading.Event()
         self.connections = 0
@@ -42,12 +51,18 @@ class MjpegCamera:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self._scheme = "https"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property
     def url(self) -> str:
         """Where its video is."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/video.mjpg"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/video.mjpg"
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         self.connections += 1

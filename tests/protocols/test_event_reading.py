@@ -25,6 +25,8 @@ def sample(annotation: Any, name: str = "") -> Any:
     """A value that a field of this type takes."""
     if get_origin(annotation) in (Annotated, Union, UnionType):
         return sample(get_args(annotation)[0], name)
+    if get_origin(annotation) is tuple:
+        return [sample(get_args(annotation)[0], name)]
     if isinstance(annotation, type) and issubclass(annotation, Message):
         return data_of(annotation)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):

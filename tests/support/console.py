@@ -164,7 +164,7 @@ class RunningConsole:
                 signer=HubSigner(b"s" * 32),
                 commands=self.commands,
                 live=self.live,
-                pictures_folder=self.folder / "pictures",
+                media_folder=self.folder,
                 registry=self.registry,
                 settings=self.settings,
             )

@@ -31,7 +31,17 @@ from edge.uplink.nonces import CommandLedger
 from edge.uplink.session import SessionCounter
 from protocols import topics
 from protocols.access_events import DoorForced, DoorMode, DoorOpened, ReaderTamper, ReleaseCause
-from protocols.commands import Action, Command, DoorModeSet, DoorRelease, FailureCode, Forgive, Lockdown, Reply
+from protocols.commands import (
+    Action,
+    Command,
+    DoorModeSet,
+    DoorRelease,
+    EvidenceHold,
+    FailureCode,
+    Forgive,
+    Lockdown,
+    Reply,
+)
 from protocols.enrolment import BrokerAccess
 from protocols.event_data import EventData
 from protocols.events import ClockState, Event, EventMessage
@@ -45,6 +55,7 @@ _ACTIONS: dict[type[object], Action] = {
     DoorModeSet: Action.DOOR_MODE,
     Lockdown: Action.LOCKDOWN,
     Forgive: Action.FORGIVE,
+    EvidenceHold: Action.EVIDENCE_HOLD,
 }
 
 
@@ -302,7 +313,7 @@ class HubHalf:
         door: str = "d-east",
         lifetime_s: float = 8.0,
         issued_in_s: float = 0.0,
-        args: DoorModeSet | Lockdown | Forgive | None = None,
+        args: DoorModeSet | Lockdown | Forgive | EvidenceHold | None = None,
     ) -> Command:
         """A sound command, not sent yet: a door's release, unless there are other arguments."""
         corr = uuid4()

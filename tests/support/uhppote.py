@@ -10,8 +10,8 @@ from edge.access.config import Reader
 from edge.access.drivers.interface import DriverContext, DriverEvent, InputsReported, ReaderUp
 from edge.access.drivers.uhppote.config import UhppoteBoard
 from edge.access.drivers.uhppote.driver import Timing, UhppoteDriver
-from gatehouse.demo.played_board import FakeBoard
 from protocols.cards import CardFormat
+from tests.peers.uhppote import FakeBoard
 from tests.support.gateways import SetClock, eventually
 
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from cloud.access.values.base import Why, example
 from protocols.access_events import DoorMode
-from protocols.base import GatewayId, Instant
+from protocols.base import DeviceId, GatewayId, Instant
 
 
 class ModeChange(BaseModel):
@@ -25,6 +25,26 @@ class Asked(BaseModel):
 
     model_config = example(why="the resident stands outside without a card")
     why: Why = ""
+
+
+class HoldRequest(BaseModel):
+    """What `camera` filmed between two moments is not to be deleted at its gateway; without a camera, what each did."""
+
+    model_config = example(
+        camera="c-east", since="2026-10-01T11:30:00+08:00", until="2026-10-01T12:00:00+08:00", why="case 2026-17"
+    )
+    camera: DeviceId | None = None
+    since: Instant
+    until: Instant
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class HoldSent(BaseModel):
+    """The hold's id, with which it is ended, and the command on its way."""
+
+    model_config = example(hold="0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", command="0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c")
+    hold: UUID
+    command: UUID
 
 
 class LockdownRequest(BaseModel):

@@ -24,6 +24,7 @@ export class Rows {
     this.viewer = viewer;
     this.filter = "all";
     this.byId = new Map();
+    this.clips = new Map(); // event id -> the row that tells of its clip
     this.entries = []; // newest first, as in the page
   }
 
@@ -40,6 +41,7 @@ export class Rows {
 
   clear() {
     this.byId.clear();
+    this.clips.clear();
     this.entries = [];
     this.body.replaceChildren();
   }
@@ -48,11 +50,23 @@ export class Rows {
   add(rows, isLive) {
     const added = rows.filter((row) => FILTERS[this.filter](row) && !this.byId.has(row.id));
     for (const row of added) this.#insert(row, isLive);
+    for (const row of added) this.#linkClip(row);
     for (const entry of this.entries.splice(MAX_ROWS)) {
       this.byId.delete(entry.row.id);
+      for (const id of [entry.row.id, ...entry.row.clip_of]) this.clips.delete(id);
       entry.element.remove();
     }
     return added;
+  }
+
+  /** Put the clip's link into the rows of its events, whichever of them came first. */
+  #linkClip(row) {
+    for (const id of row.clip_of) this.clips.set(id, row);
+    for (const id of [row.id, ...row.clip_of]) {
+      const [entry, told] = [this.byId.get(id), this.clips.get(id)];
+      const words = entry?.element.querySelector(".what > div");
+      if (told && words && !words.querySelector(".clip")) words.append(clipLink(told));
+    }
   }
 
   showEmpty(text) {
@@ -96,6 +110,7 @@ export class Rows {
     if (row.credential) details.append(chip(row.credential, t(`credential.${row.credential}`)));
     const text = note.filter(Boolean).join(" · ");
     if (text) details.append(line("muted", text));
+    if (row.clip) details.append(clipLink(row));
     if (details.childNodes.length) words.append(details);
     const element = cell("what", glyph(glyphName(row)), words);
     return element;
@@ -183,6 +198,17 @@ function line(name, text) {
   element.className = name;
   element.textContent = text;
   return element;
+}
+
+/** Opens the clip by itself: the browser plays it, and the hub writes down who looked. */
+function clipLink(row) {
+  const link = document.createElement("a");
+  link.className = "clip";
+  link.href = `/api/v1/clips/${row.clip}`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  link.textContent = t("clip.watch");
+  return link;
 }
 
 function chip(name, text) {

@@ -1,6 +1,5 @@
 """All the rules of one camera: each sees every look, and what they find is handed back. Not shared between threads."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -58,8 +57,6 @@ class RuleEngine:
         self._doors = surroundings.doors
         self._news = _listener(self._tailgating, surroundings.doors)
         self._bridge = Bridge()
-        self.told: Counter[str] = Counter()
-        """Findings by rule."""
 
     @property
     def is_idle(self) -> bool:
@@ -79,7 +76,6 @@ class RuleEngine:
         findings: list[Finding] = []
         for rule, hours in self._rules:
             findings += rule.see(look, hours.hold(look.moment.wall_s))
-        self.told.update(finding.rule for finding in findings)
         return findings
 
     def lose(self) -> None:

@@ -4,8 +4,9 @@ Seconds decide, never frames. Standing outside for a moment (a trembling box on 
 is a track that is lost for a few seconds (`bridging`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from edge.clock import Moment
 from edge.video.rules.config import RuleClass
@@ -59,8 +60,7 @@ class Visits:
         """Take a look, bridged."""
         self.ended = []
         watched = [sight for sight in look.sights if sight.what in self._classes]
-        within = [True] * len(watched) if self._polygon is None else inside(self._polygon, feet(watched))
-        for sight, is_inside in zip(watched, within, strict=True):
+        for sight, is_inside in zip(watched, self._within(watched), strict=True):
             if is_inside:
                 self._inside(sight, look)
             else:
@@ -78,6 +78,11 @@ class Visits:
         for visit in list(self._visits.values()):
             if visit.inside_s == visit.seen_s and at_s - visit.seen_s <= within_s:
                 yield visit
+
+    def _within(self, watched: Sequence[Sight]) -> Iterable[bool]:
+        if self._polygon is None or not watched:
+            return [True] * len(watched)
+        return cast(Iterable[bool], inside(self._polygon, feet(watched)))
 
     def _inside(self, sight: Sight, look: SceneLook) -> None:
         visit = self._visits.get(sight.who)

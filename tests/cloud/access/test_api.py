@@ -21,7 +21,7 @@ from cloud.console.guard import Guard
 from cloud.credentials.rules import rules_of
 from cloud.database import tables
 from cloud.database.tables import AccountRole
-from protocols.commands import Command, ReplyState
+from protocols.commands import Command, EvidenceHold, ReplyState
 from protocols.passes import read_token
 from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, wait_for
 
@@ -314,6 +314,32 @@ def test_opening_freeing_and_forgiving_are_signed_for_and_audited(console: Runni
     entries = audited(console)
     assert ("door.release", {"gateway": "gw-quiet", "door": "d-east", "why": "locked out"}) in entries
     assert [action for action, _ in entries if action.startswith("door.mode")] == ["door.mode", "door.mode.sent"]
+
+
+def test_an_administrator_holds_evidence_and_ends_the_hold(console: RunningConsole) -> None:
+    path = f"{BASE}/gateways/gw-quiet/holds"
+    wanted = {"camera": "c-east", "since": "2026-10-01T08:00:00Z", "until": "2026-10-01T09:00:00Z", "why": "case 17"}
+    with signed_in(console, GUARD) as client:
+        problem(client.post(path, json=wanted), 403)
+    with signed_in(console) as client:
+        sent = client.post(path, json=wanted)
+        assert sent.status_code == 202
+        command = last(console)
+        assert isinstance(command.args, EvidenceHold)
+        assert (str(command.args.hold), command.args.active) == (sent.json()["hold"], True)
+        assert command.args.camera == "c-east"
+        assert str(command.corr) == sent.json()["command"]
+        ended = client.post(f"{path}/{sent.json()['hold']}/end", json={"why": "closed"})
+        assert ended.status_code == 202
+        command = last(console)
+        assert isinstance(command.args, EvidenceHold)
+        assert (str(command.args.hold), command.args.active) == (sent.json()["hold"], False)
+        late = problem(client.post(path, json={**wanted, "until": "2026-10-01T08:00:00Z"}), 422)
+        assert late["errors"][0]["field"] == "until"
+        problem(client.post(path, json={**wanted, "why": ""}), 422)
+        problem(client.post(f"{BASE}/gateways/gw-none/holds", json=wanted), 404)
+    details = [detail for action, detail in audited(console) if action == "evidence.hold"]
+    assert [detail.get("why") for detail in details] == ["case 17", "closed"]
 
 
 def test_a_lockdown_takes_two_accounts(console: RunningConsole) -> None:

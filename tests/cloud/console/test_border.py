@@ -19,6 +19,7 @@ from cloud.database.engine import Database
 from protocols import events
 from protocols.access_events import AccessMethod, DenialReason, DoorMode, ReaderOfflineReason, ReleaseCause
 from protocols.camera_events import SceneFault
+from protocols.clip_events import ClipLossReason, KeepingLevel
 from protocols.commands import FailureCode
 from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, utc_now
 from tests.support.events import granted, opened
@@ -198,15 +199,8 @@ def test_both_dictionaries_have_the_same_keys_and_words_for_every_event_and_fail
     for key, text in chinese.items():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", english[key])), key
     codes = [f"event.{name.rsplit('.', 1)[0]}" for name in events.EVENT_TYPES]
-    causes = (
-        DenialReason,
-        ReleaseCause,
-        DoorMode,
-        ReaderOfflineReason,
-        events.CameraFault,
-        events.GapReason,
-        SceneFault,
-    )
+    causes = (DenialReason, ReleaseCause, DoorMode, ReaderOfflineReason, events.CameraFault, events.GapReason)
+    causes += (ClipLossReason, KeepingLevel, SceneFault)
     codes += [f"cause.{value}" for values in causes for value in values]
     codes += [f"method.{method}" for method in AccessMethod]
     codes += [f"vehicle.{kind}" for kind in events.VehicleKind]

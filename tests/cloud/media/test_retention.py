@@ -1,5 +1,6 @@
 """What is past its days goes, what is not stays, and the audit says how much."""
 
+import hashlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,8 @@ from sqlalchemy import func, insert, select
 
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole, AuditEntry, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import Account, AccountRole, AuditEntry, Clip, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.retention import RetentionDays, RetentionService
 from tests.support.console import Seed, utc_now
@@ -20,9 +22,10 @@ from tests.support.events import new_id, opened
 NOW = utc_now()
 
 
-def service(database: Database, pictures: PictureStore) -> RetentionService:
+def service(database: Database, pictures: PictureStore, clips: ClipStore | None = None) -> RetentionService:
+    clips = clips or ClipStore(pictures._folder.parent / "clips", database, lambda: NOW)
     return RetentionService(
-        database, pictures, AuditLog(database, lambda: NOW), lambda: NOW, RetentionDays(), CollectorRegistry()
+        database, pictures, clips, AuditLog(database, lambda: NOW), lambda: NOW, RetentionDays(), CollectorRegistry()
     )
 
 
@@ -44,7 +47,7 @@ def test_old_events_go_in_batches_and_young_ones_stay(database: Database, pictur
 
     counts = service(database, pictures).run_once()
 
-    assert counts == {"events": 1100, "pictures": 0, "dead_letters": 0, "sessions": 0}
+    assert counts == {"events": 1100, "pictures": 0, "clips": 0, "dead_letters": 0, "sessions": 0}
     assert count(database, EventRecord) == 1
     with database.read() as connection:
         entry = connection.execute(select(AuditEntry.action, AuditEntry.detail)).one()
@@ -72,6 +75,23 @@ def test_old_pictures_go_with_their_files_and_what_a_crash_left(
     assert pictures.find("bb" * 32) is not None
     assert [path.name for path in (tmp_path / "pictures").glob("*/*")] == ["bb" * 32]
     assert count(database, Picture) == 1
+
+
+def test_old_clips_go_with_their_files_and_young_ones_stay(
+    database: Database, pictures: PictureStore, tmp_path: Path
+) -> None:
+    now = [NOW - timedelta(days=31)]
+    clips = ClipStore(tmp_path / "clips", database, lambda: now[0])
+    names = []
+    for content in (b"\0\0\0\x08ftyp old", b"\0\0\0\x08ftyp young"):
+        names.append(hashlib.sha256(content).hexdigest())
+        assert clips.add("gw-quiet", names[-1], len(content), 0, content).done
+        now[0] = NOW
+
+    assert service(database, pictures, clips).run_once()["clips"] == 1
+
+    assert [clips.find(name) is not None for name in names] == [False, True]
+    assert count(database, Clip) == 1
 
 
 def test_dead_letters_and_sessions_go(database: Database, pictures: PictureStore) -> None:

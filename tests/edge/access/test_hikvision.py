@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import socket
 import threading
 import time
@@ -1044,6 +1045,33 @@ def test_an_answer_that_is_lost_leaves_no_false_belief(site: Site, terminal: Fak
 
 def open_rows(terminal: FakeTerminal) -> list[dict[str, Any]]:
     return [row for plan in dict(terminal.week_plans).values() for row in plan["WeekPlanCfg"] if row["enable"]]
+
+
+def test_whom_a_killed_gateway_had_just_added_is_taken_away_once_unwanted(
+    site: Site, terminal: FakeTerminal, tmp_path: Path
+) -> None:
+    """The state is that of a kill while the guest is sent: it knows of no answer."""
+    one, guest = entry(1), entry(2)
+    killed = tmp_path / "killed"
+
+    class Requests(list[tuple[str, str, bytes]]):
+        def append(self, request: tuple[str, str, bytes]) -> None:
+            super().append(request)
+            if "UserInfo/Record" in request[1] and not killed.exists():
+                shutil.copytree(site.state, killed)
+
+    with site.driving() as driver:
+        driver.set_roster(roster(one))
+        eventually(is_held(terminal, {"1": one.credential}), what="a resident")
+    terminal.requests = Requests()
+    with site.driving() as driver:
+        driver.set_roster(roster(one, guest))
+        eventually(is_held(terminal, {"1": one.credential, "2": guest.credential}), what="both")
+    site.state = killed
+    with site.driving() as driver:
+        driver.set_roster(roster(one))
+        eventually(is_held(terminal, {"1": one.credential}), what="the guest's end")
+        eventually(lambda: set(terminal.users) == {one.credential.hex}, what="one user")
 
 
 def test_without_a_roster_the_devices_list_is_left_alone(site: Site, terminal: FakeTerminal) -> None:

@@ -21,9 +21,9 @@ from edge.access.drivers.interface import (
     ReaderUp,
 )
 from edge.access.drivers.uhppote.driver import MAX_COMMANDS, Timing
-from gatehouse.demo.played_board import FakeBoard, StoredCard, bcd
 from protocols.access_events import AccessMethod, DecidedBy, ReaderOfflineReason
 from protocols.cards import CardFormat, CardNumber
+from tests.peers.uhppote import FakeBoard, StoredCard, bcd
 from tests.support.gateways import SetClock, eventually
 from tests.support.uhppote import PUSHES_ALONE, QUICK, ZONE, Delivered, make_driver, readers, running
 

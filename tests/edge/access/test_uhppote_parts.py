@@ -25,8 +25,8 @@ from edge.access.drivers.uhppote.link import Link, NoAnswer
 from edge.access.drivers.uhppote.listener import Listener
 from edge.access.drivers.uhppote.position import Position
 from edge.counters import Counters
-from gatehouse.demo.played_board import FakeBoard
 from protocols.base import ProtocolError
+from tests.peers.uhppote import FakeBoard
 from tests.support.gateways import SetClock, eventually
 from tests.support.uhppote import ZONE
 

@@ -14,8 +14,8 @@ from edge.access.drivers.interface import ReaderDown, ReaderUp, Roster, RosterEn
 from edge.access.drivers.uhppote.link import TRIES
 from edge.access.drivers.uhppote.profiles import ALWAYS, NEVER, NoProfilesLeft, ProfileBook, ProfileRow, chain_of
 from edge.access.drivers.uhppote.roster import listing_of
-from gatehouse.demo.played_board import FakeBoard, StoredCard, StoredProfile, bcd
 from protocols.cards import CardFormat, CardNumber
+from tests.peers.uhppote import FakeBoard, StoredCard, StoredProfile, bcd
 from tests.support.gateways import SetClock, eventually
 from tests.support.uhppote import PUSHES_ALONE, ZONE, make_driver, running
 

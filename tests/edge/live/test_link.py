@@ -37,7 +37,9 @@ class PlayedHub:
         self.nonces: list[str] = []
         self.closed: list[int | None] = []
         self.headers: list[str] = []
-        self._server = serve(self._take, "127.0.0.1", 0, compression=None, max_size=4 << 20, max_queue=1)
+        self._server = serve(
+            self._take, "127.0.0.1", 0, compression=None, max_size=4 << 20, max_queue=1, close_timeout=0.2
+        )
         self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -16,6 +16,7 @@ from edge.live.budget import Budget
 from edge.live.config import LiveSection
 from edge.live.desk import Desk, Seen
 from edge.live.fragments import TICKS_PER_S, Fragmenter, NotPlayable, Timeline
+from edge.live.masking import live_mask_notes
 from edge.live.stills import NoPicture, Stills
 from edge.live.tap import GROUP_PACKETS, LiveTap, PacketQueue
 from edge.video.packets import StreamHead
@@ -268,10 +269,23 @@ def test_what_cannot_be_watched_is_refused_with_a_code(
     assert counter.counters[f"live_refused_{code}"] == 1
 
 
-def test_a_masked_camera_is_given_where_the_site_says_so() -> None:
-    counter = Counter(privacy_mask=[WHOLE], live_unmasked=True)
+@pytest.mark.parametrize("key", ["live_unmasked", "masked_in_camera"])
+def test_a_masked_camera_is_given_where_it_draws_the_masks_or_the_site_says_so(key: str) -> None:
+    counter = Counter(privacy_mask=[WHOLE], **{key: True})
     counter.start()
     assert counter.sub.watchers == 1
+
+
+def test_whoever_sets_masks_is_told_what_live_video_shows() -> None:
+    cameras = [
+        camera("c-open"),
+        camera("c-masked", privacy_mask=[WHOLE]),
+        camera("c-drawn", privacy_mask=[WHOLE], masked_in_camera=True),
+        camera("c-shown", privacy_mask=[WHOLE], live_unmasked=True),
+    ]
+    refused, shown = live_mask_notes(cameras)
+    assert refused.startswith("camera c-masked: no live video")
+    assert shown.startswith("camera c-shown: live_unmasked = true")
 
 
 def test_more_streams_than_the_site_allows_are_refused() -> None:

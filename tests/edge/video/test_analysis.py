@@ -1,6 +1,7 @@
 """What detections become: events with zones, kinds, times and pictures."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from edge.clock import Moment
 from edge.video.analysis import CameraAnalysis, Report
 from edge.video.config import CameraConfig
 from edge.video.reporting import MOST_WAITING, Reporter
+from edge.video.sightings import Sighting
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Run
 from models import Kind
@@ -66,6 +68,20 @@ def test_who_is_lost_leaves_though_nothing_more_is_seen() -> None:
         scene.see()
     assert [type(report.data) for report in scene.reports] == [PersonEnteredZone, PersonLeftZone]
     assert scene.analysis.followed.live == 0
+
+
+def test_every_confirmed_track_of_every_frame_is_told_to_who_keeps_it() -> None:
+    scene = Scene(camera(zone=[]))
+    told: list[tuple[float, Sequence[Sighting]]] = []
+    scene.analysis.sighted = lambda at_s, sightings: told.append((at_s, sightings))
+    for _ in range(6):
+        scene.see(person(0.3), person(0.7))
+    scene.see()
+    assert [len(sightings) for _, sightings in told] == [2] * len(told)
+    assert 3 <= len(told) <= 6
+    one = told[-1][1][0]
+    assert (one.kind, round(sum(one.box[::2]) / 2, 1) in (0.3, 0.7)) == ("person", True)
+    assert {each.track for each in told[-1][1]} == {1, 2}
 
 
 def test_a_lost_stream_ends_every_visit() -> None:

@@ -153,6 +153,7 @@ def test_a_wrong_password_is_unauthorised_and_never_shown(
 
 
 def test_the_right_password_from_a_file_gives_frames(tmp_path: Path) -> None:
+    (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("p w/@:1\n")
     account = {"username": "viewer", "password_file": tmp_path / "password"}
     guarded = gstreamer_server(user="viewer", password="p w/@:1")

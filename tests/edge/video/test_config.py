@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from edge.video.address import Transport
 from edge.video.config import CameraConfig, DetectorConfig, VideoConfig, ZoneConfig
 from edge.video.errors import VideoError
 from tests.edge.video.parts import WHOLE, camera
@@ -59,6 +60,7 @@ def test_two_cameras_with_one_id_are_refused() -> None:
 
 def test_the_password_is_in_the_location_and_nowhere_else(tmp_path: Path) -> None:
     secret = tmp_path / "password"
+    secret.touch(mode=0o600)
     secret.write_text("p:w/@ 1\nsecond line\n")
     config = CameraConfig.model_validate(BASE | {"username": "ad min", "password_file": str(secret)})
     assert config.location({}) == "rtsp://ad%20min:p%3Aw%2F%40%201@10.0.0.5:554/stream2?token=hidden"
@@ -74,14 +76,51 @@ def test_the_password_may_come_from_the_environment() -> None:
         config.location({})
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("", "is empty"), (b"\xff\xfe", "not UTF-8")])
-def test_an_unreadable_password_is_one_clear_sentence(tmp_path: Path, content: str | bytes | None, says: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "mode", "says"),
+    [
+        (None, 0o600, "No such file"),
+        ("", 0o600, "is empty"),
+        ("secret", 0o640, "run: chmod 600"),
+        ("x" * 5000, 0o600, "longer than 4096"),
+    ],
+)
+def test_an_unreadable_password_is_one_clear_sentence(
+    tmp_path: Path, content: str | None, mode: int, says: str
+) -> None:
     path = tmp_path / "password"
     if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.write_text(content)
+        path.chmod(mode)
     config = CameraConfig.model_validate(BASE | {"username": "u", "password_file": str(path)})
     with pytest.raises(VideoError, match=says):
         config.location({})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"main_url": "rtsp://admin:secret@10.0.0.5/x"}, "no user name or password"),
+        ({"main_url": "ftp://10.0.0.5/x"}, "must begin with"),
+        ({"transport": "multicast"}, "'tcp' or 'udp'"),
+        ({"transport": "udp", "url": "http://10.0.0.5/video.mjpg"}, "rtsp:// alone"),
+    ],
+)
+def test_what_is_said_of_streams_is_checked(wrong: dict[str, str], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        CameraConfig.model_validate(BASE | wrong)
+
+
+def test_both_streams_are_opened_with_the_one_account() -> None:
+    main = {"main_url": "rtsp://10.0.0.5:554/stream1", "transport": "udp", "username": "u", "password_env": "CAM"}
+    config = CameraConfig.model_validate(BASE | main)
+    sub, whole = config.stream({"CAM": "s3"}), config.main_stream({"CAM": "s3"})
+    assert sub.location.startswith("rtsp://u:s3@10.0.0.5:554/stream2")
+    assert whole.location == "rtsp://u:s3@10.0.0.5:554/stream1"
+    assert (sub.transport, whole.transport) == (Transport.UDP, Transport.UDP)
+    assert "s3" not in f"{sub} {whole} {config}"
+    with pytest.raises(VideoError, match="no main_url"):
+        CameraConfig.model_validate(BASE).main_stream({})
 
 
 def test_a_file_address_is_a_path() -> None:

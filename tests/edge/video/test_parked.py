@@ -17,10 +17,10 @@ CARS = {"id": "z-cars", "polygon": [[0.8, 0], [1, 0], [1, 0.3], [0.8, 0.3]], "cl
 
 
 def lit(picture: Picture, x: float) -> Picture:
-    """The picture with a car's light, 150 pixels wide, around (`x`, 70)."""
+    """The picture with the glare of headlights, which hides what it lies on, around (`x`, 70)."""
     height, width = picture.shape[:2]
     across, down = np.meshgrid(np.arange(width) - x, np.arange(height) - 70)
-    light = 150 * np.exp(-(across**2 / (2 * 40**2) + down**2 / (2 * 25**2)))
+    light = 700 * np.exp(-(across**2 / (2 * 30**2) + down**2 / (2 * 20**2)))
     return np.clip(picture + light[..., None], 0, 255).astype(np.uint8)
 
 

@@ -74,7 +74,8 @@ def test_an_arrival_is_told_as_soon_as_its_frame_is_analysed(tmp_path: Path) -> 
             self._detector = load_detector(name)
 
         def detect(self, frame: np.ndarray, floor: float | None = None) -> Detections:
-            turns_s.append(time.monotonic())
+            if frame.shape[0] == 576:  # a closer look at a part belongs to the same turn
+                turns_s.append(time.monotonic())
             return self._detector.detect(frame, floor)
 
     recording = Recording()
@@ -220,6 +221,13 @@ def test_an_unknown_detector_is_one_clear_error(tmp_path: Path) -> None:
     config = VideoConfig(detector=DetectorConfig(model="no-such"), cameras=(camera(),))
     with pytest.raises(VideoError, match="no-such"):
         VideoService(config, Recording(), PictureFolder(tmp_path), SystemClock()).start()
+
+
+def test_a_provider_that_is_not_here_ends_the_start_with_a_clear_error(tmp_path: Path) -> None:
+    for name in ("openvino", "cuda"):
+        config = VideoConfig(detector=DetectorConfig(provider=name), cameras=(camera(),))
+        with pytest.raises(VideoError, match=f'provider = "{name}" .* set provider = "cpu"'):
+            VideoService(config, Recording(), PictureFolder(tmp_path), SystemClock()).start()
 
 
 def test_without_cameras_nothing_is_started(tmp_path: Path) -> None:

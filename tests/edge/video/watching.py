@@ -95,6 +95,8 @@ class Watched:
     received: int
     decoded: int
     cpu_s: float
+    is_starved: bool
+    """Whether at the end no picture that was wanted came."""
 
     @property
     def wanted_s(self) -> list[float]:
@@ -125,21 +127,36 @@ def watch(
     followed: Followed | None = None,
     from_s: float = 0.0,
     limits: BufferLimits | None = None,
+    spoil: Callable[[Arrived], Arrived | None] = lambda arrived: arrived,
+    looks_per_s: float = 5.0,
 ) -> Watched:
-    """Run a watcher over a clip, as if its first packets had been seen at time 0; `from_s` begins in the middle."""
+    """Run a watcher over a clip, as if its first packets had been seen at time 0.
+
+    Args:
+        clip: what it sees.
+        timing: the gears' time constants.
+        called_s: when somebody calls for the camera, if ever.
+        followed: whom it believes to be followed all the time.
+        from_s: when the connection begins: perhaps in the middle of a group of pictures.
+        limits: of the packets that wait.
+        spoil: what becomes of each packet on its way; None loses it.
+        looks_per_s: how often it looks while awake.
+    """
     timing = timing if timing is not None else GearTiming()
     gears, counts = Gearbox(timing.quiet_after_s), WatchCounts()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, Eye(MotionGate(), 5.0), gears, timing, time.thread_time, counts, limits)
+        watcher = Watcher(decoder, Eye(MotionGate(), looks_per_s), gears, timing, time.thread_time, counts, limits)
         sights: list[tuple[float, Sight]] = []
         received, began_s = 0, time.thread_time()
-        for arrived in arrivals(container):
-            if arrived.at_s < from_s:
+        for sent in arrivals(container):
+            arrived = spoil(sent) if sent.at_s >= from_s else None
+            if arrived is None:
                 continue
             received += 1
             called = called_s is not None and arrived.at_s >= called_s
             called_s = None if called else called_s
             sights += [(arrived.at_s, sight) for sight in watcher.take(arrived, followed or Followed(), called)]
         cpu_s = time.thread_time() - began_s
-        return Watched(sights, gears, counts, received, decoder.decoded, cpu_s)
+        is_starved = watcher.starved_since_s is not None
+        return Watched(sights, gears, counts, received, decoder.decoded, cpu_s, is_starved)

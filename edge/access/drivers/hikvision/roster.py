@@ -66,10 +66,19 @@ class Held:
     cards: dict[str, str] = field(default_factory=dict)
     plans: dict[str, tuple[int, str]] = field(default_factory=dict)
     """By schedule id: the plan's number, and its digest."""
+    intended: frozenset[str] = frozenset()
+    """Users that the run on its way may add: on disk before the first of them is sent, so that a gateway that is killed
+    knows whom the device may hold, and takes away who is no longer wanted."""
 
     def content(self) -> bytes:
         """As its file holds it."""
-        fields = {"device": self.device, "users": self.users, "cards": self.cards, "plans": self.plans}
+        fields = {
+            "device": self.device,
+            "users": self.users,
+            "cards": self.cards,
+            "plans": self.plans,
+            "intended": sorted(self.intended),
+        }
         return json.dumps(fields).encode()
 
     @property
@@ -97,7 +106,8 @@ def load(path: Path, device: str) -> Held | None:
             return None
         saved: Any = json.loads(path.read_bytes())
         plans = {str(name): (int(number), str(digest)) for name, (number, digest) in saved["plans"].items()}
-        held = Held(str(saved["device"]), dict(saved["users"]), dict(saved["cards"]), plans)
+        intended = {str(employee): UNSURE for employee in saved.get("intended", ())}
+        held = Held(str(saved["device"]), intended | dict(saved["users"]), dict(saved["cards"]), plans)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return held if held.device == device else None

@@ -97,6 +97,7 @@ class RosterKeeper:
             self._client,
             held,
             save=lambda: self._writer.put(self._file, held.content()),
+            flush=lambda: asyncio.to_thread(self._writer.flush),
             is_overtaken=lambda: self._roster is not roster,
         )
         await sync.run(wanted)

@@ -19,7 +19,7 @@ class StateWriter:
     def __init__(self, name: str) -> None:
         self._waiting: dict[Path, bytes] = {}
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._writing = False
         self.faults = 0
         self._thread = threading.Thread(target=self._run, name=name)
 
@@ -30,13 +30,18 @@ class StateWriter:
         """Have `content` written to `path` soon."""
         with self._changed:
             self._waiting[path] = content
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until what was put is written, or was refused."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._waiting or self._writing))
 
     def close(self) -> None:
         """Write what waits, and end."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
@@ -46,8 +51,12 @@ class StateWriter:
                 if not self._waiting:
                     return
                 work, self._waiting = self._waiting, {}
+                self._writing = True
             for path, content in work.items():
                 self._write(path, content)
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
 
     def _write(self, path: Path, content: bytes) -> None:
         try:

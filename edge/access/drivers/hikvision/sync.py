@@ -8,7 +8,7 @@ number of ours are taken over, so that faces enrolled at the device stay; any ot
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edge.access.drivers.hikvision.client import Refused, TerminalClient
 from edge.access.drivers.hikvision.roster import UNSURE, Held, Wanted, WantedUser, digest
@@ -38,14 +38,21 @@ class Sync:
 
     Args:
         held: what the device holds; changed with every request: before it, since its answer may not come, and after.
-        save: writes `held` to disk.
+        save: has `held` written to disk.
+        flush: returns when that is done.
         is_overtaken: asked before each request.
     """
 
     def __init__(
-        self, client: TerminalClient, held: Held, save: Callable[[], None], is_overtaken: Callable[[], bool]
+        self,
+        client: TerminalClient,
+        held: Held,
+        save: Callable[[], None],
+        flush: Callable[[], Awaitable[None]],
+        is_overtaken: Callable[[], bool],
     ) -> None:
-        self._client, self._held, self._save, self._is_overtaken = client, held, save, is_overtaken
+        self._client, self._held, self._is_overtaken = client, held, is_overtaken
+        self._save, self._flush = save, flush
         self._requests = self._refused_in_a_row = 0
         self.failed = 0
         """What the device refused in this run."""
@@ -58,6 +65,7 @@ class Sync:
             Overtaken: if a newer roster is there.
         """
         try:
+            await self._intend(wanted)
             await self._remove_cards(wanted)
             await self._remove_users(wanted)
             await self._write_plans(wanted)
@@ -68,7 +76,14 @@ class Sync:
         except _DeviceRefusesAll:
             _log.warning("the list of a terminal cannot be written: it refuses everything")
         finally:
+            self._held.intended = frozenset()  # whoever was sent is among its users
             self._save()
+
+    async def _intend(self, wanted: Wanted) -> None:
+        self._held.intended = frozenset(wanted.users.keys() - self._held.users.keys())
+        if self._held.intended:
+            self._save()
+            await self._flush()
 
     async def _remove_cards(self, wanted: Wanted) -> None:
         for card, owner in list(self._held.cards.items()):
