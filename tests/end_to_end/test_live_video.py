@@ -24,11 +24,11 @@ from edge.live.config import LiveSection
 from edge.video.config import CameraConfig
 from protocols.http_auth import authorise
 from protocols.live import PATH, Frame, Hello, Kind, Quality, Started, encode_frame
-from tests.cloud.video.parts import Page, PlayedGateway, identity_for, page
 from tests.edge.video.parts import camera
 from tests.support.console import RunningConsole
 from tests.support.databases import new_sqlite
 from tests.support.gateways import eventually
+from tests.support.live_video import Page, PlayedGateway, identity_for, page
 from tests.support.rtsp import RtspServer, demo_server, gstreamer_server
 
 OPEN_S = 20.0
