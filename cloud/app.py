@@ -31,6 +31,7 @@ from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
+from cloud.gateways.identity import GatewayIdentity
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
@@ -42,6 +43,10 @@ from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
 from cloud.signing import HubSigner
 from cloud.vault import Vault
+from cloud.video.gateway_socket import video_gateway_router
+from cloud.video.service import VideoRelay
+from cloud.video.viewers import Looking, video_view_router
+from protocols.live import MAX_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -91,12 +96,13 @@ def create_app(parts: AppParts) -> FastAPI:
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https)
+    video = VideoRelay(parts.registry)
     app = FastAPI(
         title="Gatehouse hub",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan(parts, pictures, clips),
+        lifespan=_lifespan(parts, pictures, clips, video),
     )
     app.add_middleware(
         Border,
@@ -117,6 +123,9 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
     app.include_router(clip_uploads)
+    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
+    app.include_router(video_view_router(video.relay, looking))
+    app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
         app.include_router(router)
     app.include_router(_operations_router(parts, guard))
@@ -125,13 +134,14 @@ def create_app(parts: AppParts) -> FastAPI:
 
 
 def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
-    """How the application is served: small WebSocket messages uncompressed, nothing said about the software."""
+    """How the application is served: WebSocket messages uncompressed, nothing said about the software."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         ws_per_message_deflate=False,  # compression took most of the hub's time for many pages
-        ws_max_size=4096,
+        ws_max_size=MAX_FRAME_BYTES,  # a gateway's pictures; pages may send nothing
+        ws_max_queue=4,
         server_header=False,
         proxy_headers=False,
         access_log=False,
@@ -143,7 +153,7 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore, clips: ClipStore
+    parts: AppParts, pictures: PictureStore, clips: ClipStore, video: VideoRelay
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -154,11 +164,13 @@ def _lifespan(
         retention.start()
         chores.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
+        relay = asyncio.create_task(video.run(), name="live video")
         try:
             yield
         finally:
             feed.cancel()
-            await asyncio.gather(feed, return_exceptions=True)
+            relay.cancel()
+            await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
 

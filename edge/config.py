@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edge.access.config import AccessConfig, KeyFileFault, read_keys
 from edge.errors import ConfigurationError
 from edge.keeping.config import KeepingSection
+from edge.live.config import LiveSection
 from edge.toml_positions import Path, Positions, dotted
 from edge.video.config import VideoConfig
 from edge.video.rules.config import KINDS, TailgatingRule
@@ -105,6 +106,7 @@ class _Core(_Section):
     outbox: OutboxSection = OutboxSection()
     uplink: UplinkSection = UplinkSection()
     keeping: KeepingSection = KeepingSection()
+    live: LiveSection = LiveSection()
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class SiteConfig:
     access: AccessConfig
     video: VideoConfig
     keeping: KeepingSection
+    live: LiveSection
 
     @property
     def zone(self) -> ZoneInfo:
@@ -154,7 +157,7 @@ def load_config(path: FilePath, *, with_keys: bool = True) -> SiteConfig:
         faults += _doors_of_rules(access, video)
     if faults or core is None or access is None or video is None:
         raise ConfigurationError(tuple(_told(path, Positions(text), faults)))
-    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video, core.keeping)
+    return SiteConfig(core.gateway, core.http, core.outbox, core.uplink, access, video, core.keeping, core.live)
 
 
 def _read(path: FilePath) -> str:

@@ -28,7 +28,7 @@ from edge.clock_watch import ClockWatch, kernel_says_synchronised
 from edge.config import SiteConfig
 from edge.control_socket import Answer, ControlSocket, Say
 from edge.counters import Counters
-from edge.devices import Cameras, Doors
+from edge.devices import Cameras, Doors, Sinks, joined
 from edge.door_news import DoorNews
 from edge.errors import EdgeError
 from edge.health import Health, HealthServer
@@ -37,6 +37,7 @@ from edge.identity import Identity
 from edge.keeping.assembly import make_keeping, make_uploads, sighted_by, sinks_of
 from edge.keeping.orders import HoldOrders
 from edge.keeping.service import KeepingStatus
+from edge.live.part import Live
 from edge.metrics import Readings, new_registry
 from edge.observations import Observation, Recorder
 from edge.outbox import Outbox, OutboxLimits
@@ -127,7 +128,9 @@ class Daemon:
         door_news = DoorNews(record)
         doors = Doors(config, own, self._store, decider, door_news, clock)
         surroundings = Surroundings(config.zone, lambda: self._store.rules.special_days, door_news)
-        cameras = Cameras(config, record, pictures, clock, surroundings, sinks_of(config, keeping), sighted_by(keeping))
+        live = Live(config, identity, clock, counters, jitter)
+        sinks = Sinks(joined(sinks_of(config, keeping), live.main_sinks), live.sub_sinks)
+        cameras = Cameras(config, record, pictures, clock, surroundings, sinks, sighted_by(keeping))
         holds = HoldOrders(keeping, clock) if keeping is not None else None
         commands = Commands(identity.gateway, identity.hub_key, doors, self._ledger, clock, counters, holds)
         credentials = CredentialSync(identity, self._store, self._http, clock, jitter, counters)
@@ -147,6 +150,7 @@ class Daemon:
             self._kept,
         )  # fmt: skip
         self._doors, self._decider, self._uplink, self._cameras = doors, decider, uplink, cameras
+        self._live = live
         self._health = HealthServer(config.http.host, config.http.port, self.health, new_registry(readings))
         parts: list[tuple[str, Part]] = [("outbox", self._outbox)]
         if config.access.door or config.access.reader_bus:
@@ -159,6 +163,8 @@ class Daemon:
             parts += [("keeping", keeping), ("clips", uploads)]
         if config.video.cameras:
             parts.append(("video", cameras))
+            if config.live.enabled:
+                parts.append(("live", live))
         self._supervisor = Supervisor(
             parts, clock, self._outbox.record, identity.gateway, config.gateway.place, jitter, counters
         )
@@ -211,7 +217,7 @@ class Daemon:
         """Stop every part; returns within seconds."""
         self._notifier.tell("STOPPING=1")
         _log.info("gateway stops")
-        stopped = self._supervisor.stop(["doors", "video"], _STOP_DEVICES_S)
+        stopped = self._supervisor.stop(["doors", "video", "live"], _STOP_DEVICES_S)
         stopped &= self._supervisor.stop(["keeping"], _STOP_REST_S)
         stopped &= self._supervisor.stop(["outbox"], _STOP_REST_S)
         rest = ["uplink", "commands", "credentials", "pictures", "clips", "health", "control"]
@@ -269,6 +275,7 @@ class Daemon:
                 "doors": _doors_health(access),
                 "keeping": _keeping_health(kept),
                 "cameras": _cameras_health(self._cameras.status()),
+                "live": self._live_health(),
                 "in_memory_only": {name: reason for name, reason in off_disk.items() if reason is not None},
             },
         )
@@ -291,6 +298,12 @@ class Daemon:
             "access": self._ledgers.off_disk,
             "door_modes": modes,
         }
+
+    def _live_health(self) -> dict[str, Any]:
+        """Whether live video can be asked for, and how much of it goes out."""
+        status = self._live.status()
+        connected = self._live.is_connected
+        return {"connected": connected, "streams": status.streams, "key_frames_only": status.economy}
 
     def _part_states(self) -> dict[str, PartStatus]:
         return self._supervisor.states()

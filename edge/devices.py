@@ -5,6 +5,7 @@ then costs the cameras, never the doors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -96,6 +97,21 @@ class Doors:
         return do(controller)
 
 
+@dataclass(frozen=True)
+class Sinks:
+    """For cameras by name, who takes their packets: of the evidence stream (main if there is one), and of sub alone."""
+
+    evidence: Mapping[str, Sequence[PacketSink]]
+    sub: Mapping[str, Sequence[PacketSink]]
+
+
+def joined(
+    first: Mapping[str, Sequence[PacketSink]], second: Mapping[str, Sequence[PacketSink]]
+) -> Mapping[str, Sequence[PacketSink]]:
+    """The sinks of both."""
+    return {name: (*first.get(name, ()), *second.get(name, ())) for name in {**first, **second}}
+
+
 class Cameras:
     """All cameras."""
 
@@ -106,7 +122,7 @@ class Cameras:
         pictures: PictureStore,
         clock: Clock,
         surroundings: "Surroundings",
-        sinks: Mapping[str, Sequence[PacketSink]],
+        sinks: Sinks,
         sighted: "Mapping[str, SightingSink]",
     ) -> None:
         self._make: Callable[[], VideoService] = lambda: _video(
@@ -155,7 +171,7 @@ def _video(
     pictures: PictureStore,
     clock: Clock,
     surroundings: "Surroundings",
-    sinks: Mapping[str, Sequence[PacketSink]],
+    sinks: Sinks,
     sighted: "Mapping[str, SightingSink]",
 ) -> "VideoService":
     import cv2
@@ -163,4 +179,13 @@ def _video(
     from edge.video.service import VideoService
 
     cv2.setNumThreads(1)  # frames of several cameras are worked on side by side already
-    return VideoService(config.video, record, pictures, clock, surroundings=surroundings, sinks=sinks, sighted=sighted)
+    return VideoService(
+        config.video,
+        record,
+        pictures,
+        clock,
+        surroundings=surroundings,
+        sinks=sinks.evidence,
+        sub_sinks=sinks.sub,
+        sighted=sighted,
+    )

@@ -79,6 +79,7 @@ def check(config: _Config) -> None:
     from edge.config import load_config
     from edge.errors import ConfigurationError
     from edge.keeping.assembly import mask_notes
+    from edge.live.masking import live_mask_notes
 
     try:
         site = load_config(config)
@@ -86,7 +87,7 @@ def check(config: _Config) -> None:
         count = len(error.faults)
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
     doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
-    for note in mask_notes(site):
+    for note in (*mask_notes(site), *live_mask_notes(site.video.cameras)):
         print(f"{config}: note: {note}")
     print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
 

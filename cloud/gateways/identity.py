@@ -2,22 +2,35 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
-from cloud.gateways.keys import GatewayKeys
 from protocols import http_auth
 from protocols.base import ProtocolError
+from protocols.sealing import MacKey
 
 
 class NotAGateway(Exception):
     """The request carries no valid proof of a gateway; the text may be shown to the client."""
 
 
+class KeyFinder(Protocol):
+    """Whose key a gateway's is: `cloud.gateways.keys.GatewayKeys`."""
+
+    def key(self, gateway_id: str) -> MacKey | None:
+        """The key of an enrolled gateway that is not revoked."""
+        ...
+
+
 class GatewayIdentity:
     """Checks the `Authorization` header of a gateway's request."""
 
-    def __init__(self, keys: GatewayKeys, now: Callable[[], datetime]) -> None:
+    def __init__(self, keys: KeyFinder, now: Callable[[], datetime]) -> None:
         self._keys = keys
         self._now = now
+
+    def is_known(self, gateway: str) -> bool:
+        """Whether a gateway is still enrolled and not revoked."""
+        return self._keys.key(gateway) is not None
 
     def prove(self, header: str | None, method: str, path: str, body: bytes = b"") -> str:
         """The gateway's name.

@@ -195,6 +195,11 @@ class CameraConfig(_Section):
         title="Privacy mask",
         description="Polygons painted black in all that is analysed, kept or shown as a picture: a neighbour's window.",
     )
+    live_unmasked: bool = Field(
+        default=False,
+        title="Live unmasked",
+        description="Give live video though it shows what privacy_mask hides; without masks it is given anyway.",
+    )
     onvif: OnvifConfig | None = Field(
         default=None,
         title="ONVIF",

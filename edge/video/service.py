@@ -110,6 +110,7 @@ class VideoService:
         uniform: a random number in [0, 1), for jitter.
         sinks: for cameras by name, who takes the packets of their evidence stream (main if there is one).
         sighted: for cameras by name, who is told of the tracks in each frame that is analysed.
+        sub_sinks: likewise, who takes the packets of the stream that is analysed.
         gear_timing: time constants of the gears.
         onvif_timing: time constants of the cameras' own events and clocks.
         surroundings: what the cameras' rules need to know of the site.
@@ -126,6 +127,7 @@ class VideoService:
         uniform: Callable[[], float] = random.random,
         sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         sighted: Mapping[str, SightingSink] | None = None,
+        sub_sinks: Mapping[str, Sequence[PacketSink]] | None = None,
         gear_timing: GearTiming | None = None,
         onvif_timing: WatchTiming | None = None,
         surroundings: Surroundings | None = None,
@@ -138,6 +140,7 @@ class VideoService:
         self._load = load if load is not None else partial(load_detector, runtime=runtime)
         self._uniform = uniform
         self._sinks = sinks if sinks is not None else {}
+        self._sub_sinks = sub_sinks if sub_sinks is not None else {}
         self._gear_timing = gear_timing
         self._stop = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -237,7 +240,8 @@ class VideoService:
         def submit(candidate: Candidate) -> None:
             self._mailboxes.put(index, candidate)
 
-        sinks = () if camera.main_url is not None else self._sinks.get(camera.id, ())
+        evidence = () if camera.main_url is not None else self._sinks.get(camera.id, ())
+        sinks = (*evidence, *self._sub_sinks.get(camera.id, ()))
         return CameraSource(
             camera, self._analyses[index], submit, self._record, self._clock, self._backoff(), self._timing, sinks,
             self._gear_timing,

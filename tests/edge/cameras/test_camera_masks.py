@@ -112,6 +112,7 @@ def test_the_configuration_check_says_what_a_mask_does_not_hide(tmp_path: Path) 
     result = CliRunner().invoke(app, ["edge", "check", "--config", str(site)])
 
     assert result.exit_code == 0
-    (note,) = [line for line in result.stdout.splitlines() if ": note: " in line]
+    note, live = [line for line in result.stdout.splitlines() if ": note: " in line]
+    assert "camera c-east: no live video" in live
     assert "camera c-east: privacy_mask is black in snapshots, but clips and recordings" in note
     assert "gatehouse edge cameras masks c-east --write" in note

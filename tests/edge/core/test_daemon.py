@@ -161,6 +161,9 @@ main_url = "{clip}"
     camera = running.get("/healthz").json()["cameras"]["c-east"]
     assert camera["gear"] in {"asleep", "watching", "detecting"}
     assert camera["reason"] is None
+    health = running.get("/healthz").json()
+    assert health["live"] == {"connected": False, "streams": 0, "key_frames_only": 0}, "there is no hub"
+    assert health["parts"]["live"]["state"] == "running"
     metrics = running.get("/metrics").text
     for line in (
         'gatehouse_edge_camera_gear{camera="c-east",gear="',

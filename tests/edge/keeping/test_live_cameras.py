@@ -73,7 +73,7 @@ def test_the_check_names_cameras_whose_video_is_not_masked(tmp_path: Path) -> No
     assert done.exit_code == 0
     assert "camera c-open: privacy_mask" in done.output
     assert "c-masked" not in done.output
-    assert "c-none" not in done.output
+    assert "camera c-none: privacy_mask" not in done.output, "nothing of it is kept"
 
 
 def test_only_cameras_of_which_something_is_kept_have_a_sink(tmp_path: Path) -> None:
