@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -30,12 +31,12 @@ def encode(path: Path, pictures: Iterable[Image], size: tuple[int, int], group: 
     coder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-bf", "0", "-pix_fmt", "yuv420p"]
     groups = ["-g", str(group), "-keyint_min", str(group), "-sc_threshold", "0"]
     command = ["ffmpeg", "-v", "error", "-y", *source, "-vf", f"scale={size[0]}:{size[1]}", *coder, *groups, str(path)]
-    count = 1
+    count = 0
     with subprocess.Popen(command, stdin=subprocess.PIPE) as ffmpeg:
         assert ffmpeg.stdin is not None
-        ffmpeg.stdin.write(first.tobytes())
-        for count, picture in enumerate(pictures, start=2):
+        for picture in chain([first], pictures):
             ffmpeg.stdin.write(picture.tobytes())
+            count += 1
         ffmpeg.stdin.close()
     if ffmpeg.returncode:
         raise RuntimeError(f"ffmpeg ended with {ffmpeg.returncode}")

@@ -16,6 +16,7 @@ recordings and snapshots expire all the time after the first hour. The slope is 
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -183,8 +184,8 @@ class Day:
         self.samples.append(sample)
         print(
             f"{sample.hour:5.2f} h simulated in {sample.spent_s / 60:5.1f} min: {sample.rss_mib:7.2f} MiB, on disk "
-            f"{sample.disk_mib:5.1f} MiB, {sample.events} events, {sample.tracks} tracks, {sample.clips_kept} clips kept, "
-            f"{sample.clips_deleted} expired",
+            f"{sample.disk_mib:5.1f} MiB, {sample.events} events, {sample.tracks} tracks, {sample.clips_kept} clips "
+            f"kept, {sample.clips_deleted} expired",
             file=sys.stderr,
             flush=True,
         )
@@ -221,6 +222,7 @@ def main() -> int:
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)  # in a process of its own: its memory is not ours
     given = parser.parse_args()
     cv2.setNumThreads(1)
+    logging.disable(logging.WARNING)  # each pass's end is a camera that goes away
     if given.make is not None:
         make_clip(given.make)
         return 0
@@ -242,9 +244,10 @@ def main() -> int:
         print(f"too short for a slope: it needs more than {WARM_UP_H + 0.5:g} simulated hours", file=sys.stderr)
         return 1
     print(
-        f"{figures['hours']:.2f} simulated hours; after {WARM_UP_H:g} of them {figures['first_mib']:.1f} MiB, at the end "
-        f"{figures['last_mib']:.1f} MiB (most {figures['most_mib']:.1f}): {figures['mib_per_day_least_squares']:+.2f} MiB "
-        f"a day by least squares, {figures['mib_per_day_theil_sen']:+.2f} by Theil-Sen; at most "
+        f"{figures['hours']:.2f} simulated hours; after {WARM_UP_H:g} of them {figures['first_mib']:.1f} MiB, at the "
+        f"end {figures['last_mib']:.1f} MiB (most {figures['most_mib']:.1f}): "
+        f"{figures['mib_per_day_least_squares']:+.2f} MiB a day by least squares, "
+        f"{figures['mib_per_day_theil_sen']:+.2f} by Theil-Sen; at most "
         f"{figures['disk_most_mib']:.0f} MiB on disk"
     )
     if given.trace:
