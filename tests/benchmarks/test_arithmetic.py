@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from benchmarks.arithmetic import percentile, slopes
 from benchmarks.rtsp_senders import mark_of
 from benchmarks.video_many import delays, frame_of, placed, sent_by
-from benchmarks.video_quality import Belief, Played, delayed, passes_of, picture_times, still_camera
-from models import Detections
+from benchmarks.video_quality import Belief, Played, delayed, passes_of, picture_times, still_camera, tracked
+from models import Detections, Kind
 from protocols.events import PersonEnteredZone
-from tests.edge.video.parts import write_clip
+from tests.edge.video.parts import detections, write_clip
 
 
 def test_both_slopes_of_a_line_are_its_own() -> None:
@@ -53,9 +53,23 @@ def test_percentiles_of_a_hundred_and_of_none() -> None:
     assert percentile([], 0.95) == 0.0
 
 
-@pytest.mark.parametrize(("rate", "passes"), [(10, 2), (25, 5), (Fraction(25, 2), 5), (5, 1), (15, 3)])
-def test_so_many_passes_give_each_frame_its_turn(rate: Fraction | int, passes: int) -> None:
-    assert passes_of(Fraction(rate)) == passes
+@pytest.mark.parametrize(("rate", "looks_per_s", "passes"), [(10, 5.0, 2), (25, 1.8, 14), (12.5, 5.0, 3), (5, 5.0, 1)])
+def test_so_many_passes_give_each_frame_its_turn(rate: float, looks_per_s: float, passes: int) -> None:
+    assert passes_of(Fraction(rate), looks_per_s) == passes
+
+
+def test_people_are_found_where_a_track_covers_them_at_a_look() -> None:
+    """One walks on, one stands and is never tracked, one is in view too shortly to count."""
+    people = {1: np.array([10, 10, 30, 60], np.float32), 2: np.array([100, 10, 120, 60], np.float32)}
+    labels = {n: {1: people[1] + np.array([n, 0, n, 0], np.float32), 2: people[2]} for n in range(1, 11)}
+    labels[3][3] = np.array([200, 10, 220, 60], np.float32)
+    seen = detections((Kind.PERSON, 0.9, (0.05, 0.1, 0.15, 0.6)))  # where the first stood before
+    played = Played(0.0, [Belief(0.0, seen, seen)])
+    found = tracked(played, [i / 10 for i in range(10)], labels, (200, 100), 10.0)
+    assert (found.found, found.labelled) == (1, 2)
+    still_covered = sum(20 - n >= (20 + n) / 2 for n in range(1, 11))  # overlap of 20 pixels with as many, n further
+    assert found.recall == pytest.approx(still_covered / 21)
+    assert found.precision == pytest.approx(still_covered / 10)
 
 
 def test_a_delayed_clip_has_the_same_frames_a_little_later(tmp_path: Path) -> None:
