@@ -11,7 +11,8 @@ a time, and a minute in which 6 to 8 people walk about; 768x576 at 10 frames a s
 is read anew each quarter of an hour, as by a camera that goes away for a second.
 
 At each pass's end the process's resident memory is noted, with what lies on disk. Quotas are small, so that clips,
-recordings and snapshots expire all the time after the first hour. The slope is over all samples after the warm-up.
+recordings and snapshots expire all the time after the first hours. The slope is over all samples after the
+warm-up of 6 simulated hours.
 """
 
 import argparse
@@ -52,7 +53,8 @@ from protocols.ids import UuidV7Maker
 
 QUARTER_S = 900.0
 BUSY_S = 60.0
-WARM_UP_H = 2.0
+WARM_UP_H = 6.0
+"""Until what is kept longest (`alarm_days`: 4.8 h) has been kept, and expired."""
 MIB = 2**20
 SECTION = {"clips_mib": 48, "recordings_mib": 96, "ring_mib": 24, "clip_days": 0.1, "alarm_days": 0.2, "free_mib": 64,
            "open_alarm_h": 1.0}  # fmt: skip

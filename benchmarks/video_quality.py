@@ -9,9 +9,10 @@ detector's alone.
 
 What runs is a gateway's camera with its default settings, without its threads (`benchmarks.stepped`). Each clip is
 played as a camera that goes online with its first frame, sleeps, wakes and decodes as it likes. It does not look at
-every frame, so a clip is played several times, a frame later each time, and each labelled frame is scored as it was
-found when the pipeline itself showed it to the detector. A frame that it never showed, as nothing moved, is scored by
-what it *believes* then: the boxes of the newest picture before that it did show. How many those are is printed.
+every frame, so a clip is played several times, its first picture shown for a frame longer each time, and each labelled
+frame is scored as it was found when the pipeline itself showed it to the detector. A frame that it never showed, as
+nothing moved, is scored by what it *believes* then: the boxes of the newest picture before that it did show. How many
+those are is printed.
 
 Beside it, in the same run: the detector alone on each of those frames, decoded one by one.
 
@@ -195,17 +196,19 @@ def passes_of(rate: Fraction, looks_per_s: float) -> int:
 
 
 def delayed(clip: Path, target: Path, frames: int, rate: Fraction) -> Path:
-    """The clip, copied without encoding, all but its first packet so many frames later."""
+    """The clip, copied without encoding, that shows its first picture for so many frames more."""
     with av.open(str(clip)) as source, av.open(str(target), "w") as out:
         stream = source.streams.video[0]
         copy = out.add_stream_from_template(stream)
-        later = round(frames / rate / stream.time_base)
+        step = 1 / rate / stream.time_base
         for number, packet in enumerate(p for p in source.demux(stream) if p.size):
-            if number:
-                packet.pts = None if packet.pts is None else packet.pts + later
-                packet.dts = None if packet.dts is None else packet.dts + later
-            packet.stream = copy
-            out.mux(packet)
+            pts, dts, data = packet.pts, packet.dts, bytes(packet)
+            for again in range(0 if number == 0 else frames, frames + 1):
+                sent = av.Packet(data)
+                sent.pts = None if pts is None else pts + round(again * step)
+                sent.dts = None if dts is None else dts + round(again * step)
+                sent.is_keyframe, sent.time_base, sent.stream = packet.is_keyframe, stream.time_base, copy
+                out.mux(sent)
     return target
 
 
@@ -357,7 +360,7 @@ class Bench:
         for shift in range(passes):
             _tell(f"{labelled.name}: playing {shift + 1} of {passes}")
             clip = labelled.clip if not shift else delayed(labelled.clip, self._folder / "late.mkv", shift, rate)
-            shown, _ = picture_times(clip)
+            shown = picture_times(clip)[0][shift:]
             played = play(clip, self._noting, always=False, settings=settings)
             is_last = shift == passes - 1
             for number in [n for n in left if is_last or played.looked_at(shown[n - 1])]:
