@@ -1,7 +1,6 @@
 """Rules on scenes that are drawn for them, frame by frame, through a detector of colours, the tracker and the rules.
 
-What the real detector cannot be shown by drawings (a bicycle in a lift, one that is taken) is proven here and on
-made-up tracks alone.
+The same with our detector, a drawn bicycle and the decoder: `test_drawn_clip.py`.
 """
 
 from collections.abc import Callable, Iterable
