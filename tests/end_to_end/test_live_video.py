@@ -222,6 +222,15 @@ def test_a_masked_camera_is_not_shown_but_its_pictures_are_with_the_masks(
     assert away.get("/api/v1/cameras/gw-quiet/c-east/snapshot").status_code == 401
 
 
+def test_a_page_is_told_that_video_shows_what_masks_hide(
+    console: RunningConsole, tmp_path: Path, server: RtspServer
+) -> None:
+    shown = east(server, privacy_mask=[[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]], live_unmasked=True)
+    with gateway(console, tmp_path, shown), console.client() as client, page(console, client) as seen:
+        eventually(lambda: bool(seen.of("started")), OPEN_S, "video")
+        assert seen.of("started")[0]["unmasked"] is True
+
+
 def test_nobody_without_a_gateways_key_is_let_in_and_no_order_without_the_hubs_signature_is_followed(
     console: RunningConsole, tmp_path: Path, server: RtspServer
 ) -> None:
