@@ -18,14 +18,15 @@ TRIES = 3
 
 def silence_s(server: RtspServer, address: Address) -> float:
     """How long after a server froze its stream is given up."""
-    count, frozen_s = 0, 0.0
-    with Stream(address, time.monotonic) as stream, pytest.raises(StreamFault) as raised:
-        for _ in stream.packets():
-            count += 1
-            if count == 20:
-                server.freeze()
-                frozen_s = time.monotonic()
-    noticed_s = time.monotonic()
+    with Stream(address, time.monotonic) as stream:
+        packets = stream.packets()
+        for _ in range(20):
+            next(packets)
+        server.freeze()
+        frozen_s = time.monotonic()
+        with pytest.raises(StreamFault) as raised:
+            list(packets)
+        noticed_s = time.monotonic()
     server.thaw()
     assert raised.value.fault is CameraFault.SILENT
     return noticed_s - frozen_s
