@@ -27,6 +27,7 @@ from cloud.database.tables.gateways import (
     GatewayCredentials,
     RegisterChange,
 )
+from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
     CredentialGroup,
@@ -57,6 +58,7 @@ __all__ = [
     "CredentialGroup",
     "DeadLetter",
     "DeviceState",
+    "Division",
     "Door",
     "DoorGroup",
     "DoorGroupDoor",
@@ -66,6 +68,11 @@ __all__ = [
     "Gateway",
     "GatewayCredentialRow",
     "GatewayCredentials",
+    "Grid",
+    "GridPlace",
+    "Household",
+    "JointUnit",
+    "JointUnitPlace",
     "LeaseGrace",
     "LeaseWarning",
     "Lockdown",

@@ -12,7 +12,17 @@ from cloud.database.tables.base import Base
 
 
 class AccountRole(StrEnum):
+    """What an account is for; `cloud.accounts.permissions` says what each may do."""
+
     GUARD = "guard"
+    GRID_MEMBER = "grid_member"
+    COMMUNITY = "community"
+    """Staff of a village's or community's centre."""
+    TOWNSHIP = "township"
+    DISTRICT = "district"
+    REGISTRAR = "registrar"
+    CATEGORY_OFFICER = "category_officer"
+    AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
 
 
@@ -24,6 +34,10 @@ class Account(Base):
     role: Mapped[AccountRole] = mapped_column(String(16))
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    place_id: Mapped[UUID | None]
+    """The place whose subtree it is bound to; None: the whole hub. Without a foreign key, which SQLite cannot add."""
+    grid_id: Mapped[UUID | None]
+    """The grid that a grid member is bound to, within that subtree."""
 
 
 class LoginSession(Base):

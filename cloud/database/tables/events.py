@@ -31,6 +31,10 @@ class EventRecord(Base):
     credential_id: Mapped[UUID | None]
     person_id: Mapped[UUID | None]
     dwelling_id: Mapped[UUID | None]
+    household_id: Mapped[UUID | None]
+    grid_id: Mapped[UUID | None]
+    """Of the dwelling, else of the place."""
+    joint_unit_id: Mapped[UUID | None]
     body: Mapped[str] = mapped_column(Text)
 
 

@@ -12,7 +12,17 @@ from cloud.database.tables.base import Base
 
 
 class PlaceKind(StrEnum):
+    """From the widest to the narrowest. A hub of one compound needs nothing above it."""
+
+    CITY = "city"
+    DISTRICT = "district"
+    """District or county, and what is run like one."""
+    TOWNSHIP = "township"
+    """Township, town or street."""
     COMMUNITY = "community"
+    """Village or community."""
+    COMPOUND = "compound"
+    """A residential compound."""
     BUILDING = "building"
     UNIT = "unit"
     DWELLING = "dwelling"
@@ -21,7 +31,11 @@ class PlaceKind(StrEnum):
 
 
 class Place(Base):
-    """A node of the tree of places. `code` is what gateways and import files call it."""
+    """A node of the tree of places. `code` is what gateways and import files call it.
+
+    `path` is the path of the parent followed by 8 bytes of this place's own: the path of whatever lies below a place
+    begins with that place's (`cloud.register.paths`).
+    """
 
     __tablename__ = "place"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -29,6 +43,9 @@ class Place(Base):
     kind: Mapped[PlaceKind] = mapped_column(String(16))
     code: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(120))
+    division_code: Mapped[str | None] = mapped_column(String(12), index=True)
+    """Its GB/T 2260 code (6 digits), or that code continued to a township (9) or a village (12)."""
+    path: Mapped[bytes] = mapped_column(LargeBinary, index=True)
 
 
 class Person(Base):
@@ -44,6 +61,7 @@ class ResidencyRole(StrEnum):
     OWNER = "owner"
     TENANT = "tenant"
     FAMILY = "family"
+    LODGER = "lodger"
 
 
 class Residency(Base):
@@ -56,6 +74,8 @@ class Residency(Base):
     role: Mapped[ResidencyRole] = mapped_column(String(16))
     since: Mapped[datetime]
     until: Mapped[datetime | None]
+    household_id: Mapped[UUID | None] = mapped_column(index=True)
+    """The `organisation.Household` that the person belongs to there; without a foreign key, which SQLite cannot add."""
 
 
 class Credential(Base):
