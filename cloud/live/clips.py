@@ -18,7 +18,7 @@ from protocols.clip_events import ClipKept, ClipLost
 from protocols.events import Event
 
 CLIP_TYPES = (ClipKept.TYPE, ClipLost.TYPE)
-BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
+BEFORE, AFTER = timedelta(seconds=10), timedelta(minutes=10)
 """A clip's news is received so long around its event; a clip lasts two minutes at most."""
 MAX_NEWS = 1000
 

@@ -107,12 +107,12 @@ def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilte
     return query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(limit)
 
 
-def read_rows(connection: Connection, ids: Collection[UUID]) -> list[EventRow]:
-    """The rows of these events with their clips, oldest receipt first; two queries whatever their number."""
+def read_rows(connection: Connection, ids: Collection[UUID], *, with_clips: bool = True) -> list[EventRow]:
+    """The rows of these events, oldest receipt first; one query whatever their number, and one for their clips."""
     if not ids:
         return []
     found = connection.execute(_JOINED.where(EventRecord.id.in_(ids))).all()
-    clips = clips_of(connection, found)
+    clips = clips_of(connection, found) if with_clips else {}
     return [_row(each, clips.get((each.gateway_id, each.id), ())) for each in found]
 
 

@@ -63,7 +63,8 @@ class EventTail:
         if not fresh:
             return News([], [])
         with self._database.read() as connection:
-            return News(read_rows(connection, ids[:MAX_ROWS]), read_news(connection, clips[:MAX_ROWS]))
+            rows = read_rows(connection, ids[:MAX_ROWS], with_clips=False)  # theirs is told when it comes
+            return News(rows, read_news(connection, clips[:MAX_ROWS]))
 
     def _new_ids(self, overlap: timedelta) -> list[tuple[UUID, str]]:
         """Ids and types of the events that were not seen before, newest first."""
