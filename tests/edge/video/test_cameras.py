@@ -50,7 +50,7 @@ class Site:
     def faults(self, device: str = "c-east") -> list[CameraFault]:
         return [offline.fault for offline in self.recording.of(CameraOffline, device)]
 
-    def await_state(self, state: CameraState, timeout_s: float = 15.0, index: int = 0) -> None:
+    def await_state(self, state: CameraState, timeout_s: float = 30.0, index: int = 0) -> None:
         wait_until(lambda: self.status(index).state is state, timeout_s, f"state {state}; it is {self.status(index)}")
 
     def await_frames(self, more: int, index: int = 0) -> None:
