@@ -272,7 +272,8 @@ def test_a_doors_mode_that_is_none_counts_as_shut() -> None:
 # The port for events.
 
 
-def test_a_storm_of_packets_is_counted_and_survived() -> None:
+def test_a_storm_of_packets_is_counted_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.access.drivers.uhppote.listener._LOOK_S", 60.0)
     counters = Counters()
     woken: list[int] = []
     listener = Listener(0, "127.0.0.1", SERIAL, counters, woken.append)
@@ -288,7 +289,7 @@ def test_a_storm_of_packets_is_counted_and_survived() -> None:
     finally:
         began_s = time.monotonic()
         listener.close()
-    assert time.monotonic() - began_s < 0.4, "it need not wait to end"
+    assert time.monotonic() - began_s < 20.0, "it need not look again to end"
 
 
 # The position.

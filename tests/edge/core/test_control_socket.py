@@ -160,7 +160,7 @@ def test_who_sends_nothing_is_let_go_in_time(control: ControlSocket, tmp_path: P
 
     assert b"nothing came in time" in raw(tmp_path, b'{"order"')
 
-    assert time.monotonic() - begun_s < LINE_S + 2.0
+    assert time.monotonic() - begun_s < LINE_S + 15.0
 
 
 def test_one_more_than_it_serves_is_told_so(control: ControlSocket, desk: Desk, tmp_path: Path) -> None:
