@@ -6,6 +6,7 @@ with `answer`.
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from sqlalchemy import insert
 from cloud.accounts import Passwords, open_accounts
 from cloud.app import AppParts, AppSettings, create_app, server_config
 from cloud.audit import AuditLog
-from cloud.broker import Mirror
+from cloud.broker import Mirror, TlsFiles
 from cloud.commands.service import CommandService
 from cloud.database.engine import Database
 from cloud.database.tables import (
@@ -41,6 +42,7 @@ from cloud.database.tables import (
 from cloud.ingest.batch import Batch
 from cloud.ingest.writer import EventWriter
 from cloud.live.feed import LiveFeed
+from cloud.register.paths import child_path
 from cloud.signing import HubSigner
 from protocols.commands import Reply, ReplyState
 from protocols.events import Event
@@ -58,7 +60,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0, what: str = "it") -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "it") -> Any:
     """Wait until a condition is true and return its value; fails with `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -74,23 +76,23 @@ class Seed:
         self.database = database
         self.gateway = FakeGateway("gw-quiet")
         self.credential = new_id()
-        places = {name: new_id() for name in ("community", "building", "unit", "dwelling", "gate")}
+        community = _place(None, PlaceKind.COMMUNITY, "qt", "安静社区")
+        building = _place(community, PlaceKind.BUILDING, "qt-3", "3栋")
+        unit = _place(building, PlaceKind.UNIT, "qt-3-2", "2单元")
+        dwelling = _place(unit, PlaceKind.DWELLING, "qt-3-2-501", "501")
+        gate = _place(community, PlaceKind.ENTRANCE, "gate-east", "东门岗")
         person = new_id()
         long_ago = utc_now() - timedelta(days=1000)
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (Gateway, {"id": "gw-quiet", "created_at": long_ago, "enrolled_at": long_ago, "presence": "online"}),
-            (Place, _place(places["community"], None, PlaceKind.COMMUNITY, "qt", "安静社区")),
-            (Place, _place(places["building"], places["community"], PlaceKind.BUILDING, "qt-3", "3栋")),
-            (Place, _place(places["unit"], places["building"], PlaceKind.UNIT, "qt-3-2", "2单元")),
-            (Place, _place(places["dwelling"], places["unit"], PlaceKind.DWELLING, "qt-3-2-501", "501")),
-            (Place, _place(places["gate"], places["community"], PlaceKind.ENTRANCE, "gate-east", "东门岗")),
+            *((Place, each) for each in (community, building, unit, dwelling, gate)),
             (Person, {"id": person, "name": FULL_NAME}),
             (
                 Residency,
                 {
                     "id": new_id(),
                     "person_id": person,
-                    "dwelling_id": places["dwelling"],
+                    "dwelling_id": dwelling["id"],
                     "role": ResidencyRole.OWNER,
                     "since": long_ago,
                 },
@@ -107,7 +109,7 @@ class Seed:
             ),
         ]
         rows += [
-            (Door, {"id": new_id(), "gateway_id": "gw-quiet", "device": code, "place_id": places["gate"], "name": name})
+            (Door, {"id": new_id(), "gateway_id": "gw-quiet", "device": code, "place_id": gate["id"], "name": name})
             for code, name in DOORS.items()
         ]
         with database.write() as connection:
@@ -123,18 +125,26 @@ class Seed:
             writer.close()
 
 
-def _place(place: UUID, parent: UUID | None, kind: PlaceKind, code: str, name: str) -> dict[str, Any]:
-    return {"id": place, "parent_id": parent, "kind": kind, "code": code, "name": name}
+def _place(above: dict[str, Any] | None, kind: PlaceKind, code: str, name: str) -> dict[str, Any]:
+    place = new_id()
+    parent, path = (above["id"], above["path"]) if above else (None, None)
+    return {"id": place, "parent_id": parent, "kind": kind, "code": code, "name": name, "path": child_path(path, place)}
 
 
 class RunningConsole:
-    """A console on a free port of loopback; it can be stopped and started again on the same port."""
+    """A console on a free port of loopback; it can be stopped and started again on the same port.
 
-    def __init__(self, database: Database, folder: Path, settings: AppSettings | None = None) -> None:
+    With `tls` it is reached by HTTPS, with that certificate.
+    """
+
+    def __init__(
+        self, database: Database, folder: Path, settings: AppSettings | None = None, tls: TlsFiles | None = None
+    ) -> None:
         self.seed = Seed(database)
         self.database = database
         self.folder = folder
-        self.settings = settings or AppSettings()
+        self.settings = settings or AppSettings(https=tls is not None)
+        self._tls = tls
         self.sent: list[tuple[str, bytes]] = []
         self.is_connected = True
         self.audit = AuditLog(database, utc_now)
@@ -144,7 +154,7 @@ class RunningConsole:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls is not None else 'http'}://127.0.0.1:{self.port}"
         self.start()
 
     def start(self) -> None:
@@ -169,7 +179,10 @@ class RunningConsole:
                 settings=self.settings,
             )
         )
-        self._server = uvicorn.Server(server_config(app, "127.0.0.1", self.port))
+        config = server_config(app, "127.0.0.1", self.port)
+        if self._tls is not None:
+            config.ssl_certfile, config.ssl_keyfile = self._tls.certificate, self._tls.key
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="console under test")
         self._thread.start()
         self.commands.start()
@@ -184,7 +197,9 @@ class RunningConsole:
     @contextmanager
     def client(self, username: str | None = GUARD) -> Iterator[httpx.Client]:
         """An HTTP client, logged in as `username`; its Origin is the console's own."""
-        with httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=10) as client:
+        trusted = True if self._tls is None else ssl.create_default_context(cafile=self._tls.ca)
+        origin = {"Origin": self.url}
+        with httpx.Client(base_url=self.url, headers=origin, timeout=10, verify=trusted) as client:
             if username is not None:
                 answer = client.post("/login", data={"username": username, "password": PASSWORD})
                 assert answer.status_code == 303, answer.text

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.backoff import Backoff
 from edge.clock import SystemClock
 from edge.observations import PictureStore
+from edge.video.address import Address
 from edge.video.config import CameraConfig
+from edge.video.connection import Connection
 from edge.video.detection import FrameDetector
+from edge.video.errors import StreamFault
 from edge.video.gears import GearTiming
 from edge.video.packets import PacketSink
 from edge.video.service import CameraStatus, VideoService
 from edge.video.source import Timing
 from edge.video.states import CameraState
+from edge.video.worker import Run
 from models import Detections
 from protocols.events import CameraFault, CameraOffline, CameraOnline
 from tests.edge.video.parts import QUICK, PictureFolder, Recording, camera, video, write_clip
@@ -50,12 +56,12 @@ class Site:
     def faults(self, device: str = "c-east") -> list[CameraFault]:
         return [offline.fault for offline in self.recording.of(CameraOffline, device)]
 
-    def await_state(self, state: CameraState, timeout_s: float = 15.0, index: int = 0) -> None:
+    def await_state(self, state: CameraState, timeout_s: float = 30.0, index: int = 0) -> None:
         wait_until(lambda: self.status(index).state is state, timeout_s, f"state {state}; it is {self.status(index)}")
 
     def await_frames(self, more: int, index: int = 0) -> None:
         least = self.status(index).frames_decoded + more
-        wait_until(lambda: self.status(index).frames_decoded >= least, 15.0, f"{more} frames; {self.status(index)}")
+        wait_until(lambda: self.status(index).frames_decoded >= least, 30.0, f"{more} frames; {self.status(index)}")
 
 
 @contextmanager
@@ -108,7 +114,7 @@ def test_a_server_that_dies_and_comes_back(server: tuple[RtspServer, str], tmp_p
         here.await_frames(5)
         server[0].kill()
         here.await_state(CameraState.WAITING)
-        wait_until(lambda: CameraFault.REFUSED in here.faults(), 10.0, "a refused connection")
+        wait_until(lambda: CameraFault.REFUSED in here.faults(), 30.0, "a refused connection")
         server[0].start()
         here.await_state(CameraState.ONLINE)
         here.await_frames(5)
@@ -147,7 +153,7 @@ def test_a_wrong_password_is_unauthorised_and_never_shown(
         account = {"username": "viewer", "password_env": "CAMERA_PASSWORD"}
     guarded = gstreamer_server(user="viewer", password="right")
     with guarded, site(tmp_path, camera(url=guarded.url("cam"), **account)) as here:
-        wait_until(here.faults, 10.0, "a fault")
+        wait_until(here.faults, 30.0, "a fault")
         assert here.faults() == [CameraFault.UNAUTHORISED]
         shown = f"{here.service.status()} {here.recording.observations} {caplog.text}"
     assert "S3cret" not in shown
@@ -162,12 +168,57 @@ def test_the_right_password_from_a_file_gives_frames(tmp_path: Path) -> None:
         here.await_frames(5)
 
 
+def test_a_refused_account_is_not_tried_again_until_there_is_another_password(tmp_path: Path) -> None:
+    """Cameras lock an account after a few wrong tries."""
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("wrong\n")
+    guarded = gstreamer_server(user="viewer", password="right")
+    with guarded, site(tmp_path, camera(url=guarded.url("cam"), username="viewer", password_file=password)) as here:
+        wait_until(here.faults, 10.0, "a fault")
+        time.sleep(5 * QUICK.retry_most_s)
+        assert (here.status().connections, here.faults()) == (1, [CameraFault.UNAUTHORISED])
+        password.write_text("right\n")
+        here.await_state(CameraState.ONLINE)
+        assert here.status().connections == 2
+
+
+def test_an_account_that_worked_may_be_refused_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a camera that is starting; and after a few times it counts as refused."""
+    tries: list[str] = []
+
+    class Scripted:
+        def __init__(self, *_: object) -> None:
+            tries.append("")
+            if len(tries) > 1:
+                raise StreamFault(CameraFault.UNAUTHORISED, "no")
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("edge.video.connection.Stream", Scripted)
+    address, backoff = Address("rtsp://camera/x", "rtsp"), Backoff(0.01, 0.01, lambda: 0.5)
+    connection = Connection(lambda: address, SystemClock(), backoff, Timing(), lambda _fault: None)
+    run = Run(time.monotonic)
+    thread = threading.Thread(target=connection.keep, args=(run, lambda _stream, run: connection.flows(run)))
+    thread.start()
+    wait_until(lambda: len(tries) == 5, 10.0, "the tries")
+    time.sleep(0.5)
+    assert len(tries) == 5, "one that worked, three that are borne, and the one that counts"
+    run.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_missing_password_file_is_a_fault_of_that_camera_alone(tmp_path: Path) -> None:
     account = {"username": "viewer", "password_file": tmp_path / "absent"}
     bad = camera(url="rtsp://127.0.0.1:1/x", **account)
     with site(tmp_path, bad, camera("c-north", f"file://{CLIPS}/lane-north.mp4")) as here:
         here.await_frames(5, index=1)
-        wait_until(here.faults, 5.0, "a fault")
+        wait_until(here.faults, 30.0, "a fault")
         (offline,) = here.recording.of(CameraOffline, "c-east")
         assert offline.fault is CameraFault.UNAUTHORISED
         assert "absent" in offline.detail
@@ -197,16 +248,16 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
                 "c-host": CameraFault.UNREACHABLE,
             }
             for name, fault in expected.items():
-                wait_until(partial(here.faults, name), 10.0, f"a fault of {name}")
+                wait_until(partial(here.faults, name), 30.0, f"a fault of {name}")
                 assert here.faults(name) == [fault], name
-            wait_until(lambda: here.status().connections >= 3, 10.0, "more tries")
+            wait_until(lambda: here.status().connections >= 3, 30.0, "more tries")
             assert here.faults("c-refused") == [CameraFault.REFUSED]  # told once, however often it is tried
 
 
 def test_a_file_plays_once_at_its_own_pace_and_again_after_a_while(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "short.mp4", lambda i: np.full((96, 128, 3), 10 * i, np.uint8), frames=12)
     with site(tmp_path, camera(url=clip.as_uri())) as here:
-        wait_until(lambda: here.status().connections == 2, 10.0, "a second play")
+        wait_until(lambda: here.status().connections == 2, 30.0, "a second play")
         online = here.recording.observations[0].moment.monotonic_s
         assert here.faults() == [CameraFault.ENDED]
         ended = here.recording.observations[1].moment.monotonic_s
@@ -232,7 +283,7 @@ def test_a_corrupt_file_is_a_named_fault_and_the_others_go_on(make: Callable[[Pa
     corrupt = make(tmp_path / "corrupt.mp4")
     good = write_clip(tmp_path / "good.mp4", lambda i: np.full((96, 128, 3), i, np.uint8), frames=100)
     with site(tmp_path, camera(url=corrupt.as_uri()), camera("c-north", good.as_uri())) as here:
-        wait_until(here.faults, 10.0, "a fault")
+        wait_until(here.faults, 30.0, "a fault")
         assert here.faults()[0] in {CameraFault.UNDECODABLE, CameraFault.ENDED}
         if make is garbage:
             assert here.faults() == [CameraFault.UNDECODABLE]
@@ -258,12 +309,12 @@ def test_http_is_read_and_a_missing_page_is_named(tmp_path: Path) -> None:
         cameras = camera(url=f"{address}/gate-east.mp4"), camera("c-north", f"{address}/no-such.mp4")
         with site(tmp_path, *cameras) as here:
             here.await_frames(10)
-            wait_until(lambda: here.faults("c-north") == [CameraFault.NOT_FOUND], 10.0, "not found")
+            wait_until(lambda: here.faults("c-north") == [CameraFault.NOT_FOUND], 30.0, "not found")
 
 
 def test_a_playlist_cannot_lead_to_local_files(tmp_path: Path) -> None:
     clip = (CLIPS / "gate-east.mp4").as_uri()
     (tmp_path / "trap.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:40\n#EXTINF:40,\n{clip}\n#EXT-X-ENDLIST\n")
     with web_server(tmp_path) as address, site(tmp_path, camera(url=f"{address}/trap.m3u8")) as here:
-        wait_until(here.faults, 10.0, "a fault")
+        wait_until(here.faults, 30.0, "a fault")
         assert here.status().frames_decoded == 0
