@@ -50,6 +50,8 @@ ENCODINGS = {
     "h265, every 5 s": Encoding(codec="libx265", group=50),
 }
 
+BUSY_LOOKS_PER_S = CameraConfig.model_fields["busy_analyses_per_s"].default
+
 
 @dataclass
 class Played:
@@ -66,10 +68,10 @@ class Played:
 
 
 class _LateEye(Eye):
-    """Looks five times a second, from a moment on."""
+    """Looks five times a second, from a moment on; as often as a camera by default while its scene is busy, or always."""
 
-    def __init__(self, first_look_s: float) -> None:
-        super().__init__(MotionGate(), 5.0)
+    def __init__(self, first_look_s: float, always: bool) -> None:
+        super().__init__(MotionGate(), 5.0, 5.0 if always else BUSY_LOOKS_PER_S)
         self._first_look_s = first_look_s
 
     def is_due(self, at_s: float) -> bool:
@@ -89,7 +91,7 @@ def play(
     began_s = time.thread_time()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, _LateEye(first_look_s), gears, timing, time.thread_time, counts)
+        watcher = Watcher(decoder, _LateEye(first_look_s, detect_all), gears, timing, time.thread_time, counts)
         for arrived in arrivals(container):
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):

@@ -26,14 +26,17 @@ Flags = npt.NDArray[np.bool_]
 class TrackerConfig:
     """How tracks begin, go on and end.
 
-    A track is confirmed at its `confirm_hits`-th detection and given up at its `tentative_misses`-th miss before that.
+    A track is confirmed at its `confirm_hits`-th detection, or at an earlier one of `sure_score` that comes `sure_after_s`
+    after the first, and given up at its `tentative_misses`-th miss before that.
     A confirmed one is over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One
     that stayed within `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it
     lives on unseen for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for
     headlights that pass over a parked car shift its box for a moment.
 
     Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
-    second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known.
+    second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known. These hold for
+    looks `usual_s` apart or less; for each second more, up to `longest_s`, they grow by `reach_per_s` and
+    `reach_tentative_per_s`.
 
     While nothing moves in the picture, someone who paused is looked at again every `look_paused_s`, what is still every
     `look_still_s`, and every `look_doubtful_s` once it was missed.
@@ -41,6 +44,8 @@ class TrackerConfig:
 
     weak_score: float = 0.25
     confirm_hits: int = 3
+    sure_score: float = 0.6
+    sure_after_s: float = 0.35
     tentative_misses: int = 2
     lost_after_s: float = 2.5
     lost_after_misses: int = 4
@@ -51,6 +56,10 @@ class TrackerConfig:
     overlap: float = 0.25
     reach: float = 0.15
     reach_tentative: float = 0.4
+    reach_per_s: float = 1.3
+    reach_tentative_per_s: float = 1.5
+    usual_s: float = 0.2
+    longest_s: float = 0.6
     look_paused_s: float = 2.0
     look_doubtful_s: float = 5.0
     look_still_s: float = 30.0
@@ -91,6 +100,7 @@ class _Track:
 
     id: int
     kind: int
+    began_s: float
     seen_s: float
     anchor: tuple[float, float]
     anchored_s: float
@@ -113,9 +123,9 @@ class Tracker:
         self._config = config if config is not None else TrackerConfig()
         to_measured = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
         to_measured[::2] *= aspect
+        self._to_measured = to_measured
         self._to_frame = np.linalg.inv(to_measured)
-        self._widen = np.concatenate([_widening(self._config.reach), _widening(self._config.reach_tentative)])
-        self._from_boxes = np.concatenate([to_measured, self._widen @ to_measured])
+        self._reach_out(0.0)
         self._filter = BoxFilter()
         self._tracks: list[_Track] = []
         self._kinds: Rows = np.zeros(0, np.intp)
@@ -166,13 +176,15 @@ class Tracker:
             sound: [N] whether a detection is good enough to begin a track.
             at_s: when the frame was taken.
         """
-        self._filter.predict(0.0 if self._last_s is None else max(0.0, at_s - self._last_s))
+        elapsed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
         self._last_s = at_s
+        self._filter.predict(elapsed_s)
+        self._reach_out(elapsed_s)
         found = self._from_boxes @ boxes.T
         row_of = self._match(found[4:], scores, kinds, sound)
         if row_of:
             self._correct(found[:4], scores, row_of)
-        seen = self._note(row_of, at_s)
+        seen = self._note(row_of, scores, at_s)
         if len(row_of) < len(scores):
             taken = set(row_of.values())
             begin = [row for row, is_sound in enumerate(sound.tolist()) if is_sound and row not in taken]
@@ -186,6 +198,15 @@ class Tracker:
         self._keep([])
         self._last_s = None
         return ended
+
+    def _reach_out(self, elapsed_s: float) -> None:
+        """Widen boxes as is right so long after the last look: a walker's next box is the further off."""
+        config = self._config
+        more_s = max(0.0, min(elapsed_s, config.longest_s) - config.usual_s)
+        known = _widening(config.reach + config.reach_per_s * more_s)
+        unknown = _widening(config.reach_tentative + config.reach_tentative_per_s * more_s)
+        self._widen = np.concatenate([known, unknown])
+        self._from_boxes = np.concatenate([self._to_measured, self._widen @ self._to_measured])
 
     def _correct(self, measured: Floats, scores: Floats, row_of: dict[int, int]) -> None:
         rows = [row_of.get(i, -1) for i in range(len(self._tracks))]
@@ -242,7 +263,7 @@ class Tracker:
         areas = (track_sides[0] * track_sides[1])[:, None] + found_sides[0] * found_sides[1]
         return sides[0] * sides[1], areas
 
-    def _note(self, row_of: dict[int, int], at_s: float) -> Seen:
+    def _note(self, row_of: dict[int, int], scores: Floats, at_s: float) -> Seen:
         """Write down what was found and what not; drop what is over."""
         ids, rows, new, lost = [], [], [], []
         for i, track in enumerate(self._tracks):
@@ -254,7 +275,7 @@ class Tracker:
                 continue
             track.misses, track.seen_s = 0, at_s
             track.hits += 1
-            if not track.is_confirmed and track.hits >= self._config.confirm_hits:
+            if not track.is_confirmed and self._is_sure(track, float(scores[row]), at_s):
                 track.is_confirmed = True
                 new.append(track.id)
             if track.is_confirmed:
@@ -265,6 +286,13 @@ class Tracker:
             self._judge_stillness(at_s)
         ended = self._drop(lost) if lost else ()
         return Seen(tuple(ids), tuple(rows), tuple(new), ended)
+
+    def _is_sure(self, track: _Track, score: float, at_s: float) -> bool:
+        """Whether a track just found with that score is held for real."""
+        config = self._config
+        if track.hits >= config.confirm_hits:
+            return True
+        return score >= config.sure_score and at_s - track.began_s >= config.sure_after_s
 
     def _is_over(self, track: _Track, at_s: float) -> bool:
         config = self._config
@@ -301,7 +329,7 @@ class Tracker:
 
     def _begin(self, measured: Floats, kinds: Rows, at_s: float) -> None:
         for x, y, kind in zip(measured[0].tolist(), measured[1].tolist(), kinds.tolist(), strict=True):
-            self._tracks.append(_Track(self._next_id, kind, at_s, (x, y), at_s))
+            self._tracks.append(_Track(self._next_id, kind, at_s, at_s, (x, y), at_s))
             self._next_id += 1
         self._kinds = np.concatenate([self._kinds, kinds])
         self._filter.add(measured)
