@@ -160,8 +160,8 @@ class CameraConfig(_Section):
         ge=0.5,
         le=15.0,
         title="Analysis rate of a busy scene",
-        description="Frames looked at per second at most once something has moved for two seconds. Whoever runs through "
-        "the picture in less than two seconds needs more. A camera with a tailgating rule looks at analyses_per_s.",
+        description="Frames looked at per second at most once something has moved for two seconds; more where people "
+        "pass the picture within two seconds. A camera with a tailgating rule looks at analyses_per_s all the time.",
     )
     priority: Priority = Field(
         default=Priority.NORMAL,

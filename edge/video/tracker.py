@@ -26,12 +26,12 @@ Flags = npt.NDArray[np.bool_]
 class TrackerConfig:
     """How tracks begin, go on and end.
 
-    A track is confirmed at its `confirm_hits`-th detection, or at an earlier one of `sure_score` that comes `sure_after_s`
-    after the first, and given up at its `tentative_misses`-th miss before that.
-    A confirmed one is over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One
-    that stayed within `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it
-    lives on unseen for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for
-    headlights that pass over a parked car shift its box for a moment.
+    A track is confirmed at its `confirm_hits`-th detection, or at an earlier one of `sure_score` that comes
+    `sure_after_s` after the first; it is given up at its `tentative_misses`-th miss before that. A confirmed one is
+    over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One that stayed within
+    `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it lives on unseen
+    for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for headlights that pass
+    over a parked car shift its box for a moment.
 
     Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
     second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known. These hold for
