@@ -7,6 +7,7 @@ seen in one camera, and recognises nobody: a track that is lost is over, and its
 Geometry is arrays over all tracks and detections at once; what is noted of each track is a few plain values.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -96,11 +97,13 @@ such pair comes before all others, keeps identities less well, and so does none.
 
 @dataclass(slots=True)
 class _Track:
-    """What is noted of one track; where it is stands in the filter's column of the same index."""
+    """What is noted of one track; where it is stands in the filter's column of the same index. `began_at` is its first
+    box: cx, cy, w, h in heights of the frame."""
 
     id: int
     kind: int
     began_s: float
+    began_at: tuple[float, ...]
     seen_s: float
     anchor: tuple[float, float]
     anchored_s: float
@@ -165,6 +168,10 @@ class Tracker:
         tracks = [self._tracks[i] for i in shown]
         boxes = (self._to_frame @ self._filter.place[:, shown]).T
         return Following(tuple(track.id for track in tracks), boxes, tuple(track.is_still for track in tracks))
+
+    def beginnings(self, ids: Collection[int]) -> dict[int, Floats]:
+        """The first boxes [4] of these tracks, in fractions of the frame: from before they were confirmed."""
+        return {track.id: self._to_frame @ np.array(track.began_at) for track in self._tracks if track.id in ids}
 
     def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: Flags, at_s: float) -> Seen:
         """One frame's detections, taken at `at_s` (monotonic seconds, rising).
@@ -328,8 +335,8 @@ class Tracker:
         self._kinds = self._kinds[columns]
 
     def _begin(self, measured: Floats, kinds: Rows, at_s: float) -> None:
-        for x, y, kind in zip(measured[0].tolist(), measured[1].tolist(), kinds.tolist(), strict=True):
-            self._tracks.append(_Track(self._next_id, kind, at_s, at_s, (x, y), at_s))
+        for place, kind in zip(measured.T.tolist(), kinds.tolist(), strict=True):
+            self._tracks.append(_Track(self._next_id, kind, at_s, tuple(place), at_s, (place[0], place[1]), at_s))
             self._next_id += 1
         self._kinds = np.concatenate([self._kinds, kinds])
         self._filter.add(measured)

@@ -111,7 +111,7 @@ def test_a_track_that_was_missed_once_goes_on(every_s: float) -> None:
     tracker = Tracker(4 / 3)
     times = np.arange(12) * every_s
     seen = [feed(tracker, t, *([] if i == 6 else [at(0.1 + 0.1 * t)])) for i, t in enumerate(times)]
-    assert seen[6].ids == () and seen[6].ended == ()
+    assert (seen[6].ids, seen[6].ended) == ((), ())
     assert seen[7].ids == seen[-1].ids == (1,)
 
 
