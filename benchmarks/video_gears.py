@@ -101,7 +101,8 @@ def play(
     began_s = time.thread_time()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, _LateEye(first_look_s, detect_all), gears, timing, time.thread_time, counts)
+        eye = _LateEye(first_look_s, always=timing is NEVER_SLEEPS)
+        watcher = Watcher(decoder, eye, gears, timing, time.thread_time, counts)
         for arrived in arrivals(container):
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):
