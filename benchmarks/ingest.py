@@ -43,6 +43,7 @@ from cloud.ingest.reading import MessageReader
 from cloud.ingest.store import EVENT_COLUMNS, EVENT_FIELDS, EventRow
 from cloud.ingest.worker import IngestWorker
 from cloud.ingest.writer import EventWriter
+from cloud.register.paths import child_path
 from cloud.signing import HubSigner
 from protocols import topics
 from protocols.events import Event, EventMessage
@@ -324,10 +325,14 @@ def fill_register(database: Database) -> Filled:
     gate, dwellings = new_id(), [new_id() for _ in range(HOLDERS)]
     persons, cards = [new_id() for _ in range(HOLDERS)], [new_id() for _ in range(HOLDERS)]
     now = datetime.now(UTC)
-    places = [{"id": d, "kind": "dwelling", "code": f"d-{i}", "name": str(i)} for i, d in enumerate(dwellings)]
+    places = [
+        {"id": d, "kind": "dwelling", "code": f"d-{i}", "name": str(i), "path": child_path(None, d)}
+        for i, d in enumerate(dwellings)
+    ]
+    places.append({"id": gate, "kind": "entrance", "code": "gate-east", "name": "G", "path": child_path(None, gate)})
     with database.write() as connection:
         connection.execute(insert(Gateway).values(id=GATEWAY, created_at=now, session=0))
-        connection.execute(insert(Place), [*places, {"id": gate, "kind": "entrance", "code": "gate-east", "name": "G"}])
+        connection.execute(insert(Place), places)
         connection.execute(
             insert(Door).values(id=new_id(), gateway_id=GATEWAY, device="d-east", place_id=gate, name="E")
         )

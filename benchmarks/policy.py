@@ -28,6 +28,7 @@ from cloud.credentials.distribution import POLL_S
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.register.credentials import NUMBER, PIN
+from cloud.register.paths import child_path
 from cloud.vault import Vault
 from edge.identity import load_identity
 from tests.support.gateways import Gateway
@@ -123,8 +124,20 @@ class Register:
         """A door in twenty groups, all week, and a dwelling."""
         place, self._dwelling = uuid4(), uuid4()
         rows: list[tuple[type[tables.Base], dict[str, Any]]] = [
-            (tables.Place, {"id": place, "kind": "entrance", "code": "gate", "name": "gate"}),
-            (tables.Place, {"id": self._dwelling, "kind": "dwelling", "code": "b-101", "name": "101"}),
+            (
+                tables.Place,
+                {"id": place, "kind": "entrance", "code": "gate", "name": "gate", "path": child_path(None, place)},
+            ),
+            (
+                tables.Place,
+                {
+                    "id": self._dwelling,
+                    "kind": "dwelling",
+                    "code": "b-101",
+                    "name": "101",
+                    "path": child_path(None, self._dwelling),
+                },
+            ),
             (tables.Schedule, {"code": "always", "name": "always", "intervals": ALWAYS}),
             (
                 tables.Door,

@@ -14,8 +14,13 @@ from protocols.rules import Weekday
 _E = TypeVar("_E", bound=StrEnum)
 
 KINDS = {
-    "小区": PlaceKind.COMMUNITY,
+    "市": PlaceKind.CITY,
+    "区县": PlaceKind.DISTRICT,
+    "乡镇": PlaceKind.TOWNSHIP,
+    "街道": PlaceKind.TOWNSHIP,
+    "村": PlaceKind.COMMUNITY,
     "社区": PlaceKind.COMMUNITY,
+    "小区": PlaceKind.COMPOUND,
     "楼栋": PlaceKind.BUILDING,
     "单元": PlaceKind.UNIT,
     "房屋": PlaceKind.DWELLING,
@@ -27,6 +32,7 @@ ROLES = {
     "租户": ResidencyRole.TENANT,
     "租客": ResidencyRole.TENANT,
     "家属": ResidencyRole.FAMILY,
+    "寄住": ResidencyRole.LODGER,
 }
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 _TIME = re.compile(r"(\d{1,2})[:：](\d{2})(?::\d{2})?")

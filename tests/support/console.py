@@ -41,6 +41,7 @@ from cloud.database.tables import (
 from cloud.ingest.batch import Batch
 from cloud.ingest.writer import EventWriter
 from cloud.live.feed import LiveFeed
+from cloud.register.paths import child_path
 from cloud.signing import HubSigner
 from protocols.commands import Reply, ReplyState
 from protocols.events import Event
@@ -58,7 +59,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0, what: str = "it") -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "it") -> Any:
     """Wait until a condition is true and return its value; fails with `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -74,23 +75,23 @@ class Seed:
         self.database = database
         self.gateway = FakeGateway("gw-quiet")
         self.credential = new_id()
-        places = {name: new_id() for name in ("community", "building", "unit", "dwelling", "gate")}
+        community = _place(None, PlaceKind.COMMUNITY, "qt", "安静社区")
+        building = _place(community, PlaceKind.BUILDING, "qt-3", "3栋")
+        unit = _place(building, PlaceKind.UNIT, "qt-3-2", "2单元")
+        dwelling = _place(unit, PlaceKind.DWELLING, "qt-3-2-501", "501")
+        gate = _place(community, PlaceKind.ENTRANCE, "gate-east", "东门岗")
         person = new_id()
         long_ago = utc_now() - timedelta(days=1000)
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (Gateway, {"id": "gw-quiet", "created_at": long_ago, "enrolled_at": long_ago, "presence": "online"}),
-            (Place, _place(places["community"], None, PlaceKind.COMMUNITY, "qt", "安静社区")),
-            (Place, _place(places["building"], places["community"], PlaceKind.BUILDING, "qt-3", "3栋")),
-            (Place, _place(places["unit"], places["building"], PlaceKind.UNIT, "qt-3-2", "2单元")),
-            (Place, _place(places["dwelling"], places["unit"], PlaceKind.DWELLING, "qt-3-2-501", "501")),
-            (Place, _place(places["gate"], places["community"], PlaceKind.ENTRANCE, "gate-east", "东门岗")),
+            *((Place, each) for each in (community, building, unit, dwelling, gate)),
             (Person, {"id": person, "name": FULL_NAME}),
             (
                 Residency,
                 {
                     "id": new_id(),
                     "person_id": person,
-                    "dwelling_id": places["dwelling"],
+                    "dwelling_id": dwelling["id"],
                     "role": ResidencyRole.OWNER,
                     "since": long_ago,
                 },
@@ -107,7 +108,7 @@ class Seed:
             ),
         ]
         rows += [
-            (Door, {"id": new_id(), "gateway_id": "gw-quiet", "device": code, "place_id": places["gate"], "name": name})
+            (Door, {"id": new_id(), "gateway_id": "gw-quiet", "device": code, "place_id": gate["id"], "name": name})
             for code, name in DOORS.items()
         ]
         with database.write() as connection:
@@ -123,8 +124,10 @@ class Seed:
             writer.close()
 
 
-def _place(place: UUID, parent: UUID | None, kind: PlaceKind, code: str, name: str) -> dict[str, Any]:
-    return {"id": place, "parent_id": parent, "kind": kind, "code": code, "name": name}
+def _place(above: dict[str, Any] | None, kind: PlaceKind, code: str, name: str) -> dict[str, Any]:
+    place = new_id()
+    parent, path = (above["id"], above["path"]) if above else (None, None)
+    return {"id": place, "parent_id": parent, "kind": kind, "code": code, "name": name, "path": child_path(path, place)}
 
 
 class RunningConsole:

@@ -11,6 +11,7 @@ from cloud.access.values.leases import GraceChange
 from cloud.database import tables
 from cloud.database.tables import ResidencyRole
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
+from tests.support.register import add_place
 
 
 def add_tenant(console: RunningConsole, ends_in: timedelta, name: str = FULL_NAME, number: str = "501") -> str:
@@ -18,12 +19,9 @@ def add_tenant(console: RunningConsole, ends_in: timedelta, name: str = FULL_NAM
     person, dwelling, residency = uuid4(), uuid4(), uuid4()
     with console.database.write() as connection:
         unit = connection.execute(select(tables.Place.id).where(tables.Place.code == "qt-3-2")).scalar_one()
+        add_place(connection, {"id": dwelling, "kind": "dwelling", "code": f"lease-{number}", "name": number}, unit)
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (tables.Person, {"id": person, "name": name}),
-            (
-                tables.Place,
-                {"id": dwelling, "parent_id": unit, "kind": "dwelling", "code": f"lease-{number}", "name": number},
-            ),
             (
                 tables.Residency,
                 {

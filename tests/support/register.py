@@ -1,14 +1,17 @@
 """A small register, written straight into the tables: persons with cards, doors in groups, gateways with known keys."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, MESSAGE_KEY
 from cloud.register.credentials import NUMBER
+from cloud.register.paths import child_path
 from cloud.vault import Vault
 
 MASTER_KEY = bytes(range(32))
@@ -40,6 +43,13 @@ def add_gateway(connection: Connection, name: str, presence: str | None = "onlin
     )
 
 
+def add_place(connection: Connection, values: Mapping[str, Any], parent: UUID | None = None) -> None:
+    """A place as its values say, under that parent or under nothing."""
+    above = select(tables.Place.path).where(tables.Place.id == parent)
+    path = child_path(connection.execute(above).scalar_one() if parent else None, values["id"])
+    connection.execute(insert(tables.Place).values(**values, parent_id=parent, path=path))
+
+
 def add_doors(connection: Connection, gateway: str, groups: dict[str, list[str]], schedule: str = "always") -> None:
     """Groups with their doors, which are made with a place of their own."""
     if connection.execute(tables.Schedule.__table__.select().where(tables.Schedule.code == schedule)).first() is None:
@@ -51,7 +61,7 @@ def add_doors(connection: Connection, gateway: str, groups: dict[str, list[str]]
             if device not in doors:
                 place, doors[device] = uuid4(), uuid4()
                 code = f"{gateway}-{device}"
-                connection.execute(insert(tables.Place).values(id=place, kind="entrance", code=code, name=code))
+                add_place(connection, {"id": place, "kind": "entrance", "code": code, "name": code})
                 connection.execute(
                     insert(tables.Door).values(
                         id=doors[device], gateway_id=gateway, device=device, place_id=place, name=device

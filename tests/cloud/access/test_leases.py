@@ -27,14 +27,14 @@ class Building:
         self.account = given.add_account(database)
         with database.write() as connection:
             place = {"id": self.building, "kind": "building", "code": "b-3", "name": "3栋"}
-            connection.execute(insert(tables.Place).values(**place))
+            given.add_place(connection, place)
             leases.set_grace(connection, GraceChange(grace_s={ResidencyRole.TENANT: 3 * 86_400}))
 
     def tenant(self, number: int, until: datetime | None, person: UUID | None = None, role: str = "tenant") -> UUID:
         residency, dwelling = uuid4(), uuid4()
         with self.database.write() as connection:
-            place = {"id": dwelling, "parent_id": self.building, "kind": "dwelling"}
-            connection.execute(insert(tables.Place).values(**place, code=f"b-3-{number}", name=str(number)))
+            place = {"id": dwelling, "kind": "dwelling", "code": f"b-3-{number}", "name": str(number)}
+            given.add_place(connection, place, self.building)
             values = {"dwelling_id": dwelling, "role": role, "since": given.LONG_AGO, "until": until}
             who = person or given.add_person(connection)
             connection.execute(insert(tables.Residency).values(id=residency, person_id=who, **values))

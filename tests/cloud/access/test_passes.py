@@ -48,7 +48,7 @@ class Site:
             )
             connection.execute(insert(tables.Person).values(id=self.person, name="张三丰"))
             place = {"id": self.dwelling, "kind": "dwelling", "code": "b-101", "name": "101"}
-            connection.execute(insert(tables.Place).values(**place))
+            given.add_place(connection, place)
             self.add_residency(connection, self.residency, lease_end)
 
     def add_residency(self, connection: Connection, identifier: UUID, until: datetime | None) -> None:

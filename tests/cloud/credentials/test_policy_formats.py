@@ -63,7 +63,9 @@ class Register:
 
     def lives(self, role: str, until: datetime | None, since: datetime = given.LONG_AGO) -> UUID:
         residency, dwelling = uuid4(), uuid4()
-        self.put(tables.Place, id=dwelling, kind="dwelling", code=str(dwelling), name="501")
+        with self.database.write() as connection:
+            place = {"id": dwelling, "kind": "dwelling", "code": str(dwelling), "name": "501"}
+            given.add_place(connection, place)
         self.put(
             tables.Residency,
             id=residency,

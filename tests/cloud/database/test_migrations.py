@@ -12,21 +12,21 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 from cloud.audit import AuditLog
 from cloud.credentials.marks import take_marks
 from cloud.database.engine import Database, DatabaseUrlError, open_database
 from cloud.database.migrations import DatabaseIsNewer, current_revisions
-from cloud.database.tables import Base
+from cloud.database.tables import Base, Place
 from tests.support.databases import PostgresqlCluster
 
 
 def test_migrated_tables_are_the_models_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        assert current_revisions(connection) == ("0008",)
+        assert current_revisions(connection) == ("0009",)
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -163,3 +163,25 @@ def test_a_long_read_does_not_stop_a_writer(database: Database) -> None:
 def test_an_unusable_url_is_told_with_its_remedy(url: str, remedy: str) -> None:
     with pytest.raises(DatabaseUrlError, match=remedy):
         open_database(url)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_places_of_an_older_version_get_their_paths(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if kind == "sqlite":
+        old = open_database(f"sqlite:///{tmp_path / 'old.db'}")
+    else:
+        cluster: PostgresqlCluster = request.getfixturevalue("postgresql_cluster")
+        old = cluster.new_empty_database()
+    ids = [f"0000000000007000800000000000000{digit}" for digit in (1, 2, 3)]
+    with old.write() as connection:
+        migrate_to(connection, "0008")
+        for number, parent in enumerate((None, ids[0], ids[1])):
+            above = f"'{parent}'" if parent else "NULL"
+            connection.execute(
+                text(f"INSERT INTO place VALUES ('{ids[number]}', {above}, 'unit', '{ids[number]}', 'x')")
+            )
+    old.migrate()
+    with old.read() as connection:
+        paths = {row.code: row.path for row in connection.execute(select(Place.code, Place.path))}
+    assert [paths[each].hex() for each in ids] == ["".join(each[16:] for each in ids[: n + 1]) for n in range(3)]
+    old.close()

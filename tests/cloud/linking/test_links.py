@@ -70,7 +70,8 @@ def fill(database: Database, register: Register) -> None:
         for table in (Credential, Residency, Door, Gateway, Person, Place):
             connection.execute(delete(table))
         connection.execute(
-            insert(Place), [{"id": p, "kind": "dwelling", "code": f"place-{p.int}", "name": "x"} for p in PLACES]
+            insert(Place),
+            [{"id": p, "kind": "dwelling", "code": f"place-{p.int}", "name": "x", "path": p.bytes[8:]} for p in PLACES],
         )
         connection.execute(insert(Person), [{"id": person, "name": "张伟"} for person in PERSONS])
         connection.execute(insert(Gateway), [{"id": "g1", "created_at": START, "session": 0}])

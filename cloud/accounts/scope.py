@@ -1,0 +1,81 @@
+"""Whose matters an account may see: a place with all below it, a grid with all that lies in it, or the whole hub.
+
+This is the one place where that is decided, as a condition in the query: what is outside is not there, neither in a
+list nor by its id, and not in an error message.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from cloud.database.tables import Account, Grid, GridPlace, Place
+from cloud.register.paths import PathRange, subtree
+
+IdColumn = InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None] | ColumnElement[Any]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an account is bound to.
+
+    Attributes:
+        paths: the subtree; None: every place.
+        grid_id: within it, this grid and those of level 2 in it; None: not bound to a grid.
+        nothing: bound to a place or grid that is no more: it sees nothing.
+    """
+
+    paths: PathRange | None = None
+    grid_id: UUID | None = None
+    nothing: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it covers the whole hub."""
+        return not self.nothing and self.paths is None and self.grid_id is None
+
+    def covers_place(self, place_id: IdColumn) -> ColumnElement[bool]:
+        """The condition on a column of place ids. A row without a place belongs to the whole hub alone."""
+        if self.nothing:
+            return false()
+        conditions = []
+        if self.paths is not None:
+            conditions.append(place_id.in_(select(Place.id).where(self.paths.holds(Place.path))))
+        if self.grid_id is not None:
+            lies_in = select(GridPlace.place_id).where(GridPlace.grid_id.in_(self._grids()), GridPlace.until.is_(None))
+            conditions.append(place_id.in_(lies_in))
+        return and_(true(), *conditions)
+
+    def covers_grid(self, grid_id: IdColumn) -> ColumnElement[bool]:
+        """The condition on a column of grid ids."""
+        if self.nothing:
+            return false()
+        conditions = []
+        if self.paths is not None:
+            places = select(Place.id).where(self.paths.holds(Place.path))
+            conditions.append(grid_id.in_(select(Grid.id).where(Grid.place_id.in_(places))))
+        if self.grid_id is not None:
+            conditions.append(grid_id.in_(self._grids()))
+        return and_(true(), *conditions)
+
+    def _grids(self) -> Any:
+        return select(Grid.id).where(or_(Grid.id == self.grid_id, Grid.parent_id == self.grid_id))
+
+
+WHOLE = Scope()
+
+
+def scope_of(connection: Connection, account: UUID) -> Scope:
+    """The scope of an account, as it is bound now."""
+    query = (
+        select(Account.place_id, Account.grid_id, Place.path, Grid.id.label("grid"))
+        .outerjoin(Place, Place.id == Account.place_id)
+        .outerjoin(Grid, Grid.id == Account.grid_id)
+        .where(Account.id == account)
+    )
+    row = connection.execute(query).first()
+    if row is None or (row.place_id and row.path is None) or (row.grid_id and row.grid is None):
+        return Scope(nothing=True)
+    return Scope(subtree(row.path) if row.path is not None else None, row.grid_id)

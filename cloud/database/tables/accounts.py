@@ -1,0 +1,63 @@
+"""Accounts and what they did."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cloud.database.tables.base import Base
+
+
+class AccountRole(StrEnum):
+    """What an account is for; `cloud.accounts.permissions` says what each may do."""
+
+    GUARD = "guard"
+    GRID_MEMBER = "grid_member"
+    COMMUNITY = "community"
+    """Staff of a village's or community's centre."""
+    TOWNSHIP = "township"
+    DISTRICT = "district"
+    REGISTRAR = "registrar"
+    CATEGORY_OFFICER = "category_officer"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+class Account(Base):
+    __tablename__ = "account"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(63), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    role: Mapped[AccountRole] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    place_id: Mapped[UUID | None]
+    """The place whose subtree it is bound to; None: the whole hub. Without a foreign key, which SQLite cannot add."""
+    grid_id: Mapped[UUID | None]
+    """The grid that a grid member is bound to, within that subtree."""
+
+
+class LoginSession(Base):
+    """A log-in; the cookie's token is stored as its SHA-256 alone."""
+
+    __tablename__ = "login_session"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class AuditEntry(Base):
+    """Append-only, which triggers enforce, and hash-chained: `hash` covers the entry and the hash before it."""
+
+    __tablename__ = "audit_entry"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    time: Mapped[datetime]
+    account_id: Mapped[UUID | None]
+    action: Mapped[str] = mapped_column(String(63))
+    detail: Mapped[dict[str, Any]]
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
