@@ -1,7 +1,7 @@
 """What a site says about its cameras, as read from `site.toml`. Values only; a secret is named, never kept."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -326,6 +326,15 @@ class CameraConfig(_Section):
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else str(error)
             raise VideoError(f"camera {self.id}: password file {self.password_file}: {cause}") from None
+
+
+def password_notes(cameras: Sequence[CameraConfig]) -> Iterator[str]:
+    """Which cameras' passwords cannot be read at present, and why; such a camera stays offline, the gateway runs."""
+    for camera in cameras:
+        try:
+            camera.password()
+        except VideoError as error:
+            yield f"{error}; until then it is offline"
 
 
 def _check_address(value: str) -> None:
