@@ -110,6 +110,7 @@ class _Track:
     astray_s: float = inf
     hits: int = 1
     misses: int = 0
+    missed_s: float = inf
     is_confirmed: bool = False
     is_still: bool = False
 
@@ -276,6 +277,7 @@ class Tracker:
         for i, track in enumerate(self._tracks):
             row = row_of.get(i)
             if row is None:
+                track.missed_s = track.missed_s if track.misses else at_s
                 track.misses += 1
                 if self._is_over(track, at_s):
                     lost.append(i)
@@ -305,8 +307,11 @@ class Tracker:
         config = self._config
         if not track.is_confirmed:
             return track.misses >= config.tentative_misses
-        patience_s = config.still_lost_after_s if track.is_still else config.lost_after_s
-        return track.misses >= config.lost_after_misses and at_s - track.seen_s >= patience_s
+        if track.misses < config.lost_after_misses:
+            return False
+        if track.is_still:  # it may not have been looked at for long before it was first missed
+            return at_s - track.missed_s >= config.still_lost_after_s
+        return at_s - track.seen_s >= config.lost_after_s
 
     def _judge_stillness(self, at_s: float) -> None:
         config = self._config

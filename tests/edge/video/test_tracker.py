@@ -177,6 +177,14 @@ def test_what_stood_long_is_given_up_late() -> None:
     assert feed(tracker, 32.0, at(0.3)).ids == (1,)
 
 
+def test_what_stands_still_and_was_not_looked_at_for_long_is_not_given_up_when_hidden_for_a_moment() -> None:
+    tracker = Tracker(4 / 3)
+    for t in np.arange(0, 14, 1.0):
+        feed(tracker, t, at(0.3))
+    assert all(feed(tracker, t).ended == () for t in np.arange(43.0, 46.0, 0.2))
+    assert feed(tracker, 46.0, at(0.3)).ids == (1,)
+
+
 def test_a_weak_detection_keeps_a_track_and_begins_none() -> None:
     tracker = Tracker(4 / 3)
     for i in range(3):
