@@ -261,7 +261,8 @@ def delays(made: dict[str, Any], log: Path, clips: dict[str, int | None]) -> dic
     began_s, ended_s = made["window"]
     found: dict[str, list[float]] = {"capture": [], "entrance": [], "transport": []}
     by_type: dict[str, list[float]] = defaultdict(list)
-    entrances = 0
+    told_at: list[list[Any]] = []
+    """Of each entrance: the clip, the first frame that shows somebody, the frame that told of him."""
     for index, (clip, entry) in enumerate(clips.items()):
         name, frames = f"c-{index}", sent[clip]
         packets = [tuple(packet) for packet in made["packets"][name]]
@@ -279,13 +280,13 @@ def delays(made: dict[str, Any], log: Path, clips: dict[str, int | None]) -> dic
             for first in range(entry, len(frames), SECONDS * RATE):
                 last = first + round((STAYS_S + 1.0) * RATE)
                 if began_s <= frames[first][0] and last < len(frames) and frames[last][0] < ended_s:
-                    entrances += 1
                     entered = [e for e in told if e[0] == PersonEnteredZone.TYPE and first <= e[1] <= last]
                     found["entrance"] += [entered[0][2] - frames[first][0]] if entered else []
+                    told_at.append([clip, first, entered[0][1] if entered else None])
     found["capture"] = [delay for each in by_type.values() for delay in each]
     figures: dict[str, Any] = {name: _spread(values) for name, values in found.items()}
     figures["capture_by_type"] = {kind: _spread(values) for kind, values in by_type.items()}
-    figures["entrances"] = entrances
+    figures["entrances"], figures["told_at"] = len(told_at), told_at
     return figures
 
 
