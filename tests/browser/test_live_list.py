@@ -22,9 +22,7 @@ def shown_ids(page: Page) -> list[str]:
     return page.evaluate("[...document.querySelectorAll('#rows tr')].map((row) => row.dataset.id)")
 
 
-def test_a_stored_event_is_on_the_page_within_a_second_with_the_name_masked(
-    desk: Page, console: RunningConsole
-) -> None:
+def test_a_stored_event_is_on_the_page_with_the_name_masked(desk: Page, console: RunningConsole) -> None:
     event = console.seed.gateway.event(granted(console.seed.credential), at=utc_now())
 
     console.store(event)
