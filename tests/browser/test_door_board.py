@@ -110,6 +110,6 @@ def test_a_door_whose_gateway_is_away_cannot_be_released_and_says_why(desk: Page
     expect(card(desk).get_by_role("button")).to_be_enabled()
     with console.database.write() as connection:
         connection.execute(update(Gateway).values(presence="offline", presence_at=utc_now()))
-    expect(card(desk).get_by_role("button")).to_be_disabled(timeout=15_000)
+    expect(card(desk).get_by_role("button")).to_be_disabled(timeout=5000)
     expect(card(desk)).to_contain_text("网关不在线,不能开门")
     expect(desk.locator("#gateways")).to_contain_text("gw-quiet 离线")
