@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 from benchmarks.entrances import RATE, STAYS_S, VTEST, Footage, Image, film, plan, read_footage
 from edge.clock import Moment
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis, Report
+from edge.video.attention import Interest
 from edge.video.config import CameraConfig
 from edge.video.decoder import Decoder
 from edge.video.detection import FrameDetector
@@ -91,14 +93,16 @@ def play(
     first_look_s: float = 0.0,
     camera: CameraConfig | None = None,
 ) -> Played:
-    """Run a clip through the product's parts, one after the other. Processor time is this thread's."""
+    """Run a clip through the product's parts, one after the other. With `detect_all` every look goes to the detector,
+    and tracks are followed by nothing else. Processor time is the process's: converting colours takes threads of its
+    own."""
     played, reports = Played(), list[Report]()
     camera = camera or CameraConfig.model_validate(
         {"id": "c-1", "place": "bench", "url": "file:///clip", "zone": [{"id": "z", "polygon": WHOLE}]}
     )
     analysis = CameraAnalysis(camera, reports.append, TrackerConfig())
     gears, counts = Gearbox(timing.quiet_after_s), WatchCounts()
-    began_s = time.thread_time()
+    began_s = time.process_time()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
         eye = _LateEye(first_look_s, always=timing is NEVER_SLEEPS)
@@ -106,11 +110,15 @@ def play(
         for arrived in arrivals(container):
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):
-                if not (sight.wanted or detect_all):
+                at_s = sight.picture.at_s
+                view = partial(sight.picture.image.to_ndarray, format="bgr24", threads=1)
+                if not sight.wanted and not detect_all:
+                    if sight.interest is Interest.FOLLOW:
+                        analysis.glance(sight.luma, view, Moment(at_s, at_s))
                     continue
                 played.detector_passes += 1
-                image, at_s = sight.picture.image.to_ndarray(format="bgr24"), sight.picture.at_s
-                analysis.see(detector.detect(image, WEAK_SCORE), image, Moment(at_s, at_s))
+                image, luma = view(), None if detect_all else sight.luma
+                analysis.see(detector.detect(image, WEAK_SCORE), image, Moment(at_s, at_s), luma)
             played.entered += [
                 (report.moment.monotonic_s, arrived.at_s)
                 for report in reports
@@ -118,7 +126,7 @@ def play(
             ]
             played.told += _told(reports)
             reports.clear()
-    played.cpu_s = time.thread_time() - began_s
+    played.cpu_s = time.process_time() - began_s
     played.decoded, played.longest_catch_up_s = decoder.decoded, counts.longest_catch_up_s
     played.wakes = {why.value: count for why, count in gears.wakes.items()}
     played.gear_s = {gear.value: round(seconds, 1) for gear, seconds in gears.gear_s.items()}

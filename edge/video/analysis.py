@@ -7,6 +7,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -15,11 +16,13 @@ import numpy.typing as npt
 from edge.clock import Moment
 from edge.video.camera_rules import CameraRules
 from edge.video.config import CameraConfig, ObjectClass
+from edge.video.flow import BoxFlow
+from edge.video.motion import Luma
 from edge.video.rules.config import RuleClass
 from edge.video.rules.scene import SceneLook, Sight
 from edge.video.rules.surroundings import Surroundings
 from edge.video.sightings import Sighting, SightingSink
-from edge.video.snapshot import Corners, Image, cut, quality_bound, sharpness
+from edge.video.snapshot import Corners, Image, View, cut, quality_bound, sharpness
 from edge.video.tracker import Seen, Tracker, TrackerConfig
 from edge.video.zones import Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
@@ -71,9 +74,10 @@ class Followed:
 
 @dataclass
 class _Subject:
-    """What is remembered of one confirmed track."""
+    """What is remembered of one confirmed track. `named` and `score` are those of its last look."""
 
     kind: Kind
+    named: int = 0
     names: Counter[str] = field(default_factory=Counter)
     best: Image | None = None
     quality: float = 0.0
@@ -126,7 +130,9 @@ class CameraAnalysis:
         self._tracking = tracking
         self._lock = threading.Lock()
         self._tracker: Tracker | None = None
+        self._flow = BoxFlow()
         self._aspect = 1.0
+        self._class_names: tuple[str, ...] = ()
         self._subjects: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
         self._rules = CameraRules(camera, surroundings or Surroundings(), self._tell, self._best_view)
@@ -149,11 +155,21 @@ class CameraAnalysis:
         """The rules, for what the camera's thread shows them and for their counts."""
         return self._rules
 
-    def see(self, detections: Detections, image: Image, moment: Moment) -> Seen:
+    def see(self, detections: Detections, image: Image, moment: Moment, luma: Luma | None = None) -> Seen:
         """One frame's detections; `image` is the frame, BGR [H,W,3], and may be changed after the call. Says whose
-        track each detection belongs to."""
+        track each detection belongs to.
+
+        Args:
+            detections: what was found in it.
+            image: the frame.
+            moment: when it was taken.
+            luma: its luma, small (`motion.small_luma`), by which tracks are followed from the last frame to this.
+        """
         with self._lock:
             tracker = self._tracker_for(image)
+            if luma is not None:
+                tracker.follow(partial(self._flow.see, luma, moment.monotonic_s), moment.monotonic_s)
+            self._class_names = detections.class_names
             kinds = detections.kinds.astype(np.intp)
             least = np.where(kinds == Kind.PERSON, self._camera.person_score, self._camera.vehicle_score)
             sound = np.asarray(detections.scores >= least)
@@ -165,11 +181,45 @@ class CameraAnalysis:
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
             self._tell_sighted(seen.ids, seen.rows, detections, moment)
-            self._look_at_zones(seen.ids, seen.rows, detections, image, moment)
+            self._look_at_zones(seen.ids, seen.rows, detections, lambda: image, moment)
             self._end(seen.ended, moment)
-            self._apply_rules(self._look(seen, detections, moment), image)
+            self._apply_rules(self._look(seen, detections, moment), lambda: image)
             self._followed = _followed(tracker)
             return seen
+
+    def glance(self, luma: Luma, view: View, moment: Moment) -> None:
+        """A frame that the detector is not asked about: those who are in sight are followed to where they are now.
+
+        Frames of `see` and of `glance` come in the order of their time.
+
+        Args:
+            luma: its luma, small (`motion.small_luma`).
+            view: gives the frame, if something is to be told of it.
+            moment: when it was taken.
+        """
+        with self._lock:
+            tracker = self._tracker
+            if tracker is None:
+                return
+            tracker.follow(partial(self._flow.see, luma, moment.monotonic_s), moment.monotonic_s)
+            seen, found = self._in_sight(tracker)
+            self._tell_sighted(seen.ids, seen.rows, found, moment)
+            self._look_at_zones(seen.ids, seen.rows, found, view, moment)
+            self._apply_rules(self._look(seen, found, moment), view)
+            self._followed = _followed(tracker)
+
+    def _in_sight(self, tracker: Tracker) -> tuple[Seen, Detections]:
+        """Those who are in sight, as if they had been found now with the scores and classes of their last look."""
+        ids, boxes = tracker.in_sight
+        subjects = [self._subjects[track] for track in ids]
+        found = Detections(
+            np.clip(boxes, 0.0, 1.0).astype(np.float32),
+            np.array([subject.score for subject in subjects], np.float32),
+            np.array([subject.kind for subject in subjects], np.int16),
+            np.array([subject.named for subject in subjects], np.int16),
+            self._class_names,
+        )
+        return Seen(ids, tuple(range(len(ids))), (), ()), found
 
     def pass_time(self, moment: Moment) -> None:
         """Time passes: what the rules say of that alone, once a second while nothing is analysed."""
@@ -182,6 +232,7 @@ class CameraAnalysis:
         with self._lock:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
+            self._flow.forget()
             self._rules.lose()
             self._followed = Followed()
 
@@ -199,7 +250,8 @@ class CameraAnalysis:
         subject = self._subjects.get(track)
         if subject is None:
             subject = self._subjects[track] = _Subject(Kind(int(detections.kinds[row])))
-        subject.names[detections.class_names[int(detections.classes[row])]] += 1
+        subject.named = int(detections.classes[row])
+        subject.names[detections.class_names[subject.named]] += 1
         box, score = _corners(detections, row), float(detections.scores[row])
         subject.score = score
         bound = quality_bound(score, box)
@@ -223,7 +275,7 @@ class CameraAnalysis:
         self.sighted(moment.monotonic_s, sightings)
 
     def _look_at_zones(
-        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, image: Image, moment: Moment
+        self, tracks: tuple[int, ...], rows: tuple[int, ...], detections: Detections, view: View, moment: Moment
     ) -> None:
         points = foot_points(detections.boxes[list(rows)]) if rows else np.zeros((0, 2))
         row_of = dict(zip(tracks, rows, strict=True))
@@ -232,12 +284,12 @@ class CameraAnalysis:
             things = [tracks[i] for i in watched]
             for change in watch.see(things, points[watched], moment.monotonic_s):
                 if isinstance(change, Entered):
-                    self._tell_entered(zone.id, change, detections, row_of[change.thing], image, moment)
+                    self._tell_entered(zone.id, change, detections, row_of[change.thing], view, moment)
                 else:
                     self._tell_left(zone.id, change, moment)
 
     def _tell_entered(
-        self, zone: str, change: Entered, detections: Detections, row: int, image: Image, moment: Moment
+        self, zone: str, change: Entered, detections: Detections, row: int, view: View, moment: Moment
     ) -> None:
         corners = _corners(detections, row)
         box = Box(left=corners[0], top=corners[1], right=corners[2], bottom=corners[3])
@@ -248,7 +300,7 @@ class CameraAnalysis:
             data = PersonEnteredZone(zone=zone, track=change.thing, score=score, box=box)
         else:
             data = VehicleEnteredZone(zone=zone, track=change.thing, score=score, box=box, kind=subject.vehicle)
-        self._post(Report(self._camera, moment, data, cut(image, corners, _SURROUNDINGS)))
+        self._post(Report(self._camera, moment, data, cut(view(), corners, _SURROUNDINGS)))
 
     def _tell_left(self, zone: str, change: Left, moment: Moment) -> None:
         subject = self._subjects[change.thing]
@@ -293,10 +345,10 @@ class CameraAnalysis:
             if is_still and track not in seen and (subject := self._subjects.get(track)) is not None
         )
 
-    def _apply_rules(self, look: SceneLook, image: Image | None) -> None:
+    def _apply_rules(self, look: SceneLook, view: View | None) -> None:
         if not self._rules.is_idle:
             self._looked_s = look.at_s
-            self._rules.see(look, image)
+            self._rules.see(look, view)
 
     def _tell(self, moment: Moment, data: EventData, picture: Image | None) -> None:
         self._post(Report(self._camera, moment, data, picture))

@@ -32,19 +32,39 @@ _REGAINED = 1.0 / 3.0
 
 
 class Interest(IntEnum):
-    """Why a frame is worth the detector; false if it is not."""
+    """What a frame is worth."""
 
     NONE = 0
-    RECHECK = 1
-    """Someone stands still and was not looked at for a while."""
-    AWAKE = 2
-    """Something moves, or has a moment ago."""
+    FOLLOW = 1
+    """Something moves, or has a moment ago, but the detector looked lately: tracks are followed in the picture."""
+    RECHECK = 2
+    """A look: someone stands still and was not looked at for a while."""
+    STEADY = 3
+    """A look: something has moved for long."""
+    BRISK = 4
+    """A look: something has begun to move."""
+
+    @property
+    def is_look(self) -> bool:
+        """Whether the detector is asked."""
+        return self >= Interest.RECHECK
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether something moves, or has a moment ago."""
+        return self not in (Interest.NONE, Interest.RECHECK)
 
 
 class Attention:
-    """One camera's wakefulness. Not shared between threads."""
+    """One camera's wakefulness. Not shared between threads.
 
-    def __init__(self) -> None:
+    Args:
+        steady_every_s: how far looks are apart at least once the scene is steady; a tenth less counts, for cameras
+            tremble.
+    """
+
+    def __init__(self, steady_every_s: float = 0.0) -> None:
+        self._steady_every_s = 0.9 * steady_every_s
         self._disturbed_s: float | None = None
         self._asked_s = 0.0
         self._judged_s: float | None = None
@@ -56,8 +76,13 @@ class Attention:
         """Whether it has been awake for so long that looks may be further apart."""
         return self._is_awake and self._brisk_s <= 0.0
 
+    def only_follows(self, at_s: float) -> bool:
+        """Whether it is steady and the last look was so lately that the frame at `at_s` is only to follow tracks by: it
+        need not even be looked at for movement."""
+        return self.is_steady and at_s - self._asked_s < self._steady_every_s
+
     def wants(self, motion: Motion, at_s: float, followed: Followed) -> Interest:
-        """Whether the frame at `at_s` (monotonic) is worth the detector.
+        """What the frame at `at_s` (monotonic) is worth, unless tracks are only to be followed by it.
 
         Args:
             motion: what the motion gate says of it.
@@ -72,7 +97,9 @@ class Attention:
         if not self._is_awake and at_s - self._asked_s < _every_s(motion, followed):
             return Interest.NONE
         self._asked_s = at_s
-        return Interest.AWAKE if self._is_awake else Interest.RECHECK
+        if not self._is_awake:
+            return Interest.RECHECK
+        return Interest.STEADY if self.is_steady else Interest.BRISK
 
     def _spend(self, at_s: float) -> None:
         """Time passed: awake it uses up what there is of brisk looks, calm it gives them back."""

@@ -17,7 +17,7 @@ from edge.video.rules.hours import Hours
 from edge.video.rules.luma import Luma
 from edge.video.rules.scene import Finding, SceneLook
 from edge.video.rules.surroundings import Surroundings
-from edge.video.snapshot import Image, cut
+from edge.video.snapshot import Image, View, cut
 from protocols.camera_events import CameraImpaired, CameraRestored, SceneFault
 from protocols.event_data import EventData
 
@@ -73,13 +73,13 @@ class CameraRules:
         """Whether no rule is about what moves in the picture."""
         return self._engine.is_idle
 
-    def see(self, look: SceneLook, image: Image | None) -> None:
-        """A look, and its frame BGR [H,W,3] if there is one."""
+    def see(self, look: SceneLook, view: View | None) -> None:
+        """A look, and what gives its frame BGR [H,W,3] if there is one."""
         if self._is_hidden.is_set():
             self._engine.miss_nothing()
         for finding in self._engine.see(look):
             self._told[finding.rule] += 1
-            self._tell(look.moment, finding.data, self._picture(finding, image))
+            self._tell(look.moment, finding.data, self._picture(finding, view))
 
     def wants_glance(self, at_s: float) -> bool:
         """Whether a rule about the camera's own health is due to look at a frame taken at `at_s` (monotonic)."""
@@ -107,8 +107,8 @@ class CameraRules:
         """Nothing more is seen."""
         self._engine.close()
 
-    def _picture(self, finding: Finding, image: Image | None) -> Image | None:
-        if image is not None and finding.box is not None:
-            return cut(image, finding.box, _ONE if len(finding.tracks) == 1 else _SEVERAL)
+    def _picture(self, finding: Finding, view: View | None) -> Image | None:
+        if view is not None and finding.box is not None:
+            return cut(view(), finding.box, _ONE if len(finding.tracks) == 1 else _SEVERAL)
         views = (self._best_view(track) for track in finding.tracks)
         return next((view for view in views if view is not None), None)

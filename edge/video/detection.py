@@ -17,9 +17,9 @@ from edge.clock import Clock, Moment, now
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis
 from edge.video.closer import CloserLook
 from edge.video.masks import Polygons, black_out
-from edge.video.motion import Box
+from edge.video.motion import Box, Luma
 from edge.video.schedule import Priority, Rate, Schedule, Tally
-from edge.video.snapshot import Image
+from edge.video.snapshot import Image, View
 from edge.video.worker import Run
 from models import Detections
 
@@ -36,16 +36,21 @@ class FrameDetector(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame worth the detector, and when it was taken (monotonic seconds).
+    """A frame worth the detector, or a glance, and when it was taken (monotonic seconds).
 
     `late`: decoding is catching up with a camera that slept; the frames of an onset wait for each other. `moving`:
-    where something moves in it (fractions), for a closer look.
+    where something moves in it (fractions), for a closer look. `luma`: small (`motion.small_luma`), by which tracks are
+    followed; painted over where privacy masks are. `glance`: tracks are followed to it, the detector is not asked.
+    `onset`: movement has just begun.
     """
 
     image: VideoFrame
     at_s: float
     late: bool = False
     moving: tuple[Box, ...] = ()
+    luma: Luma | None = None
+    glance: bool = False
+    onset: bool = False
 
 
 class Mailboxes:
@@ -62,20 +67,36 @@ class Mailboxes:
         self._changed = threading.Condition()
 
     def put(self, camera: int, candidate: Candidate) -> None:
-        """Leave a frame; it replaces one that still lies there, a late one only the oldest of many late ones."""
+        """Leave a frame; it replaces one that still lies there, a late one only the oldest of many late ones. What is
+        replaced is glanced at."""
         with self._changed:
-            self._schedule.put(camera, candidate, self._monotonic_s(), candidate.late)
+            now_s = self._monotonic_s()
+            if candidate.glance:
+                self._schedule.put_glance(camera, candidate, now_s)
+            else:
+                self._schedule.put(camera, candidate, now_s, candidate.late, candidate.onset)
             self._changed.notify()
 
     def take(self, timeout_s: float) -> tuple[int, Candidate] | None:
-        """The next frame and its camera; None if none came in time."""
+        """The next frame and its camera, of each camera in their order; None if none came in time."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._schedule.is_empty, timeout_s)
-            return self._schedule.take(self._monotonic_s())
+            self._changed.wait_for(lambda: self._schedule.has_work, timeout_s)
+            now_s = self._monotonic_s()
+            glance = self._schedule.take_glance(now_s)
+            if glance is not None:
+                camera, candidate = glance
+                return camera, replace(candidate, glance=True)
+            return self._schedule.take(now_s)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no frame waits."""
+        """Whether nothing waits."""
+        with self._changed:
+            return not self._schedule.has_work
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame waits for the detector; there may be glances."""
         with self._changed:
             return self._schedule.is_empty
 
@@ -133,17 +154,32 @@ class DetectorLoop:
                 continue
             camera, candidate = taken
             started_s = self._clock.monotonic_s()
-            image = cast(Image, to_bgr[camera].reformat(candidate.image, format="bgr24").to_ndarray())
-            black_out(image, self._privacy[camera])
-            seen = self._detect(detector, image, camera, candidate)
-            if not run.stopped:
-                self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock))
+            if candidate.luma is not None:
+                black_out(candidate.luma, self._privacy[camera])
+            view = partial(self._view, to_bgr[camera], camera, candidate)
+            if candidate.glance:
+                self._glance(camera, candidate, view)
+            else:
+                self._look(detector, camera, candidate, view(), run)
             self.busy_s += self._clock.monotonic_s() - started_s
+
+    def _view(self, to_bgr: VideoReformatter, camera: int, candidate: Candidate) -> Image:
+        image = cast(Image, to_bgr.reformat(candidate.image, format="bgr24", threads=1).to_ndarray())
+        return black_out(image, self._privacy[camera])
+
+    def _glance(self, camera: int, candidate: Candidate, view: View) -> None:
+        if candidate.luma is not None:
+            self._analyses[camera].glance(candidate.luma, view, moment_of(candidate.at_s, self._clock))
+
+    def _look(self, detector: FrameDetector, camera: int, candidate: Candidate, image: Image, run: Run) -> None:
+        seen = self._detect(detector, image, camera, candidate)
+        if not run.stopped:
+            self._analyses[camera].see(seen, image, moment_of(candidate.at_s, self._clock), candidate.luma)
 
     def _detect(self, detector: FrameDetector, image: Image, camera: int, candidate: Candidate) -> Detections:
         """What is in the frame; in a part of it, too, if that is worth it and no other frame waits meanwhile."""
         seen = detector.detect(image, WEAK_SCORE)
-        if not self._mailboxes.is_empty:
+        if not self._mailboxes.is_idle:
             return seen
         find = partial(detector.detect, floor=WEAK_SCORE)
         both = self._closer[camera].add(find, image, seen, candidate.moving, candidate.at_s)

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 _MEASURED = 0.05  # standard deviation of a detected box, in its heights
+_STEP = 0.05  # of a step seen between two pictures, in heights
 _VELOCITY_AT_FIRST = 1.0  # of an unknown velocity, heights per second: a brisk walker makes about 0.8
 _ACCELERATION = 0.25  # spectral density's square root, heights per second^1.5: people turn and stop
 
@@ -47,6 +49,23 @@ class BoxFilter:
         step[_PP, _PV], step[_PP, _VV] = 2 * t, t * t
         step[_PP, _ONE], step[_PV, _ONE], step[_VV, _ONE] = noise * t**3 / 3, noise * t**2 / 2, noise * t
         self._state = step @ self._state
+
+    def carry(self, steps: Floats, seen: Flags, elapsed_s: float) -> None:
+        """Move every box `elapsed_s` seconds on: those that were seen to move [N] by their `steps` [2,N], the others as
+        predicted. A step is a measurement of the velocity, too.
+        """
+        kept = self._state[:, seen]
+        self.predict(elapsed_s)
+        if elapsed_s <= 0.0 or not kept.shape[1]:
+            return
+        spread = (_STEP / elapsed_s) ** 2 + _ACCELERATION**2 * elapsed_s / 3
+        gain = kept[_VV] / (kept[_VV] + spread)
+        kept[_VELOCITY] += gain * (steps[:, seen] / elapsed_s - kept[_VELOCITY])
+        kept[:2] += steps[:, seen]
+        kept[_PP] += _STEP**2
+        kept[_PV] *= 1 - gain
+        kept[_VV] = (1 - gain) * kept[_VV] + _ACCELERATION**2 * elapsed_s
+        self._state[:, seen] = kept
 
     def correct(self, measured: Floats, trust: Floats) -> None:
         """The boxes were seen at `measured` [4,N] with scores `trust` [N]: weak ones count less, and 0 means not seen.

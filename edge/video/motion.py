@@ -67,6 +67,9 @@ class Motion:
         return bool(self.boxes) and all(_is_inside(box, places) for box in self.boxes)
 
 
+NO_MOTION = Motion(moves=False, share=0.0, recalibrated=False)
+
+
 class MotionGate:
     """Follows one camera's scene. Not shared between threads.
 
@@ -138,15 +141,22 @@ class _Scene:
         np.maximum(self.usual, _USUAL_LEAST, out=self.usual)
 
 
+def small_luma(luma: Luma) -> Luma:
+    """The luma plane [H,W] at twice the rows that the gate compares: what it takes as well as the plane itself."""
+    height, width = luma.shape
+    columns = max(1, round(width * ROWS / height))
+    return cast(Luma, cv2.resize(luma, (2 * columns, 2 * ROWS), interpolation=cv2.INTER_LINEAR))
+
+
 _LOGARITHM = (_SCALE * np.log(np.arange(256) + _DARKEST)).astype(np.float32)
 
 
 def _reduced(luma: Luma) -> tuple[Floats, Floats]:
     """The picture's detail and its local mean, both [100,W'], in units of `_SCALE`."""
-    height, width = luma.shape
+    double = luma if luma.shape[0] == 2 * ROWS else small_luma(luma)
+    height, width = double.shape
     columns = max(1, round(width * ROWS / height))
-    small = cv2.resize(luma, (2 * columns, 2 * ROWS), interpolation=cv2.INTER_LINEAR)
-    small = cv2.resize(small, (columns, ROWS), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(double, (columns, ROWS), interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(cv2.LUT(small, _LOGARITHM), (3, 3), 0)
     local = cast(Floats, cv2.blur(smooth, (_SURROUNDINGS, _SURROUNDINGS)))
     return cast(Floats, smooth - local), local

@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from edge.clock import Moment
 from edge.video.address import Address
 from edge.video.analysis import WEAK_SCORE, CameraAnalysis, Report
+from edge.video.attention import Interest
 from edge.video.closer import CloserLook
 from edge.video.config import CameraConfig
 from edge.video.decoder import Picture
@@ -23,7 +24,7 @@ from edge.video.errors import StreamFault
 from edge.video.eye import Eye, luma_of
 from edge.video.footage import Footage, bgr_of
 from edge.video.masks import black_out
-from edge.video.motion import Motion, MotionGate
+from edge.video.motion import Luma, Motion, MotionGate
 from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Image
 from edge.video.tracker import Seen, TrackerConfig
@@ -106,11 +107,16 @@ class Pipeline:
         if not self._eye.is_due(at_s):
             return Look(frame, at_s)
         began_s = time.perf_counter()
-        motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
+        luma, motion, interest = self._eye.look(Picture(frame, at_s), self._analysis.followed)
+        black_out(luma, self._camera.privacy_mask)
         motion_ms = _since_ms(began_s)
         if self._analysis.rules.wants_glance(at_s):
             self._analysis.rules.glance(luma_of(frame), self._moment(at_s))
-        found = self._find(frame, motion, at_s) if interest else None
+        found = None
+        if interest.is_look:
+            found = self._find(frame, luma, motion, at_s)
+        elif interest is Interest.FOLLOW:
+            self._analysis.glance(luma, partial(self._view, frame), self._moment(at_s))
         self._analysis.pass_time(self._moment(at_s))
         return Look(frame, at_s, motion, motion_ms, found, self._told())
 
@@ -120,16 +126,19 @@ class Pipeline:
         self._analysis.close()
         return self._told()
 
-    def _find(self, frame: VideoFrame, motion: Motion, at_s: float) -> Found:
+    def _view(self, frame: VideoFrame) -> Image:
+        return black_out(bgr_of(frame), self._camera.privacy_mask)
+
+    def _find(self, frame: VideoFrame, luma: Luma, motion: Motion, at_s: float) -> Found:
         began_s = time.perf_counter()
-        image = black_out(bgr_of(frame), self._camera.privacy_mask)
+        image = self._view(frame)
         find = partial(self._detector.detect, floor=WEAK_SCORE)
         detections = find(image)
         both = self._closer.add(find, image, detections, motion.boxes, at_s)
         detections = detections if both is None else both
         detect_ms = _since_ms(began_s)
         began_s = time.perf_counter()
-        seen = self._analysis.see(detections, image, self._moment(at_s))
+        seen = self._analysis.see(detections, image, self._moment(at_s), luma)
         return Found(detections, seen, image, detect_ms, _since_ms(began_s))
 
     def _told(self) -> tuple[Happening, ...]:

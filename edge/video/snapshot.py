@@ -1,5 +1,6 @@
 """Still pictures of what was seen: cut out of a frame, judged, and made a small JPEG. Draws nothing on them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
+View = Callable[[], Image]
+"""Gives a frame, BGR [H,W,3], when somebody needs it."""
+
 Corners = tuple[float, float, float, float]
 
 MOST_BYTES = 100_000

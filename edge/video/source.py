@@ -13,6 +13,7 @@ from edge.clock import Clock, now
 from edge.observations import Observation, Recorder
 from edge.video.analysis import CameraAnalysis
 from edge.video.arrivals import Arrivals
+from edge.video.attention import Interest
 from edge.video.config import CameraConfig
 from edge.video.connection import Connection, Timing
 from edge.video.decoder import Arrived, Decoder
@@ -25,7 +26,7 @@ from edge.video.motion import MotionGate
 from edge.video.packets import PacketSink
 from edge.video.states import CameraState
 from edge.video.stream import Stream, StreamInfo
-from edge.video.watcher import WatchCounts, Watcher
+from edge.video.watcher import Sight, WatchCounts, Watcher
 from edge.video.worker import Run
 from protocols.events import CameraFault, CameraOffline, CameraOnline
 
@@ -148,8 +149,8 @@ class CameraSource:
                 return
             run.beat()
             self.frames_checked += 1
-            if sight.wanted:
-                self._submit(Candidate(sight.picture.image, sight.picture.at_s, sight.late, sight.motion.boxes))
+            if sight.interest is not Interest.NONE:
+                self._submit(_candidate(sight))
             if self._analysis.rules.wants_glance(sight.picture.at_s):
                 self._analysis.rules.glance(luma_of(sight.picture.image), moment_of(sight.picture.at_s, self._clock))
 
@@ -195,6 +196,19 @@ class CameraSource:
         _log.warning("camera %s at %s offline: %s", self._camera.id, self._camera.address, fault)
         data = CameraOffline(fault=fault.fault, detail=fault.detail[:300])
         self._record(Observation(self._camera.id, self._camera.place, data, now(self._clock)))
+
+
+def _candidate(sight: Sight) -> Candidate:
+    picture, interest = sight.picture, sight.interest
+    return Candidate(
+        picture.image,
+        picture.at_s,
+        sight.late,
+        sight.motion.boxes,
+        sight.luma,
+        glance=not interest.is_look,
+        onset=interest is Interest.BRISK,
+    )
 
 
 def _undecodable() -> StreamFault:

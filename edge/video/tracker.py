@@ -7,7 +7,7 @@ seen in one camera, and recognises nobody: a track that is lost is over, and its
 Geometry is arrays over all tracks and detections at once; what is noted of each track is a few plain values.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from edge.video.kalman import BoxFilter
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
+StepsOf = Callable[[Floats], tuple[Floats, Flags]]
+"""How far what is in boxes [N,4] (fractions of the frame) has moved: steps [N,2], and which of them are known [N]."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class TrackerConfig:
     second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known. These hold for
     looks `usual_s` apart or less; for each second more, up to `longest_s`, they grow by `reach_per_s` and
     `reach_tentative_per_s`.
+
+    Between looks a track goes where the picture shows that it went. A step is not believed if its speed differs from
+    the track's by more than `surprise` standard deviations and that of a walk, `turns_per_s` heights a second (it was
+    the lamp post's that hides the walker), nor that of a box of which `hidden` is behind one that stands nearer. A
+    confirmed track whose step was not known `lost_steps` times since the last look is out of sight until the next.
 
     While nothing moves in the picture, someone who paused is looked at again every `look_paused_s`, what is still every
     `look_still_s`, and every `look_doubtful_s` once it was missed.
@@ -61,6 +68,10 @@ class TrackerConfig:
     reach_tentative_per_s: float = 1.5
     usual_s: float = 0.2
     longest_s: float = 0.6
+    surprise: float = 2.0
+    turns_per_s: float = 0.2
+    hidden: float = 0.2
+    lost_steps: int = 3
     look_paused_s: float = 2.0
     look_doubtful_s: float = 5.0
     look_still_s: float = 30.0
@@ -113,6 +124,7 @@ class _Track:
     missed_s: float = inf
     is_confirmed: bool = False
     is_still: bool = False
+    lost_steps: int = 0
 
 
 class Tracker:
@@ -127,6 +139,7 @@ class Tracker:
         self._config = config if config is not None else TrackerConfig()
         to_measured = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
         to_measured[::2] *= aspect
+        self._aspect = aspect
         self._to_measured = to_measured
         self._to_frame = np.linalg.inv(to_measured)
         self._reach_out(0.0)
@@ -134,6 +147,7 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._kinds: Rows = np.zeros(0, np.intp)
         self._last_s: float | None = None
+        self._looked_s: float | None = None
         self._judged_s = -inf
         self._next_id = 1
 
@@ -170,9 +184,38 @@ class Tracker:
         boxes = (self._to_frame @ self._filter.place[:, shown]).T
         return Following(tuple(track.id for track in tracks), boxes, tuple(track.is_still for track in tracks))
 
+    @property
+    def in_sight(self) -> tuple[tuple[int, ...], Floats]:
+        """Confirmed tracks that move, that the last look found and that were not lost from sight since: numbers, and
+        boxes [N,4] in fractions of the frame."""
+        lost = self._config.lost_steps
+        shown = [
+            i
+            for i, track in enumerate(self._tracks)
+            if track.is_confirmed and not (track.is_still or track.misses or track.lost_steps >= lost)
+        ]
+        return tuple(self._tracks[i].id for i in shown), (self._to_frame @ self._filter.place[:, shown]).T
+
     def beginnings(self, ids: Collection[int]) -> dict[int, Floats]:
         """The first boxes [4] of these tracks, in fractions of the frame: from before they were confirmed."""
         return {track.id: self._to_frame @ np.array(track.began_at) for track in self._tracks if track.id in ids}
+
+    def follow(self, steps_of: StepsOf, at_s: float) -> None:
+        """Move all tracks on to `at_s` (monotonic seconds, rising) by what the picture shows, without a look.
+
+        Those that stand still or were missed are where they are thought to be.
+        """
+        elapsed_s = self._pass_time(at_s)
+        asked = [i for i, track in enumerate(self._tracks) if not (track.is_still or track.misses)]
+        found, known = steps_of((self._to_frame @ self._filter.place[:, asked]).T)
+        steps, seen = np.zeros((2, len(self._tracks))), np.zeros(len(self._tracks), bool)
+        if len(asked) and elapsed_s > 0.0:
+            steps[:, asked] = found.T * [[self._aspect], [1.0]]
+            seen[asked] = known
+            seen &= self._believed(steps, elapsed_s)
+        self._filter.carry(steps, seen, elapsed_s)
+        for track, is_seen in zip(self._tracks, seen.tolist(), strict=True):
+            track.lost_steps += not is_seen
 
     def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: Flags, at_s: float) -> Seen:
         """One frame's detections, taken at `at_s` (monotonic seconds, rising).
@@ -184,10 +227,9 @@ class Tracker:
             sound: [N] whether a detection is good enough to begin a track.
             at_s: when the frame was taken.
         """
-        elapsed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
-        self._last_s = at_s
-        self._filter.predict(elapsed_s)
-        self._reach_out(elapsed_s)
+        self._filter.predict(self._pass_time(at_s))
+        self._reach_out(0.0 if self._looked_s is None else max(0.0, at_s - self._looked_s))
+        self._looked_s = at_s
         found = self._from_boxes @ boxes.T
         row_of = self._match(found[4:], scores, kinds, sound)
         if row_of:
@@ -204,8 +246,28 @@ class Tracker:
         """Every track is over (the camera is away). The confirmed ones' numbers."""
         ended = tuple(track.id for track in self._tracks if track.is_confirmed)
         self._keep([])
-        self._last_s = None
+        self._last_s = self._looked_s = None
         return ended
+
+    def _pass_time(self, at_s: float) -> float:
+        """How long it is since the tracks were last moved."""
+        elapsed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
+        self._last_s = at_s
+        return elapsed_s
+
+    def _believed(self, steps: Floats, elapsed_s: float) -> Flags:
+        """Which tracks' steps [2,N] may well be their own."""
+        config, tracked = self._config, self._filter
+        x, y, width, height = tracked.place
+        differs = np.hypot(*(steps / elapsed_s - tracked.velocity)) / height
+        usual = np.sqrt(tracked.covariance[2] + config.turns_per_s**2)
+        low, high = np.stack([x - width / 2, y - height / 2]), np.stack([x + width / 2, y + height / 2])
+        sides = np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None])
+        shared = np.maximum(sides, 0.0).prod(axis=0) / (width * height)[:, None]
+        is_nearer = high[1] > high[1][:, None]  # who stands lower in the picture
+        is_hidden = ((shared > config.hidden) & is_nearer).any(axis=1)
+        believed: Flags = (differs < config.surprise * usual) & ~is_hidden
+        return believed
 
     def _reach_out(self, elapsed_s: float) -> None:
         """Widen boxes as is right so long after the last look: a walker's next box is the further off."""
@@ -282,7 +344,7 @@ class Tracker:
                 if self._is_over(track, at_s):
                     lost.append(i)
                 continue
-            track.misses, track.seen_s = 0, at_s
+            track.misses, track.seen_s, track.lost_steps = 0, at_s, 0
             track.hits += 1
             if not track.is_confirmed and self._is_sure(track, float(scores[row]), at_s):
                 track.is_confirmed = True

@@ -15,7 +15,7 @@ from edge.video.attention import Interest
 from edge.video.decoder import Arrived, Decoder, Picture
 from edge.video.eye import Eye, Glimpse
 from edge.video.gears import Gear, Gearbox, GearTiming, Wake
-from edge.video.motion import Motion
+from edge.video.motion import Luma, Motion
 from edge.video.packet_buffer import BufferLimits, PacketBuffer
 from edge.video.packet_sizes import SizeWatch
 
@@ -28,12 +28,19 @@ LATE_EVERY_S = 0.19
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A picture that was looked at. `late`: packets after it had come already, decoding was catching up."""
+    """A picture that was looked at, and its luma, small. `late`: packets after it had come already, decoding was
+    catching up."""
 
     picture: Picture
+    luma: Luma
     motion: Motion
-    wanted: bool
+    interest: Interest
     late: bool
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the detector should see it."""
+        return self.interest.is_look
 
 
 @dataclass
@@ -209,7 +216,7 @@ class Watcher:
         interest = self._eye.accept(glimpse, followed)
         self._seen_s = picture.at_s
         self._gears.see(moves=False, at_s=picture.at_s)
-        return Sight(picture, glimpse.motion, bool(interest), late=False)
+        return Sight(picture, glimpse.luma, glimpse.motion, interest, late=False)
 
     def _go_back(self, glimpse: Glimpse | None, followed: Followed, now: Arrived) -> Iterator[Sight]:
         """A key frame differs, or failed: begin again with the one before, and see all since the last quiet look."""
@@ -253,13 +260,13 @@ class Watcher:
         return at_s - self._seen_s > (LATE_EVERY_S if late else 0.0) and self._eye.is_due(at_s)
 
     def _look(self, picture: Picture, followed: Followed, late: bool) -> Sight:
-        motion, interest = self._eye.look(picture, followed)
+        luma, motion, interest = self._eye.look(picture, followed)
         self._seen_s = picture.at_s
-        self._gears.see(interest is Interest.AWAKE, picture.at_s)
+        self._gears.see(interest.is_awake, picture.at_s)
         if self._woken_by_size and (motion.moves or self._gears.gear is Gear.ASLEEP):
             self._sizes.was_right(motion.moves)
             self._woken_by_size = False
-        return Sight(picture, motion, bool(interest), late)
+        return Sight(picture, luma, motion, interest, late)
 
     def _judge(self, picture: Picture | None) -> None:
         """Remember whether a picture that was wanted came."""

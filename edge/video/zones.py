@@ -21,20 +21,34 @@ def foot_points(boxes: npt.NDArray[np.floating]) -> Floats:
     return np.clip(np.stack([middle, boxes[:, 3].astype(np.float64)], axis=1), 0.0, 1.0)
 
 
+class Area:
+    """A closed polygon, prepared for many questions."""
+
+    def __init__(self, polygon: Polygon) -> None:
+        start = np.asarray(polygon, np.float64)
+        end = np.roll(start, -1, axis=0)
+        self._start, self._edge = start.T.copy(), (end - start).T.copy()
+        self._low, self._high = np.minimum(start, end).T.copy(), np.maximum(start, end).T.copy()
+        self._start_y, self._end_y = start[:, 1].copy(), end[:, 1].copy()
+        self._upward = np.where(end[:, 1] > start[:, 1], 1.0, -1.0)
+
+    def holds(self, points: Floats) -> Mask:
+        """Which of `points` [N,2] lie in it (even-odd rule, a ray to the right)."""
+        x, y = points[:, 0, None], points[:, 1, None]
+        # > 0: left of the side, seen along it
+        cross = self._edge[0] * (y - self._start[1]) - self._edge[1] * (x - self._start[0])
+        to_the_right = ((self._start_y <= y) != (self._end_y <= y)) & (cross * self._upward > 0)
+        held: Mask = to_the_right.sum(axis=1) % 2 == 1
+        on_line = cross == 0
+        if on_line.any():
+            (low_x, low_y), (high_x, high_y) = self._low, self._high
+            held |= (on_line & (x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y)).any(axis=1)
+        return held
+
+
 def inside(polygon: Polygon, points: Floats) -> Mask:
-    """Which of `points` [N,2] lie in the closed polygon (even-odd rule, a ray to the right)."""
-    start = np.asarray(polygon, np.float64)
-    end = np.roll(start, -1, axis=0)
-    x, y = points[:, 0, None], points[:, 1, None]
-    edge = end - start
-    cross = edge[:, 0] * (y - start[:, 1]) - edge[:, 1] * (x - start[:, 0])  # > 0: left of the side, seen along it
-    low, high = np.minimum(start, end), np.maximum(start, end)
-    within = (x >= low[:, 0]) & (x <= high[:, 0]) & (y >= low[:, 1]) & (y <= high[:, 1])
-    on_a_side = ((cross == 0) & within).any(axis=1)
-    straddles = (start[:, 1] <= y) != (end[:, 1] <= y)
-    upward = end[:, 1] > start[:, 1]
-    to_the_right = straddles & np.where(upward, cross > 0, cross < 0)
-    return np.asarray(on_a_side | (to_the_right.sum(axis=1) % 2 == 1))
+    """Which of `points` [N,2] lie in the closed polygon."""
+    return Area(polygon).holds(points)
 
 
 def crossing_edges(polygon: Polygon) -> tuple[int, int] | None:
@@ -113,7 +127,7 @@ class ZoneWatch:
     """
 
     def __init__(self, polygon: Polygon, enter_after_s: float = 0.0, leave_after_s: float = 1.0) -> None:
-        self._polygon = polygon
+        self._area = Area(polygon)
         self._enter_after_s = enter_after_s
         self._leave_after_s = leave_after_s
         self._stays: dict[int, _Stay] = {}
@@ -121,7 +135,7 @@ class ZoneWatch:
     def see(self, things: Sequence[int], points: Floats, at_s: float) -> list[Entered | Left]:
         """Things were seen standing at `points` [N,2] at `at_s` (monotonic). Says who came in and who went out."""
         changes: list[Entered | Left] = []
-        within = inside(self._polygon, points) if len(things) else ()
+        within = self._area.holds(points) if len(things) else ()
         for thing, is_inside in zip(things, within, strict=True):
             change = self._inside(thing, at_s) if is_inside else self._outside(thing, at_s)
             if change is not None:

@@ -116,7 +116,7 @@ def test_a_closer_look_is_taken_only_while_no_other_frame_waits() -> None:
     class Analysis:
         def pass_time(self, moment: object) -> None: ...
 
-        def see(self, seen: Detections, image: np.ndarray, moment: object) -> None:
+        def see(self, seen: Detections, image: np.ndarray, moment: object, luma: object) -> None:
             if boxes.is_empty:
                 run.stop()
 

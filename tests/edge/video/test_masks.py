@@ -63,7 +63,7 @@ def test_what_is_behind_a_privacy_mask_reaches_neither_the_detector_nor_the_anal
     class Analysis:
         def pass_time(self, moment: object) -> None: ...
 
-        def see(self, detections: Detections, image: np.ndarray, moment: object) -> None:
+        def see(self, detections: Detections, image: np.ndarray, moment: object, luma: object) -> None:
             seen.append(image.copy())
             run.stop()
 
