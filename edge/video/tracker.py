@@ -185,15 +185,15 @@ class Tracker:
         return Following(tuple(track.id for track in tracks), boxes, tuple(track.is_still for track in tracks))
 
     @property
+    def followed_s(self) -> float:
+        """The time that its tracks were moved on to last; negative infinity before the first."""
+        return -inf if self._last_s is None else self._last_s
+
+    @property
     def in_sight(self) -> tuple[tuple[int, ...], Floats]:
         """Confirmed tracks that move, that the last look found and that were not lost from sight since: numbers, and
         boxes [N,4] in fractions of the frame."""
-        lost = self._config.lost_steps
-        shown = [
-            i
-            for i, track in enumerate(self._tracks)
-            if track.is_confirmed and not (track.is_still or track.misses or track.lost_steps >= lost)
-        ]
+        shown = [i for i, track in enumerate(self._tracks) if self._is_in_sight(track)]
         return tuple(self._tracks[i].id for i in shown), (self._to_frame @ self._filter.place[:, shown]).T
 
     def beginnings(self, ids: Collection[int]) -> dict[int, Floats]:
@@ -254,6 +254,12 @@ class Tracker:
         elapsed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
         self._last_s = at_s
         return elapsed_s
+
+    def _is_in_sight(self, track: _Track) -> bool:
+        if not track.is_confirmed or track.is_still or track.misses or self._last_s is None:
+            return False
+        config = self._config
+        return track.lost_steps < config.lost_steps and self._last_s - track.seen_s < config.lost_after_s
 
     def _believed(self, steps: Floats, elapsed_s: float) -> Flags:
         """Which tracks' steps [2,N] may well be their own."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from edge.clock import Moment
 from edge.video.analysis import CameraAnalysis, Report
@@ -15,6 +16,7 @@ from edge.video.sightings import Sighting
 from edge.video.tracker import TrackerConfig
 from edge.video.worker import Run
 from models import Kind
+from protocols.camera_events import PersonCrossedLine
 from protocols.events import (
     PersonEnteredZone,
     PersonLeftZone,
@@ -187,3 +189,53 @@ def test_when_the_disk_hangs_the_waiting_events_are_recorded_without_pictures(tm
     one.drain(with_pictures=False)
     assert [left.snapshot for left in recording.of(PersonLeftZone)] == [None]
     assert one.pictures_lost == 1
+
+
+PLACE = np.random.default_rng(2).integers(60, 200, (50, 50), np.uint8).repeat(4, 0).repeat(4, 1)
+FIGURE = np.random.default_rng(3).integers(0, 255, (15, 5), np.uint8).repeat(4, 0).repeat(4, 1)
+
+
+def luma(x: float) -> np.ndarray:
+    """A square place with somebody in `person(x)`'s box, as wide and as high as it."""
+    drawn, left = PLACE.copy(), round((x - 0.05) * 200)
+    drawn[100:160, left : left + 20] = FIGURE
+    return drawn
+
+
+def test_who_is_seen_to_go_by_the_picture_alone_leaves_zones_and_crosses_lines_when_he_does() -> None:
+    line = {"id": "l-1", "points": [[0.6, 1.0], [0.6, 0.0]], "to_left": "in", "to_right": "out"}
+    rule = {"id": "r-1", "kind": "line_crossing", "line": "l-1"}
+    reports: list[Report] = []
+    analysis = CameraAnalysis(camera(zone=LEFT_HALF, line=[line], rule=[rule]), reports.append, TrackerConfig())
+    square, views = np.zeros((200, 200, 3), np.uint8), []
+    sighted: list[tuple[float, tuple[float, ...]]] = []
+    analysis.sighted = lambda at_s, seen: sighted.extend((at_s, each.box) for each in seen)
+
+    def view() -> np.ndarray:
+        views.append(square)
+        return square
+
+    for i in range(30):
+        x, moment = 0.2 + 0.02 * i, Moment(1e9 + i / 5, 100 + i / 5)
+        if i < 6 or i % 4 == 0:
+            analysis.see(detections(person(x)), square, moment, luma(x))
+        else:
+            analysis.glance(luma(x), view, moment)
+    crossed = [report for report in reports if isinstance(report.data, PersonCrossedLine)]
+    assert [report.data.direction for report in crossed] == ["out"]
+    assert crossed[0].moment.monotonic_s == pytest.approx(100 + 22 / 5, abs=0.21)  # 0.03 beyond the line, at x 0.64
+    assert sum(isinstance(report.data, PersonLeftZone) for report in reports) == 1
+    assert len(sighted) == 28, "in every frame from the third on"
+    for at_s, (left, _, right, _) in sighted:
+        assert (left + right) / 2 == pytest.approx(0.2 + 0.02 * 5 * (at_s - 100), abs=0.02)
+    assert len(views) <= 1, "pictures are made only for what is told"
+
+
+def test_a_glance_before_any_look_or_after_the_camera_was_away_tells_nothing() -> None:
+    scene = Scene(camera(zone=LEFT_HALF))
+    scene.analysis.glance(luma(0.2), lambda: IMAGE, Moment(1e9, 99.0))
+    for i in range(5):
+        scene.see(person(0.2 + 0.02 * i))
+    scene.analysis.lose(Moment(1e9, 101.0))
+    scene.analysis.glance(luma(0.3), lambda: IMAGE, Moment(1e9, 101.2))
+    assert [report.data.TYPE for report in scene.reports] == [PersonEnteredZone.TYPE, PersonLeftZone.TYPE]

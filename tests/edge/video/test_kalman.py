@@ -70,3 +70,29 @@ def test_what_is_forgotten_leaves_the_others_as_they_were() -> None:
     before = many.place[:, [0, 2]]
     many.keep([0, 2])
     np.testing.assert_array_equal(many.place, before)
+
+
+@given(boxes, st.floats(0.05, 0.6), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
+def test_a_step_that_was_seen_moves_its_box_alone_and_teaches_its_velocity(
+    box: tuple[float, float, float, float], elapsed_s: float, dx: float, dy: float
+) -> None:
+    many = BoxFilter()
+    many.add(np.array([box, box]).T)
+    many.carry(np.array([[dx, 9.0], [dy, 9.0]]), np.array([True, False]), elapsed_s)
+    np.testing.assert_allclose(many.place[:, 0], np.add(box, [dx, dy, 0, 0]), atol=1e-9)
+    np.testing.assert_allclose(many.place[:, 1], box, atol=1e-9)
+    spread = (kalman._STEP / elapsed_s) ** 2 + kalman._ACCELERATION**2 * elapsed_s / 3
+    gain = kalman._VELOCITY_AT_FIRST**2 / (kalman._VELOCITY_AT_FIRST**2 + spread)
+    np.testing.assert_allclose(many.velocity[:, 0], gain * np.array([dx, dy]) / elapsed_s, atol=1e-9)
+    assert many.covariance[2, 0] < many.covariance[2, 1], "it is better known than one that nobody saw"
+    assert many.covariance[0, 0] < many.covariance[0, 1]
+
+
+def test_steps_are_as_good_as_boxes_for_a_velocity() -> None:
+    one = BoxFilter()
+    one.add(np.array([[0.1], [0.5], [0.1], [0.3]]))
+    for _ in range(10):
+        one.carry(np.array([[0.02], [0.0]]), np.array([True]), 0.2)
+    np.testing.assert_allclose(one.velocity[:, 0], [0.1, 0.0], atol=0.01)
+    one.predict(0.2)
+    np.testing.assert_allclose(one.place[:2, 0], [0.32, 0.5], atol=0.005)

@@ -1,5 +1,7 @@
 """Masks: what they cover, at any size, and that nothing behind a privacy mask reaches an analysis or a picture."""
 
+from collections.abc import Callable
+
 import av
 import numpy as np
 import pytest
@@ -63,14 +65,20 @@ def test_what_is_behind_a_privacy_mask_reaches_neither_the_detector_nor_the_anal
     class Analysis:
         def pass_time(self, moment: object) -> None: ...
 
-        def see(self, detections: Detections, image: np.ndarray, moment: object, luma: object) -> None:
-            seen.append(image.copy())
+        def glance(self, luma: np.ndarray, view: Callable[[], np.ndarray], moment: object) -> None:
+            seen.extend([luma.copy(), view().copy()])
+
+        def see(self, detections: Detections, image: np.ndarray, moment: object, luma: np.ndarray) -> None:
+            seen.extend([image.copy(), luma.copy()])
             run.stop()
 
     boxes = Mailboxes([Priority.NORMAL], clock.monotonic_s)
-    boxes.put(0, Candidate(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 150, np.uint8), "bgr24"), clock.at_s))
+    frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 150, np.uint8), "bgr24")
+    for glance in (True, False):
+        luma = np.full((64, 64), 150, np.uint8)
+        boxes.put(0, Candidate(frame, clock.at_s, luma=luma, glance=glance))
     DetectorLoop(Looking, boxes, [Analysis()], clock, [[WINDOW]])(run)
-    assert len(seen) == 2
+    assert len(seen) == 5
     for image in seen:
         assert (image[17:31, 17:47] == 0).all()
         assert (image[:15] > 100).all()

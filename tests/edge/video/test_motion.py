@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from edge.video.analysis import Followed
-from edge.video.attention import Attention
+from edge.video.attention import Attention, Interest
 from edge.video.motion import Motion, MotionGate
 
 Luma = npt.NDArray[np.uint8]
@@ -135,6 +135,26 @@ def test_a_scene_that_stays_busy_is_steady_after_two_seconds_whoever_is_followed
     told = paces([(t / 5, MOVES, followed) for t in range(100)])
     assert [is_steady for at_s, is_steady in told if at_s < 1.9] == [False] * 10
     assert all(is_steady for at_s, is_steady in told if at_s > 2.1)
+
+
+def test_between_steady_looks_tracks_are_only_followed() -> None:
+    attention, looks = Attention(0.55), []
+    for frame in range(50):
+        at_s = frame / 5
+        if not attention.only_follows(at_s) and attention.wants(MOVES, at_s, NOBODY).is_look:
+            looks.append(at_s)
+    assert [at_s for at_s in looks if at_s < 2] == [frame / 5 for frame in range(10)], "briskly at first"
+    assert np.diff([at_s for at_s in looks if at_s > 2.1]) == pytest.approx(0.6)
+
+
+def test_what_a_look_is_for_is_told() -> None:
+    attention = Attention()
+    told = [attention.wants(MOVES if t < 20 else STILL, t / 5, Followed(1, False, 2.0)) for t in range(50)]
+    assert told[:10] == [Interest.BRISK] * 10
+    assert told[12:20] == [Interest.STEADY] * 8
+    assert Interest.RECHECK in told[26:]
+    assert [each.is_awake for each in Interest] == [False, True, False, True, True]
+    assert [each.is_look for each in Interest] == [False, False, True, True, True]
 
 
 def test_calm_gives_brisk_looks_back() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.video.schedule import DEADLINE_S, MOST_LATE, Priority, Rate, Schedule, Tally
+from edge.video.schedule import DEADLINE_S, MOST_GLANCES, MOST_LATE, Priority, Rate, Schedule, Tally
 
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 
@@ -166,3 +166,89 @@ def test_a_detector_slower_than_the_deadline_shows_no_old_frame_to_anyone() -> N
 
 def test_a_camera_that_asks_for_nothing_is_not_degraded() -> None:
     assert Site([NORMAL, NORMAL], [5.0, 0.0], cost_s=0.5).run(31.0)[1] == Rate()
+
+
+def test_a_glance_waits_for_older_frames_of_its_camera_alone() -> None:
+    schedule: Schedule[str] = Schedule([NORMAL, NORMAL])
+    schedule.put_glance(0, "before", 0.0)
+    schedule.put(0, "look", 0.1)
+    schedule.put_glance(0, "after", 0.2)
+    schedule.put_glance(1, "other", 0.3)
+    assert [schedule.take_glance(0.4) for _ in range(3)] == [(0, "before"), (1, "other"), None]
+    assert not schedule.is_empty
+    assert [schedule.take(0.4), schedule.take_glance(0.4)] == [(0, "look"), (0, "after")]
+    assert schedule.is_empty
+    assert not schedule.has_work
+    assert schedule.tally(0) == Tally(asked=1, analysed=1), "glances are not counted as frames"
+
+
+def test_what_the_detector_never_sees_is_glanced_at_in_its_order() -> None:
+    schedule: Schedule[str] = Schedule([NORMAL])
+    schedule.put(0, "replaced", 0.0)
+    schedule.put_glance(0, "between", 0.1)
+    schedule.put(0, "expired", 0.2)
+    schedule.put_glance(0, "last", 0.3)
+    assert schedule.take(0.3 + DEADLINE_S) is None
+    taken = [schedule.take_glance(0.3 + DEADLINE_S) for _ in range(5)]
+    assert taken == [(0, name) for name in ("replaced", "between", "expired", "last")] + [None]
+
+
+def test_of_many_glances_the_oldest_give_way_and_are_counted() -> None:
+    schedule: Schedule[int] = Schedule([NORMAL])
+    schedule.put(0, -1, 0.0)
+    for number in range(MOST_GLANCES + 3):
+        schedule.put_glance(0, number, 0.0)
+    assert schedule.take(0.0) == (0, -1)
+    assert schedule.take_glance(0.0) == (0, 3)
+    assert schedule.tally(0).unfollowed == 3
+
+
+def test_an_onset_comes_before_those_who_are_busy_for_long_and_leaves_them_a_turn_of_four() -> None:
+    schedule: Schedule[None] = Schedule([HIGH, NORMAL, NORMAL])
+    turns = []
+    for turn in range(24):
+        schedule.put(0, None, turn * 0.1)
+        schedule.put(1, None, turn * 0.1)
+        schedule.put(2, None, turn * 0.1, onset=turn < 16)
+        taken = schedule.take(turn * 0.1)
+        turns.append(taken and taken[0])
+    assert turns[:16] == [2, 2, 2, 0, 2, 2, 2, 1, 2, 2, 2, 0, 2, 2, 2, 0]
+    assert turns[16:].count(2) >= 1, "an onset has cost its camera nothing of its share"
+
+
+def test_onsets_take_turns_by_priority() -> None:
+    schedule: Schedule[None] = Schedule([HIGH, NORMAL, LOW])
+    for turn in range(70):
+        for camera in range(3):
+            schedule.put(camera, None, turn * 0.01, onset=True)
+        schedule.take(turn * 0.01)
+    assert [schedule.tally(camera).analysed for camera in range(3)] == [40, 20, 10]
+
+
+def test_a_visit_to_a_quiet_camera_is_seen_though_fifteen_busy_ones_want_four_times_what_there_is() -> None:
+    """Its onset's frames, 0.2 s apart, each within a quarter of a second; the busy ones' rates hardly fall."""
+
+    def run(onset: bool) -> tuple[int, int]:
+        schedule: Schedule[float] = Schedule([NORMAL] * 16)
+        now_s, busy, seen, longest_s = 0.0, 0, 0, 0.0
+        asked = [0] * 16
+        while now_s < 10.0:
+            for camera in range(15):
+                if asked[camera] <= now_s * 1.8:
+                    schedule.put(camera, now_s, now_s)
+                    asked[camera] += 1
+            if 5.0 <= now_s < 7.0 and asked[15] <= (now_s - 5.0) * 5:
+                schedule.put(15, now_s, now_s, onset=onset)
+                asked[15] += 1
+            turn = schedule.take(now_s)
+            seen += turn is not None and turn[0] == 15
+            busy += turn is not None and turn[0] != 15
+            longest_s = max(longest_s, now_s - turn[1] if turn is not None and turn[0] == 15 else 0.0)
+            now_s += 0.15
+        assert longest_s <= 0.25 or not onset
+        return seen, busy
+
+    (seen, busy), (before, busy_before) = run(onset=True), run(onset=False)
+    assert seen >= 9
+    assert before <= 4, "in turn, it gets a sixteenth"
+    assert busy >= 0.85 * busy_before
