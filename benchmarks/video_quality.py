@@ -210,6 +210,11 @@ def passes_of(rate: Fraction, looks_per_s: float) -> int:
     return max(1, ceil(float(rate) / looks_per_s - 1e-9))
 
 
+def looks_apart_s(looks_per_s: float, analyses_per_s: float) -> float:
+    """How far steady looks are apart: as many of the pictures that tracks are followed to as it takes."""
+    return ceil(0.9 * analyses_per_s / looks_per_s - 1e-9) / analyses_per_s
+
+
 def delayed(clip: Path, target: Path, frames: int, rate: Fraction) -> Path:
     """The clip, copied without encoding, that shows its first picture for so many frames more."""
     with av.open(str(clip)) as source, av.open(str(target), "w") as out:
@@ -376,7 +381,8 @@ class Bench:
         alone = {number: self._detector.detect(sample.frame, SCORING_FLOOR) for number, sample in left.items()}
         _, rate = picture_times(labelled.clip)
         settings, scored = _settings(labelled.name), Scored(labelled.name)
-        passes = passes_of(rate, bench_camera(labelled.clip, **settings).busy_looks_per_s)
+        camera = bench_camera(labelled.clip, **settings)
+        passes = passes_of(rate, 1 / looks_apart_s(camera.busy_looks_per_s, camera.analyses_per_s))
         for shift in range(passes):
             _tell(f"{labelled.name}: playing {shift + 1} of {passes}")
             clip = labelled.clip if not shift else delayed(labelled.clip, self._folder / "late.mkv", shift, rate)

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from benchmarks.arithmetic import percentile, slopes
 from benchmarks.rtsp_senders import mark_of
 from benchmarks.video_many import delays, frame_of, placed, sent_by
-from benchmarks.video_quality import Belief, Played, delayed, passes_of, picture_times, still_camera, tracked
+from benchmarks.video_quality import (
+    Belief,
+    Played,
+    Tracked,
+    delayed,
+    looks_apart_s,
+    passes_of,
+    picture_times,
+    still_camera,
+    tracked,
+)
 from models import Detections, Kind
 from protocols.events import PersonEnteredZone
 from tests.edge.video.parts import detections, write_clip
@@ -60,13 +70,26 @@ def test_so_many_passes_give_each_frame_its_turn(rate: float, looks_per_s: float
     assert passes_of(Fraction(rate), looks_per_s) == passes
 
 
+def test_steady_looks_fall_on_pictures_that_tracks_are_followed_to() -> None:
+    assert looks_apart_s(1.8, 5.0) == pytest.approx(0.6)
+    assert looks_apart_s(5.0, 5.0) == pytest.approx(0.2)
+    assert looks_apart_s(1.0, 5.0) == pytest.approx(1.0)
+
+
+def test_tracks_are_near_if_nothing_is_a_point_worse() -> None:
+    always = Tracked(5, 5, 0.80, 0.70, 0.75)
+    assert Tracked(4, 5, 0.795, 0.9, 0.745).is_near(always)
+    for worse in (Tracked(5, 5, 0.78, 0.9, 0.9), Tracked(5, 5, 0.9, 0.68, 0.9), Tracked(5, 5, 0.9, 0.9, 0.73)):
+        assert not worse.is_near(always)
+
+
 def test_people_are_found_where_a_track_covers_them_at_a_look() -> None:
     """One walks on, one stands and is never tracked, one is in view too shortly to count."""
     people = {1: np.array([10, 10, 30, 60], np.float32), 2: np.array([100, 10, 120, 60], np.float32)}
     labels = {n: {1: people[1] + np.array([n, 0, n, 0], np.float32), 2: people[2]} for n in range(1, 11)}
     labels[3][3] = np.array([200, 10, 220, 60], np.float32)
     seen = detections((Kind.PERSON, 0.9, (0.05, 0.1, 0.15, 0.6)))  # where the first stood before
-    played = Played(0.0, [Belief(0.0, seen, seen)])
+    played = Played(0.0, [Belief(0.0, seen)], [Belief(0.0, seen)])
     found = tracked(played, [i / 10 for i in range(10)], labels, (200, 100), 10.0)
     assert (found.found, found.labelled) == (1, 2)
     still_covered = sum(20 - n >= (20 + n) / 2 for n in range(1, 11))  # overlap of 20 pixels with as many, n further
@@ -88,7 +111,7 @@ def test_a_delayed_clip_has_the_same_pictures_a_little_later(tmp_path: Path) -> 
 
 def test_what_is_believed_at_a_frame_is_of_the_newest_picture_that_was_looked_at() -> None:
     nothing = Detections.none()
-    played = Played(1000.0, [Belief(1000.0, nothing, nothing), Belief(1000.4, nothing, nothing)])
+    played = Played(1000.0, [Belief(1000.0, nothing), Belief(1000.4, nothing)])
     assert played.at(-0.1) is None
     assert played.at(0.3) is played.beliefs[0]
     assert played.at(0.3999) is played.beliefs[1], "one picture's time, reckoned in two ways"

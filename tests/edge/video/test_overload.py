@@ -25,7 +25,9 @@ def test_the_mailboxes_tell_what_each_camera_asked_for_and_got() -> None:
         for index in (0, 1):
             boxes.put(index, Candidate(FRAME, clock.at_s))
         clock.at_s += 0.2
-        assert boxes.take(0.0) is not None
+        while (taken := boxes.take(0.0)) is not None and taken[1].glance:
+            pass  # what gave way to another is glanced at
+        assert taken is not None
     rates = [boxes.rate(index) for index in (0, 1)]
     assert [rate.asked for rate in rates] == pytest.approx([5.0, 5.0], abs=0.2)
     assert [rate.analysed for rate in rates] == pytest.approx([4.0, 1.0], abs=0.2)
