@@ -23,22 +23,24 @@ from cloud.alarms.states import Condition
 from cloud.alarms.tracker import Tracker
 from cloud.database.engine import Database
 from cloud.database.tables import Alarm, AlarmCandidate, AlarmFlood, EventMark, EventRecord
+from cloud.periodic import Periodic
 from cloud.rules.book import WrittenRule, prepare_rules, read_rules
 from cloud.rules.by_event import EventRules, StoredEvent, read_events
 from cloud.rules.by_survey import PERIODS, is_survey, survey
 from cloud.rules.definition import Rule
 
-EVERY_S = 0.5
+EVERY_S = 1.0
 BATCH = 200
 """Marks in one transaction: some 20 ms of a SQLite writer's lock."""
 
 _LOCK_NUMBER = 0x616C61726D73
-_STOP_S = 10.0
 _log = logging.getLogger(__name__)
+_Take = Callable[[Connection, EventRules, Mapping[str, Rule], StoredEvent], None]
 
 
 class AlarmEngine:
-    """Runs by itself in one thread of the hub; `run_once` is what it does twice a second."""
+    """Runs by itself in one thread of the hub; `run_once` is what it does every second. `changed` is called after it
+    did something to alarms."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class AlarmEngine:
         limits: Limits,
         roster: Roster,
         registry: CollectorRegistry,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._now = now
@@ -56,22 +59,23 @@ class AlarmEngine:
         self._tracker = Tracker(limits, roster, make_id)
         self._surveyed: dict[str, datetime] = {}
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._is_prepared = False
+        self._changed = changed
+        self._has_changed = False
         self._events = Counter("gatehouse_rule_events", "Events that rules looked at", registry=registry)
-        self._unreadable = Counter("gatehouse_rule_unreadable_events", "Events no rule could read", registry=registry)
+        self._faults = Counter("gatehouse_rule_faults", "Events that a rule failed on", registry=registry)
         self._escalated = Counter("gatehouse_alarms_escalated", "Alarms that went up a level", registry=registry)
-        self._failures = Counter("gatehouse_alarm_failures", "Runs that failed", registry=registry)
+        failures = Counter("gatehouse_alarm_failures", "Runs that failed", registry=registry)
+        self._schedule = Periodic("alarms", self._run, EVERY_S, EVERY_S, (SQLAlchemyError,), failures)
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-        self._thread.start()
+        self._schedule.start()
 
     def stop(self) -> None:
         """End, at the latest after the batch in hand."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
+        self._schedule.stop()
 
     def prepare(self) -> None:
         """Write the shipped rules that are not there yet. Events that were stored before are not looked at."""
@@ -85,18 +89,15 @@ class AlarmEngine:
         self._survey()
         self._mind_the_clock()
         self._end_floods()
+        if self._has_changed:
+            self._has_changed = False
+            self._changed()
 
     def _run(self) -> None:
-        is_prepared = False
-        while not self._stopping.wait(EVERY_S):
-            try:
-                if not is_prepared:
-                    self.prepare()
-                    is_prepared = True
-                self.run_once()
-            except SQLAlchemyError as error:
-                self._failures.inc()
-                _log.error("alarms wait for the database: %s", type(error).__name__)
+        if not self._is_prepared:
+            self.prepare()
+            self._is_prepared = True
+        self.run_once()
 
     # --- Events
 
@@ -105,25 +106,48 @@ class AlarmEngine:
         with self._database.read() as connection:
             if connection.execute(select(EventMark.event_id).limit(1)).first() is None:
                 return 0
+        try:
+            return self._look_at_batch(self._take_event)
+        except SQLAlchemyError:
+            raise
+        except Exception:  # noqa: BLE001 (a fault of one event or rule must not end those of every other)
+            _log.exception("a batch of events cannot be looked at as a whole; each is looked at by itself")
+            return self._look_at_batch(self._take_apart)
+
+    def _look_at_batch(self, take: _Take) -> int:
         with self._database.write() as connection:
             if not _alone(connection):
                 return 0
             marks = connection.execute(select(EventMark.event_id).order_by(EventMark.event_id).limit(BATCH)).scalars()
             ids = list(marks)
-            self._take_events(connection, read_events(connection, EventRecord.id.in_(ids), limit=BATCH))
+            written = read_rules(connection)
+            looking = EventRules(connection, written)
+            for event in read_events(connection, EventRecord.id.in_(ids), limit=BATCH):
+                take(connection, looking, _in_force(written), event)
             connection.execute(delete(EventMark).where(EventMark.event_id.in_(ids)))
         self._events.inc(len(ids))
         return len(ids)
 
-    def _take_events(self, connection: Connection, events: Sequence[StoredEvent]) -> None:
-        written = read_rules(connection)
-        rules, now = _in_force(written), self._now()
-        looking = EventRules(connection, written)
-        for event in events:
-            if not event.data:
-                self._unreadable.inc()
-            for _, cause in looking.find(event):
-                self._tracker.take(connection, rules, cause, now)
+    def _take_event(
+        self, connection: Connection, looking: EventRules, rules: Mapping[str, Rule], event: StoredEvent
+    ) -> None:
+        now = self._now()
+        for _, cause in looking.find(event):
+            self._tracker.take(connection, rules, cause, now)
+            self._has_changed = True
+
+    def _take_apart(
+        self, connection: Connection, looking: EventRules, rules: Mapping[str, Rule], event: StoredEvent
+    ) -> None:
+        """As `_take_event`; an event that a rule fails on is left out as a whole, logged and counted."""
+        try:
+            with connection.begin_nested():
+                self._take_event(connection, looking, rules, event)
+        except SQLAlchemyError:
+            raise
+        except Exception:  # noqa: BLE001 (as above)
+            self._faults.inc()
+            _log.exception("a rule failed on event %s (%s), which raises no alarm", event.id, event.type)
 
     # --- How things stand
 
@@ -152,6 +176,7 @@ class AlarmEngine:
         self, connection: Connection, rules: Mapping[str, Rule], code: str, causes: Sequence[Cause], now: datetime
     ) -> None:
         """Take what holds, and end what held before and does not now."""
+        self._has_changed = True
         for cause in causes:
             self._tracker.take(connection, rules, cause, now)
         holding = {cause.key for cause in causes}
@@ -170,6 +195,7 @@ class AlarmEngine:
                 self._do_what_is_due(connection, self._now())
 
     def _do_what_is_due(self, connection: Connection, now: datetime) -> None:
+        self._has_changed = True
         self._tracker.raise_due(connection, _in_force(read_rules(connection)), now)
         self._tracker.clear_due(connection, now)
         unshelve_due(connection, self._limits, self._roster, now)

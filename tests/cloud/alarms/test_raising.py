@@ -1,13 +1,17 @@
 """One cause, one alarm: what becomes of findings, on the hub's clock, with real events in real tables."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
+from cloud.alarms.causes import Cause
 from cloud.alarms.states import Condition, Handling, Move, Outcome
 from cloud.database.engine import Database
 from cloud.database.tables import AlarmCandidate, AlarmFlood, EventMark, Gateway
+from cloud.rules.book import WrittenRule
+from cloud.rules.by_event import EventRules, StoredEvent
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorClosed, DoorForced, DoorHeld
 from protocols.camera_events import PersonLoitered
 from protocols.event_data import Box, EventData
@@ -240,3 +244,21 @@ def test_the_eleventh_alarm_in_ten_minutes_begins_a_flood_and_fewer_than_five_en
     city.tick(100)
     with city.database.read() as connection:
         assert connection.execute(select(AlarmFlood.until)).scalar_one() == city.clock()
+
+
+def test_an_event_that_a_rule_fails_on_stops_no_other(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    east = city.gateways["east"]
+    events = [east.event(DoorForced(), device=f"d-{number}", at=city.clock()) for number in range(3)]
+    find = EventRules.find
+
+    def fail_on_one(self: EventRules, event: StoredEvent) -> Iterator[tuple[WrittenRule, Cause]]:
+        yield from find(self, event)
+        if event.id == events[1].id:
+            raise KeyError("a fault of a rule")
+
+    monkeypatch.setattr(EventRules, "find", fail_on_one)
+    city.store(*events)
+    city.engine.run_once()
+    assert sorted(alarm.subject for alarm in city.alarms()) == ["d-0", "d-2"]
+    with city.database.read() as connection:
+        assert connection.execute(select(EventMark.event_id)).all() == []
