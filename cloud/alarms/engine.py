@@ -66,7 +66,7 @@ class AlarmEngine:
         self._faults = Counter("gatehouse_rule_faults", "Events that a rule failed on", registry=registry)
         self._escalated = Counter("gatehouse_alarms_escalated", "Alarms that went up a level", registry=registry)
         failures = Counter("gatehouse_alarm_failures", "Runs that failed", registry=registry)
-        self._schedule = Periodic("alarms", self._run, EVERY_S, EVERY_S, (SQLAlchemyError,), failures)
+        self._schedule = Periodic("alarms", self._run, EVERY_S, EVERY_S, (Exception,), failures)
 
     def start(self) -> None:
         """Begin."""
@@ -94,6 +94,7 @@ class AlarmEngine:
             self._changed()
 
     def _run(self) -> None:
+        """Whatever a run fails with, the next one comes: without this thread there are no alarms."""
         if not self._is_prepared:
             self.prepare()
             self._is_prepared = True
@@ -122,7 +123,9 @@ class AlarmEngine:
             ids = list(marks)
             written = read_rules(connection)
             looking = EventRules(connection, written)
-            for event in read_events(connection, EventRecord.id.in_(ids), limit=BATCH):
+            events = read_events(connection, EventRecord.id.in_(ids), limit=BATCH)
+            looking.expect(events)
+            for event in events:
                 take(connection, looking, _in_force(written), event)
             connection.execute(delete(EventMark).where(EventMark.event_id.in_(ids)))
         self._events.inc(len(ids))

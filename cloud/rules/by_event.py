@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from cloud.alarms.causes import Cause
 from cloud.alarms.places import Places
@@ -21,6 +21,18 @@ from protocols.access_events import AccessGranted
 
 _MAX_LOOKED_AT = 2000
 """Events of one device or person within one rule's window that are looked at; more are a flood of their own."""
+
+
+_CLOSE_TOGETHER = timedelta(hours=1)
+"""Events that lie within it are looked at by one query for their passages."""
+
+
+class _Passage(NamedTuple):
+    """Somebody was let in."""
+
+    time: datetime
+    gateway: str
+    place_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ def _data(body: str) -> dict[str, Any]:
 
 
 class EventRules:
-    """Looks at events with some rules, within one transaction.
+    """Looks at events with some rules, within one transaction: `expect` them together, then `find` of each.
 
     Args:
         upto: what was received later is not looked at, as if it had not come yet; None: everything that is stored.
@@ -93,6 +105,45 @@ class EventRules:
                 self._by_type.setdefault(name, []).append(written)
         self._upto = () if upto is None else (EventRecord.received_at <= upto,)
         self._places = Places(connection)
+        self._all = [written for rules in self._by_type.values() for written in rules]
+        self._revoked: dict[UUID, datetime] = {}
+        self._passages: dict[UUID, list[_Passage]] = {}
+
+    def expect(self, events: Sequence[StoredEvent]) -> None:
+        """Read at once what rules will ask of the register and of other events, before `find` is called with these."""
+        shown = {event.credential_id for event in events if event.credential_id is not None}
+        if shown and any(isinstance(written.rule.when, RevokedCredential) for written in self._all):
+            query = select(Credential.id, Credential.revoked_at)
+            ended = query.where(Credential.id.in_(shown), Credential.revoked_at.is_not(None))
+            self._revoked = {row.id: row.revoked_at for row in self._connection.execute(ended) if row.revoked_at}
+        windows = [each.rule.when.within_s for each in self._all if isinstance(each.rule.when, TwoPlaces)]
+        let_in = [event for event in events if event.type == AccessGranted.TYPE and event.person_id is not None]
+        if windows and let_in:
+            self._read_passages(sorted(let_in, key=lambda event: event.time), timedelta(seconds=max(windows)))
+
+    def _read_passages(self, events: Sequence[StoredEvent], window: timedelta) -> None:
+        """Where the credentials of these events were let in within a window of them, if at more than one gateway."""
+        columns = (EventRecord.credential_id, EventRecord.time, EventRecord.gateway_id, EventRecord.place_id)
+        several = func.min(EventRecord.gateway_id) != func.max(EventRecord.gateway_id)
+        seen: dict[UUID, dict[_Passage, None]] = {}
+        while events:  # those that lie close together are asked for in one query
+            near = [event for event in events if event.time - events[0].time <= _CLOSE_TOGETHER]
+            events = events[len(near) :]
+            among = (
+                EventRecord.person_id.in_({event.person_id for event in near}),
+                EventRecord.time.between(near[0].time - window, near[-1].time + window),
+                EventRecord.type == AccessGranted.TYPE,
+                *self._upto,
+            )
+            at_several = select(EventRecord.credential_id).where(*among).group_by(EventRecord.credential_id)
+            suspects = set(self._connection.execute(at_several.having(several)).scalars()) - {None}
+            if not suspects:
+                continue
+            for row in self._connection.execute(select(*columns).where(*among, columns[0].in_(suspects))):
+                if row.credential_id is not None:
+                    passage = _Passage(row.time, row.gateway_id, row.place_id)
+                    seen.setdefault(row.credential_id, {})[passage] = None
+        self._passages = {credential: list(passages) for credential, passages in seen.items()}
 
     def find(self, event: StoredEvent) -> Iterator[tuple[WrittenRule, Cause]]:
         """What the rules find in an event: causes that began or ended, in this order."""
@@ -151,23 +202,17 @@ class EventRules:
 
     def _is_elsewhere(self, when: TwoPlaces, event: StoredEvent) -> bool:
         """Whether the credential was let in at another site at nearly the same time. Passes have no person: no."""
-        if event.person_id is None or event.credential_id is None:
-            return False
-        window = timedelta(seconds=when.within_s)
-        near = (
-            EventRecord.person_id == event.person_id,
-            EventRecord.time.between(event.time - window, event.time + window),
-            EventRecord.credential_id == event.credential_id,
-            EventRecord.type == AccessGranted.TYPE,
-            EventRecord.gateway_id != event.gateway,
+        window, here = timedelta(seconds=when.within_s), self._places.site(event.place_id)
+        others = self._passages.get(event.credential_id, ()) if event.credential_id else ()
+        return any(
+            other.gateway != event.gateway
+            and abs(other.time - event.time) <= window
+            and (here is None or self._places.site(other.place_id) != here)
+            for other in others
         )
-        here = self._places.site(event.place_id)
-        others = read_events(self._connection, *near, *self._upto)
-        return any(here is None or self._places.site(other.place_id) != here for other in others)
 
     def _is_revoked(self, event: StoredEvent) -> bool:
-        query = select(Credential.revoked_at).where(Credential.id == event.credential_id)
-        revoked_at = self._connection.execute(query).scalar() if event.credential_id else None
+        revoked_at = self._revoked.get(event.credential_id) if event.credential_id else None
         return revoked_at is not None and revoked_at <= event.time
 
     def _cause(self, written: WrittenRule, per: Sequence[KeyPart], event: StoredEvent, *, active: bool = True) -> Cause:

@@ -107,6 +107,7 @@ class _Trial:
                 self._looked_at += 1
                 looking = EventRules(self._past, [self._written], upto=row.received_at)
                 (event,) = read_events(self._past, EventRecord.id == row.id)
+                looking.expect([event])
                 yield row.received_at, [cause for _, cause in looking.find(event)]
             last = (rows[-1].received_at, rows[-1].id)
             page = tuple_(EventRecord.received_at, EventRecord.id) > last
