@@ -1,4 +1,4 @@
-"""`gatehouse hub alarms` and `gatehouse hub rules`: look at alarms and figures; show, try and write rules.
+"""`gatehouse hub alarms`, `rules` and `care`: look at alarms and figures; show, try and write rules; agreements.
 
 They work on the hub's database, whether the hub runs or not. Alarms are handled in the console alone, where it is known
 who does it.
@@ -9,6 +9,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -30,6 +31,9 @@ _MAX_LINES = 200
 alarms = typer.Typer(help="Look at the alarms and their figures.", no_args_is_help=True, rich_markup_mode=None)
 rules = typer.Typer(
     help="The rules that raise alarms: list, show, try, write.", no_args_is_help=True, rich_markup_mode=None
+)
+care = typer.Typer(
+    help="Agreements of people who live alone to be looked after.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -147,6 +151,66 @@ def write(
             version = write_rule(connection, rule, None, utc_now())
         AuditLog(foundation.database, utc_now).append("rule.write", None, {"rule": code, "version": version})
         typer.echo(f"version {version} of rule {code} is in force")
+
+
+@care.command("add")
+def add_agreement(
+    context: typer.Context,
+    person: Annotated[str, typer.Argument(help="The person's id in the register.")],
+    hours: Annotated[int, typer.Option("--hours", help="Without a passage for so long, somebody calls.")],
+    consent: Annotated[str, typer.Option("--consent", help="How the person agreed, such as 'signed form 12'.")],
+    config: _Config = None,
+) -> None:
+    """Write down that a person agreed to a visit after so many hours without a passage."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import AuditLog
+        from cloud.hub import utc_now
+        from cloud.register.ids import IdMaker
+        from cloud.rules.care import agree
+
+        who = _id(person)
+        with foundation.database.write() as connection:
+            made = agree(connection, IdMaker(), who, hours, consent, utc_now())
+        AuditLog(foundation.database, utc_now).append("care.add", None, {"agreement": str(made), "person": str(who)})
+        typer.echo(f"agreement {made} holds from now on")
+
+
+@care.command("list")
+def list_agreements(context: typer.Context, config: _Config = None) -> None:
+    """List the agreements that hold."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import AuditLog
+        from cloud.hub import utc_now
+        from cloud.rules.care import agreements
+
+        with foundation.database.read() as connection:
+            found = agreements(connection, utc_now())
+        AuditLog(foundation.database, utc_now).append("care.list", None, {"agreements": len(found)})
+        lines: list[tuple[str, ...]] = [("AGREEMENT", "DWELLING", "HOURS", "SINCE", "CONSENT")]
+        lines += [(str(a.id), a.dwelling, str(a.hours), f"{a.since:%Y-%m-%d}", a.consent) for a in found]
+        print_table(lines)
+
+
+@care.command("end")
+def end_care(context: typer.Context, agreement: str, config: _Config = None) -> None:
+    """End an agreement, at once."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import AuditLog
+        from cloud.hub import utc_now
+        from cloud.rules.care import end_agreement
+
+        which = _id(agreement)
+        with foundation.database.write() as connection:
+            end_agreement(connection, which, utc_now())
+        AuditLog(foundation.database, utc_now).append("care.end", None, {"agreement": str(which)})
+        typer.echo(f"agreement {which} has ended")
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no id: write 32 hex digits, with or without dashes") from error
 
 
 def _rules(foundation: Any) -> Any:

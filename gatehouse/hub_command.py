@@ -41,6 +41,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
 app.add_typer(hub_alarms_command.rules, name="rules")
+app.add_typer(hub_alarms_command.care, name="care")
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
 from cloud.database.engine import open_database
+from cloud.database.tables import Person, Place, Residency
 from gatehouse.hub_command import app
 from protocols.access_events import DoorForced
-from tests.support.alarms import City
+from tests.support.alarms import START, City
 from tests.support.console import utc_now
+from tests.support.events import new_id
 
 Line = Callable[..., Result]
 
@@ -83,3 +86,28 @@ def test_a_rule_that_names_a_category_cannot_be_written(line: Line, tmp_path: Pa
     done = line("rules", "write", "no_passage", str(file))
     assert done.exit_code == 2
     assert "category" in done.stderr
+
+
+def test_an_agreement_is_written_listed_and_ended(line: Line, tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'hub' / 'hub.db'}")
+    person, stranger = new_id(), new_id()
+    with database.write() as connection:
+        dwelling = connection.execute(select(Place.id).where(Place.code == "east-501")).scalar_one()
+        connection.execute(insert(Person).values(id=person, name="张伟"))
+        values = {"id": new_id(), "person_id": person, "dwelling_id": dwelling, "role": "owner", "since": START}
+        connection.execute(insert(Residency).values(**values))
+    database.close()
+    add = ("care", "add", str(person), "--consent", "form 12", "--hours")
+    assert "12 to 720" in line(*add, "1").stderr
+    made = line(*add, "48")
+    assert made.exit_code == 0
+    assert "there is an agreement already" in line(*add, "48").stderr
+    assert "lives anywhere" in line("care", "add", str(stranger), "--consent", "form", "--hours", "48").stderr
+    agreement = made.stdout.split()[1]
+    listed = line("care", "list").stdout
+    assert agreement in listed
+    assert "张伟" not in listed
+    assert line("care", "end", agreement).exit_code == 0
+    assert agreement not in line("care", "list").stdout
+    assert "no such agreement" in line("care", "end", agreement).stderr
+    assert "4 audit entries" in line("audit", "verify").stdout
