@@ -22,7 +22,6 @@ from protocols.access_events import AccessGranted
 _MAX_LOOKED_AT = 2000
 """Events of one device or person within one rule's window that are looked at; more are a flood of their own."""
 
-
 _CLOSE_TOGETHER = timedelta(hours=1)
 """Events that lie within it are looked at by one query for their passages."""
 

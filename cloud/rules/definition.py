@@ -69,6 +69,12 @@ class OnEvent(_Values):
     ends: tuple[Match, ...] = ()
     per: Annotated[tuple[KeyPart, ...], Field(min_length=1)] = (KeyPart.SUBJECT,)
 
+    @model_validator(mode="after")
+    def _ends_where_it_began(self) -> Self:
+        if self.ends and self.per != (KeyPart.SUBJECT,):
+            raise ValueError("per: what events end is told apart by subject, the device that tells both")
+        return self
+
 
 class Repeated(_Values):
     """`times` such events with the same `per` within `within_s`."""
@@ -78,6 +84,12 @@ class Repeated(_Values):
     times: Annotated[int, Field(ge=2, le=1000)]
     within_s: Window
     per: Annotated[tuple[KeyPart, ...], Field(min_length=1)] = (KeyPart.SUBJECT,)
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if not set(self.per) <= {KeyPart.SUBJECT, KeyPart.GATEWAY}:
+            raise ValueError("per: repeats are counted by subject or by gateway")
+        return self
 
 
 class TwoPlaces(_Values):

@@ -81,6 +81,21 @@ def test_what_an_event_cannot_say_is_refused_with_the_reason(
         Match.model_validate({"types": types, "where": where})
 
 
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ({"kind": "repeated", "times": 5, "within_s": 60, "per": ["credential"]}, "counted by subject or by gateway"),
+        ({"kind": "event", "ends": [{"types": ["door.closed.v1"]}], "per": ["dwelling"]}, "told apart by subject"),
+        ({"kind": "repeated", "times": 1, "within_s": 60}, "greater than or equal to 2"),
+        ({"kind": "event", "per": []}, "at least 1 item"),
+    ],
+)
+def test_what_a_rule_cannot_tell_apart_is_refused(when: dict[str, Any], reason: str) -> None:
+    begins = {"types": ["door.forced.v1"]}
+    with pytest.raises(ValidationError, match=reason):
+        Rule.model_validate({**FORCED, "when": {"begins": begins, **when}})
+
+
 def test_a_field_that_an_event_leaves_out_has_its_default() -> None:
     match = Match.model_validate({"types": [AccessDenied.TYPE], "where": {"decided_by": ["gateway"]}})
     assert match.fits(AccessDenied.TYPE, {})
