@@ -23,6 +23,11 @@ from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
 from cloud.accounts import Accounts
+from cloud.alarms.api import AlarmOffice, alarm_router
+from cloud.alarms.desk import AlarmDesk
+from cloud.alarms.engine import AlarmEngine
+from cloud.alarms.limits import Limits
+from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
@@ -63,6 +68,8 @@ class AppSettings(BaseModel):
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
     retention: RetentionDays = RetentionDays()
+    alarms: Limits = Limits()
+    """How soon each level must act, and what counts as a flood or as chatter."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention and the doors' chores."""
+    """The application; its lifespan runs the live feed, the retention, the doors' chores and the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
@@ -115,6 +122,7 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
     app.include_router(access_router(_office(parts), guard))
+    app.include_router(alarm_router(_alarm_office(parts), guard))
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
     clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
@@ -161,7 +169,17 @@ def _lifespan(
             parts.database, pictures, clips, parts.audit, parts.now, parts.settings.retention, parts.registry
         )
         chores = AccessChores(parts.database, parts.now, parts.registry)
+        alarms = AlarmEngine(
+            parts.database,
+            parts.now,
+            IdMaker(),
+            parts.settings.alarms,
+            EveryoneOfLevel(),
+            parts.registry,
+            parts.live.alarms_changed,
+        )
         retention.start()
+        alarms.start()
         chores.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
@@ -173,6 +191,7 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(alarms.stop)
 
     return lifespan
 
@@ -187,6 +206,11 @@ def _office(parts: AppParts) -> DoorOffice:
         now=parts.now,
         make_id=IdMaker(),
     )
+
+
+def _alarm_office(parts: AppParts) -> AlarmOffice:
+    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
+    return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 
 
 class LiveFeed:
-    """Made by the hub's assembly and run by the application's lifespan. `wake`, `command_changed` and `end_session`
-    may be called from any thread, also before it runs and after it ended.
+    """Made by the hub's assembly and run by the application's lifespan. `wake`, `command_changed`, `alarms_changed`
+    and `end_session` may be called from any thread, also before it runs and after it ended.
 
     Args:
         database: read only.
@@ -77,6 +77,11 @@ class LiveFeed:
         }
         text = f'"kind":"command","command":{json.dumps(content)}'
         self._on_loop(lambda: self.fanout.send(text))
+
+    def alarms_changed(self) -> None:
+        """Something was done to an alarm: pages read the queue again. It is not said to which: not every page may
+        know of it."""
+        self._on_loop(lambda: self.fanout.send('"kind":"alarms"'))
 
     def end_session(self, session: str) -> None:
         """A session was logged out: close its pages."""

@@ -6,6 +6,17 @@ Moments are microseconds since the epoch (`types.Moment`). Intervals of validity
 """
 
 from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables.alarms import (
+    Alarm,
+    AlarmCandidate,
+    AlarmFlood,
+    AlarmStep,
+    AlarmTold,
+    CareAgreement,
+    EventMark,
+    RuleEventType,
+    RuleVersion,
+)
 from cloud.database.tables.base import Base
 from cloud.database.tables.doors import (
     AccessPass,
@@ -48,9 +59,15 @@ __all__ = [
     "AccessPassDoor",
     "Account",
     "AccountRole",
+    "Alarm",
+    "AlarmCandidate",
+    "AlarmFlood",
+    "AlarmStep",
+    "AlarmTold",
     "Area",
     "AuditEntry",
     "Base",
+    "CareAgreement",
     "Clip",
     "CommandRecord",
     "Credential",
@@ -64,6 +81,7 @@ __all__ = [
     "DoorGroupDoor",
     "DoorRule",
     "EnrolmentCode",
+    "EventMark",
     "EventRecord",
     "Gateway",
     "GatewayCredentialRow",
@@ -85,6 +103,8 @@ __all__ = [
     "RegisterChange",
     "Residency",
     "ResidencyRole",
+    "RuleEventType",
+    "RuleVersion",
     "Schedule",
     "SpecialDay",
     "StreamCursor",
