@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
-from cloud.accounts import Accounts
+from cloud.accounts import Accounts, Permission
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
@@ -115,15 +115,17 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
     app.include_router(access_router(_office(parts), guard))
-    app.include_router(view_router(pictures, Depends(guard.signed_in)))
-    app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
-    clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
+    app.include_router(view_router(pictures, parts.database, guard.may(Permission.LOOK)))
+    app.include_router(
+        live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), parts.accounts.sessions.find_by_hash)
+    )
+    clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), guard.may(Permission.LOOK))
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     app.include_router(clip_views)
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
     app.include_router(clip_uploads)
-    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
+    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit, parts.database)
     app.include_router(video_view_router(video.relay, looking))
     app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
@@ -201,7 +203,7 @@ def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
     @router.get("/metrics")
     def metrics(request: Request) -> Response:
         if not _is_local(request):
-            guard.administrator(request)
+            guard.may(Permission.READ_METRICS, whole=True)(request)
         return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -31,7 +31,7 @@ app = typer.Typer(help="The hub: events, register, gateways and the guards' cons
 gateways = typer.Typer(help="Add, list, enrol anew and revoke gateways.", no_args_is_help=True, rich_markup_mode=None)
 credentials = typer.Typer(help="Revoke credentials.", no_args_is_help=True, rich_markup_mode=None)
 accounts = typer.Typer(
-    help="Add, list and disable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
+    help="Add, bind, list, disable and enable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
 )
 audit = typer.Typer(help="Check the audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateways")
@@ -51,10 +51,21 @@ _PasswordFile = Annotated[
 _Hours = Annotated[float, typer.Option("--hours", min=0.01, max=24 * 30, help="How long the code may be used.")]
 
 
+_Place = Annotated[str | None, typer.Option("--place", help="Only this place and what lies below it, by its code.")]
+_Grid = Annotated[str | None, typer.Option("--grid", help="Only this grid, by its code.")]
+
+
 class Role(StrEnum):
-    """What an account may do."""
+    """What an account may do (docs/privacy.md)."""
 
     GUARD = "guard"
+    GRID_MEMBER = "grid_member"
+    COMMUNITY = "community"
+    TOWNSHIP = "township"
+    DISTRICT = "district"
+    REGISTRAR = "registrar"
+    CATEGORY_OFFICER = "category_officer"
+    AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
 
 
@@ -238,35 +249,69 @@ def add_account(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Small letters, digits, dot, dash and underscore.")],
     role: Annotated[Role, typer.Option("--role", help="What the account may do.")] = Role.GUARD,
+    place: _Place = None,
+    grid: _Grid = None,
     password_file: _PasswordFile = None,
     config: _Config = None,
 ) -> None:
-    """Make an account for the console. The password is asked for twice; there is no default one."""
+    """Make an account for the console: a role, and the part of the hub that it is for (all of it without --place and
+    --grid). The password is asked for twice; there is no default one."""
     with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Binding
         from cloud.database.tables import AccountRole
 
-        _accounts(foundation).create_account(name, _password(password_file), AccountRole(role.value))
-        typer.echo(f"account {name} ({role.value}) is made")
+        role_of = AccountRole(role.value)
+        _accounts(foundation).create_account(name, _password(password_file), role_of, Binding(place, grid))
+        typer.echo(f"account {name} ({role.value}, {_bound_to(place, grid)}) is made")
+
+
+@accounts.command("bind")
+def bind_account(
+    context: typer.Context,
+    name: str,
+    role: Annotated[Role, typer.Option("--role", help="What the account may do.")],
+    place: _Place = None,
+    grid: _Grid = None,
+    config: _Config = None,
+) -> None:
+    """Give an account another role or another part of the hub (all of it without --place and --grid), and end its
+    sessions at once."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Binding
+        from cloud.database.tables import AccountRole
+
+        _accounts(foundation).bind(name, AccountRole(role.value), Binding(place, grid))
+        typer.echo(f"account {name} is {role.value}, {_bound_to(place, grid)}")
 
 
 @accounts.command("list")
 def list_accounts(context: typer.Context, config: _Config = None) -> None:
-    """List the accounts: name, role, state, open sessions, when made."""
+    """List the accounts: name, role, state, open sessions, when made, which part of the hub it is for."""
     with told_faults(), opened_foundation(context, config) as foundation:
-        lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE")]
+        lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE", "FOR")]
         for each in _accounts(foundation).list_accounts():
             state = "disabled" if each.disabled_at else "active"
-            lines.append((each.username, each.role, state, str(each.sessions), f"{each.created_at:%Y-%m-%d %H:%M}Z"))
+            made = f"{each.created_at:%Y-%m-%d %H:%M}Z"
+            where = _bound_to(each.place, each.grid)
+            lines.append((each.username, each.role, state, str(each.sessions), made, where))
         print_table(lines)
 
 
 @accounts.command("disable")
 def disable_account(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
-    """Let an account in no more and end its sessions, at once (an open page within seconds). It cannot be undone."""
+    """Let an account in no more and end its sessions, at once (an open page within seconds). `enable` undoes it."""
     with told_faults(), opened_foundation(context, config) as foundation:
         ask_to_confirm(f"Disable account {name}?", yes)
         _accounts(foundation).disable(name)
         typer.echo(f"account {name} is disabled")
+
+
+@accounts.command("enable")
+def enable_account(context: typer.Context, name: str, config: _Config = None) -> None:
+    """Let a disabled account in again, with the password that it had."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).enable(name)
+        typer.echo(f"account {name} is enabled")
 
 
 @accounts.command("password")
@@ -290,6 +335,11 @@ def verify_audit(context: typer.Context, config: _Config = None) -> None:
 
         count, last = verify_chain(foundation.database)
         typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
+
+
+def _bound_to(place: str | None, grid: str | None) -> str:
+    bound = [f"{kind} {code}" for kind, code in (("place", place), ("grid", grid)) if code]
+    return ", ".join(bound) or "the whole hub"
 
 
 def _password(file: Path | None) -> str:

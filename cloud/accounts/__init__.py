@@ -1,19 +1,26 @@
 """Who may use the console: accounts, passwords, log-in with throttling, sessions. No account exists by default."""
 
-from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, LogIn
+from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, Binding, LogIn
 from cloud.accounts.opening import open_accounts
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
+from cloud.accounts.permissions import PERMISSIONS, Permission
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
 
 __all__ = [
+    "PERMISSIONS",
+    "WHOLE",
     "AccountError",
     "AccountSummary",
     "Accounts",
     "BadLogin",
+    "Binding",
     "LogIn",
     "LoginThrottle",
     "Passwords",
+    "Permission",
+    "Scope",
     "SessionLimits",
     "Sessions",
     "SignedIn",

@@ -4,17 +4,18 @@ Three things stand between a foreign page and a door: the cookie is SameSite=Str
 a token that only this hub's page knows must come with every change.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from cloud.accounts import Sessions, SignedIn
+from cloud.accounts import Permission, Sessions, SignedIn
 from cloud.accounts.sessions import csrf_fits, csrf_token
-from cloud.database.tables import AccountRole
 
 CSRF_HEADER = "X-Gatehouse-Token"
+Dependency = Callable[[Request], SignedIn]
 
 
 class Guard:
@@ -47,16 +48,32 @@ class Guard:
             raise HTTPException(403, "this request does not come from the hub's own page")
         return found
 
-    def administrator(self, request: Request) -> SignedIn:
-        """Dependency: an administrator is logged in (403)."""
-        found = self.signed_in(request)
-        if found.role is not AccountRole.ADMINISTRATOR:
-            raise HTTPException(403, "for administrators only")
-        return found
+    def may(self, permission: Permission, *, whole: bool = False) -> Dependency:
+        """A dependency: who is logged in has this permission (403); `whole`: and is bound to no part of the hub."""
 
-    def hand_shake(self, socket: WebSocket) -> SignedIn | None:
-        """Who a WebSocket is from; None without a session, or if another origin's page opens it."""
-        return self.find(socket) if self.is_same_origin(socket) else None
+        def dependency(request: Request) -> SignedIn:
+            return _checked(self.signed_in(request), permission, whole)
+
+        return dependency
+
+    def may_change(self, permission: Permission, *, whole: bool = False) -> Dependency:
+        """As `may`, for a request that changes something: it is from this hub's page too (403)."""
+
+        def dependency(request: Request) -> SignedIn:
+            found = _checked(self.signed_in(request), permission, whole)
+            self.changing(request)
+            return found
+
+        return dependency
+
+    def hand_shake(self, permission: Permission) -> Callable[[WebSocket], SignedIn | None]:
+        """Who a WebSocket is from; None without a session or the permission, or if another origin's page opens it."""
+
+        def check(socket: WebSocket) -> SignedIn | None:
+            found = self.find(socket) if self.is_same_origin(socket) else None
+            return found if found is not None and permission in found.permissions else None
+
+        return check
 
     def is_same_origin(self, connection: HTTPConnection) -> bool:
         """Whether the Origin header is there and names this hub."""
@@ -79,3 +96,11 @@ class Guard:
     def take_cookie(self, response: Response) -> None:
         """Log the browser out."""
         response.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._https, path="/")
+
+
+def _checked(found: SignedIn, permission: Permission, whole: bool) -> SignedIn:
+    if permission not in found.permissions:
+        raise HTTPException(403, f"the role {found.role} may not do this ({permission})")
+    if whole and not found.scope.is_whole:
+        raise HTTPException(403, "this concerns the whole hub, and the account is bound to a part of it")
+    return found

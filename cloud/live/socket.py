@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
-from cloud.accounts import SignedIn
+from cloud.accounts import Scope, SignedIn
 from cloud.live.fanout import Fanout, Subscriber, TooManyPages
 
 BEAT_S = 1.5
@@ -45,7 +45,7 @@ def live_router(
             return
         await socket.accept()
         try:
-            subscriber = fanout.join(signed_in.session)
+            subscriber = fanout.join(signed_in.session, signed_in.scope)
         except TooManyPages:
             await socket.close(CLOSE_FULL)
             return
@@ -61,7 +61,7 @@ async def _serve(socket: WebSocket, subscriber: Subscriber, find: Callable[[str]
     tasks = {
         asyncio.create_task(_send(socket, subscriber)),
         asyncio.create_task(_listen(socket)),
-        asyncio.create_task(_check(subscriber.session, find)),
+        asyncio.create_task(_check(subscriber.session, subscriber.scope, find)),
     }
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -102,8 +102,9 @@ async def _listen(socket: WebSocket) -> int | None:
     return None if message["type"] == "websocket.disconnect" else CLOSE_TALKATIVE
 
 
-async def _check(session: str, find: Callable[[str], SignedIn | None]) -> int:
+async def _check(session: str, scope: Scope, find: Callable[[str], SignedIn | None]) -> int:
     while True:
         await asyncio.sleep(CHECK_S)
-        if await run_in_threadpool(find, session) is None:
+        found = await run_in_threadpool(find, session)
+        if found is None or found.scope != scope:  # its place was moved: the page is told of another part now
             return CLOSE_LOG_IN

@@ -7,10 +7,11 @@ the cost of a look is bounded however many events a flood brings.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.engine import Database
 from cloud.live.rows import EventRow, newest, read_rows
 
@@ -35,20 +36,26 @@ class EventTail:
         self._watermark = now()
         self._seen: OrderedDict[UUID, None] = OrderedDict()
         self.skipped_rows = 0
-        """Rows that a flood brought beyond what a page can hold."""
+        """Rows that a flood brought beyond what a page of the whole hub can hold."""
 
     def prime(self) -> None:
         """Take what is there as known; the pages read it over REST."""
         self._new_ids(SWEEP_OVERLAP)
 
-    def look(self, sweep: bool = False) -> list[EventRow]:
-        """The rows that are new since the last look, oldest receipt first, at most `MAX_ROWS` (the newest)."""
+    def look(self, sweep: bool = False) -> list[UUID]:
+        """The events that are new since the last look, newest receipt first, at most `WINDOW`."""
         ids = self._new_ids(SWEEP_OVERLAP if sweep else OVERLAP)
         self.skipped_rows += max(len(ids) - MAX_ROWS, 0)
-        if not ids:
-            return []
+        return ids
+
+    def rows(self, ids: Sequence[UUID], within: Scope = WHOLE) -> list[EventRow]:
+        """What a scope sees of these events, oldest receipt first, at most `MAX_ROWS` (the newest).
+
+        Args:
+            ids: newest receipt first.
+        """
         with self._database.read() as connection:
-            return read_rows(connection, ids[:MAX_ROWS])
+            return read_rows(connection, ids[:MAX_ROWS] if within.is_whole else ids, within)[-MAX_ROWS:]
 
     def _new_ids(self, overlap: timedelta) -> list[UUID]:
         floor = min(self._watermark, self._now()) - overlap

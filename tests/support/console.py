@@ -156,7 +156,7 @@ class RunningConsole:
         self.commands = CommandService(
             self.database, lambda _topic, body: body, self._send, utc_now, new_id, os.urandom, self.live.command_changed
         )
-        app = create_app(
+        self.app = create_app(
             AppParts(
                 database=self.database,
                 now=utc_now,
@@ -172,7 +172,7 @@ class RunningConsole:
                 settings=self.settings,
             )
         )
-        self._server = uvicorn.Server(server_config(app, "127.0.0.1", self.port))
+        self._server = uvicorn.Server(server_config(self.app, "127.0.0.1", self.port))
         self._thread = threading.Thread(target=self._server.run, name="console under test")
         self._thread.start()
         self.commands.start()

@@ -5,10 +5,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from cloud.accounts import AccountError, Accounts, BadLogin, Throttled, UnacceptablePassword, open_accounts
+from cloud.accounts import (
+    PERMISSIONS,
+    AccountError,
+    Accounts,
+    BadLogin,
+    Binding,
+    Permission,
+    Throttled,
+    UnacceptablePassword,
+    open_accounts,
+)
 from cloud.audit import AuditLog, verify_chain
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables import Account, AccountRole, AuditEntry, LoginSession, PlaceKind
+from cloud.register.ids import IdMaker
+from cloud.register.places import put_place
 from tests.support.console import PASSWORD, QUICK_PASSWORDS
 
 
@@ -178,3 +190,50 @@ def test_log_ins_and_refusals_are_audited(accounts: Accounts, database: Database
         actions = connection.scalars(select(AuditEntry.action).order_by(AuditEntry.number)).all()
     assert actions == ["account.created", "login", "login.refused", "logout"]
     assert verify_chain(database)[0] == 4
+
+
+def test_an_account_is_bound_to_a_place_and_its_sessions_end(database: Database, accounts: Accounts) -> None:
+    with database.write() as connection:
+        put_place(connection, IdMaker(), "qt", PlaceKind.COMMUNITY, "安静社区", None)
+    token = accounts.log_in("guard", PASSWORD, "10.0.0.1").token
+    accounts.bind("guard", AccountRole.COMMUNITY, Binding(place="qt"))
+    assert accounts.sessions.find(token) is None
+    found = accounts.sessions.find(accounts.log_in("guard", PASSWORD, "10.0.0.1").token)
+    assert found is not None
+    assert (found.permissions, found.scope.is_whole) == (PERMISSIONS[AccountRole.COMMUNITY], False)
+    assert [(each.place, each.grid) for each in accounts.list_accounts()] == [("qt", None)]
+
+
+@pytest.mark.parametrize(
+    ("role", "binding"),
+    [
+        (AccountRole.GUARD, Binding(place="nowhere")),
+        (AccountRole.GRID_MEMBER, Binding(grid="nowhere")),
+        (AccountRole.GRID_MEMBER, Binding()),
+    ],
+)
+def test_an_account_is_not_bound_to_what_is_not_there(accounts: Accounts, role: AccountRole, binding: Binding) -> None:
+    with pytest.raises(AccountError):
+        accounts.create_account("other", PASSWORD, role, binding)
+    with pytest.raises(AccountError):
+        accounts.bind("guard", role, binding)
+    assert [each.role for each in accounts.list_accounts()] == [AccountRole.GUARD]
+
+
+def test_a_disabled_account_can_be_enabled_again(accounts: Accounts) -> None:
+    with pytest.raises(AccountError, match="not disabled"):
+        accounts.enable("guard")
+    accounts.disable("guard")
+    accounts.enable("guard")
+    assert accounts.sessions.find(accounts.log_in("guard", PASSWORD, "10.0.0.1").token) is not None
+
+
+def test_every_role_has_its_permissions_and_none_has_all() -> None:
+    assert PERMISSIONS.keys() == set(AccountRole)
+    assert all(0 < len(held) < len(Permission) for held in PERMISSIONS.values())
+    assert PERMISSIONS[AccountRole.AUDITOR] == {Permission.READ_AUDIT}
+    assert not PERMISSIONS[AccountRole.ADMINISTRATOR] & {
+        Permission.REVEAL,
+        Permission.READ_HISTORY,
+        Permission.READ_AUDIT,
+    }

@@ -45,6 +45,11 @@ def test_accounts_are_listed_disabled_and_given_another_password(line: Line) -> 
         ["li", "guard", "disabled", "0"],
         ["wang", "guard", "active", "0"],
     ]
+    assert line("accounts", "enable", "li").exit_code == 0
+    assert line("accounts", "bind", "li", "--role", "auditor").exit_code == 0
+    assert line("accounts", "list").stdout.splitlines()[1].split()[:3] == ["li", "auditor", "active"]
+    refused = line("accounts", "bind", "li", "--role", "township", "--place", "nowhere")
+    assert (refused.exit_code, "there is no place 'nowhere'" in refused.output) == (2, True)
 
 
 @pytest.mark.parametrize(

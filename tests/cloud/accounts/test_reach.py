@@ -1,0 +1,344 @@
+"""Every route of the hub with every role, against a part of the hub that the account is not bound to.
+
+The routes are taken from the application: one that has no case here fails the test. An answer about something foreign
+must be the one about something that is not there, word for word; and no list may hold a trace of it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import Mount
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from cloud.accounts import PERMISSIONS, Permission
+from cloud.database.engine import Database
+from cloud.database.tables import AccountRole
+from tests.support.console import RunningConsole, utc_now
+from tests.support.events import opened
+from tests.support.two_communities import ABSENT, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
+
+ACCESS = "/api/v1/access"
+LATER = (utc_now() + timedelta(hours=5)).isoformat()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request. In path and body `$gateway`, `$person` and so on are the foreign things' names, or an absent's.
+
+    Attributes:
+        asks: what the role needs; others get 403.
+        path: with what the route's parameters are filled; None: the route has none.
+    """
+
+    asks: Permission
+    path: str | None = None
+    body: Any = None
+
+    def send(self, client: httpx.Client, route: str, names: Names) -> httpx.Response:
+        """The answer, asked for these things."""
+        method, _, path = route.partition(" ")
+        body = Template(json.dumps(self.body)).substitute(asdict(names)) if self.body is not None else None
+        url = Template(self.path or path).substitute(asdict(names))
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        return client.request(method, url, content=body, headers=headers)
+
+
+def case(asks: Permission, path: str | None = None, body: Any = None) -> Case:
+    return Case(asks, path and (path if path.startswith("/api") else ACCESS + path), body)
+
+
+DOOR, WHY = "/doors/$gateway/$device", {"why": "x"}
+PASS = {
+    "kind": "guest",
+    "host": "$person",
+    "label": "x",
+    "since": utc_now().isoformat(),
+    "until": LATER,
+    "doors": [{"gateway": "$gateway", "device": "$device"}],
+}
+CAMERA = "/api/v1/cameras/$gateway/$camera"
+
+LISTS = {
+    "GET /api/v1/events": Permission.WATCH,
+    "GET /api/v1/doors": Permission.WATCH,
+    "GET /api/v1/gateways": Permission.WATCH,
+    f"GET {ACCESS}/doors": Permission.WATCH,
+    f"GET {ACCESS}/areas": Permission.WATCH,
+    f"GET {ACCESS}/groups": Permission.WATCH,
+    f"GET {ACCESS}/lockdowns": Permission.WATCH,
+    f"GET {ACCESS}/passes": Permission.SEE_PASSES,
+    f"GET {ACCESS}/leases": Permission.SEE_PEOPLE,
+    f"GET {ACCESS}/lease-notices": Permission.SEE_NOTICES,
+}
+"""Without parameters: what is foreign is not among it."""
+
+CASES = {
+    "GET /api/v1/commands/{corr}": case(Permission.WATCH, "/api/v1/commands/$corr"),
+    "GET /api/v1/pictures/{sha256}": case(Permission.LOOK, "/api/v1/pictures/$picture"),
+    "GET /api/v1/clips/{sha256}": case(Permission.LOOK, "/api/v1/clips/$clip"),
+    "GET /api/v1/cameras/{gateway}/{camera}/snapshot": case(Permission.LOOK, f"{CAMERA}/snapshot"),
+    f"GET {ACCESS}/doors/{{gateway}}/{{device}}": case(Permission.WATCH, DOOR),
+    f"GET {ACCESS}/areas/{{code}}": case(Permission.WATCH, "/areas/$area"),
+    f"GET {ACCESS}/groups/{{code}}": case(Permission.WATCH, "/groups/$group"),
+    f"GET {ACCESS}/lockdowns/{{identifier}}": case(Permission.WATCH, "/lockdowns/$lockdown"),
+    f"GET {ACCESS}/residents": case(Permission.SEE_PEOPLE, "/residents?dwelling=$dwelling"),
+    f"GET {ACCESS}/credentials": case(Permission.SEE_PEOPLE, "/credentials?person=$person"),
+    f"GET {ACCESS}/credentials/{{credential}}": case(Permission.SEE_PEOPLE, "/credentials/$credential"),
+    f"GET {ACCESS}/passes/{{identifier}}": case(Permission.SEE_PASSES, "/passes/$access_pass"),
+    "POST /api/v1/doors/{gateway}/{device}/release": case(Permission.OPERATE, "/api/v1/doors/$gateway/$device/release"),
+    f"POST {ACCESS}/doors/{{gateway}}/{{device}}/release": case(Permission.OPERATE, f"{DOOR}/release", WHY),
+    f"POST {ACCESS}/doors/{{gateway}}/{{device}}/mode": case(
+        Permission.OPERATE, f"{DOOR}/mode", {"mode": "locked", "why": "x"}
+    ),
+    f"POST {ACCESS}/areas/{{code}}/forgive": case(Permission.OPERATE, "/areas/$area/forgive", WHY),
+    f"POST {ACCESS}/lockdowns": case(Permission.LOCK_DOWN, None, {"gateways": ["$gateway"], "why": "x"}),
+    f"POST {ACCESS}/lockdowns/{{identifier}}/confirm": case(Permission.LOCK_DOWN, "/lockdowns/$lockdown/confirm"),
+    f"POST {ACCESS}/lockdowns/{{identifier}}/repeat": case(Permission.LOCK_DOWN, "/lockdowns/$lockdown/repeat"),
+    f"POST {ACCESS}/lockdowns/{{identifier}}/end": case(Permission.LOCK_DOWN, "/lockdowns/$lockdown/end"),
+    f"POST {ACCESS}/gateways/{{gateway}}/holds": case(
+        Permission.HOLD_EVIDENCE,
+        "/gateways/$gateway/holds",
+        {"since": utc_now().isoformat(), "until": LATER, "why": "x"},
+    ),
+    f"POST {ACCESS}/gateways/{{gateway}}/holds/{{identifier}}/end": case(
+        Permission.HOLD_EVIDENCE, "/gateways/$gateway/holds/0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b/end", WHY
+    ),
+    f"POST {ACCESS}/lease-notices/{{identifier}}/dealt-with": case(
+        Permission.SEE_NOTICES, "/lease-notices/$residency/dealt-with", {"until": LEASE_ENDS.isoformat()}
+    ),
+    f"POST {ACCESS}/passes": case(Permission.GIVE, None, PASS),
+    f"POST {ACCESS}/passes/{{identifier}}/codes": case(Permission.GIVE, "/passes/$access_pass/codes"),
+    f"DELETE {ACCESS}/passes/{{identifier}}": case(Permission.GIVE, "/passes/$access_pass"),
+    f"POST {ACCESS}/credentials": case(
+        Permission.GIVE, None, {"person": "$person", "kind": "card", "number": "w26:1:77", "groups": []}
+    ),
+    f"PUT {ACCESS}/credentials/{{credential}}": case(Permission.GIVE, "/credentials/$credential", {"groups": []}),
+    f"DELETE {ACCESS}/credentials/{{credential}}": case(Permission.GIVE, "/credentials/$credential"),
+    f"PUT {ACCESS}/doors/{{gateway}}/{{device}}": case(Permission.SET_DOORS, DOOR, {"place": "$place", "name": "x"}),
+    f"PUT {ACCESS}/doors/{{gateway}}/{{device}}/rule": case(
+        Permission.SET_DOORS, f"{DOOR}/rule", {"methods": ["card"]}
+    ),
+    f"DELETE {ACCESS}/doors/{{gateway}}/{{device}}/rule": case(Permission.SET_DOORS, f"{DOOR}/rule"),
+    f"PUT {ACCESS}/doors/{{gateway}}/{{device}}/readers/{{reader}}": case(
+        Permission.SET_DOORS, f"{DOOR}/readers/$reader", {"device": "r", "name": "r", "leads": "nowhere"}
+    ),
+    f"DELETE {ACCESS}/doors/{{gateway}}/{{device}}/readers/{{reader}}": case(
+        Permission.SET_DOORS, f"{DOOR}/readers/$reader"
+    ),
+    f"DELETE {ACCESS}/doors/{{gateway}}/{{device}}": case(Permission.SET_DOORS, DOOR),
+}
+"""With parameters: what is foreign is not there."""
+
+MORE = [
+    ("GET", case(Permission.WATCH, "/api/v1/events?only=doors&limit=200")),
+    ("GET", case(Permission.SEE_PASSES, "/passes?host=$person&running=false")),
+    ("GET", case(Permission.SEE_PEOPLE, "/leases?days=366")),
+    ("PUT", case(Permission.SET_DOORS, "/doors/gw-quiet/d-east", {"place": "$place", "name": "x"})),
+    (
+        "PUT",
+        case(
+            Permission.SET_DOORS,
+            "/doors/gw-quiet/d-east/readers/r-east",
+            {"device": "r-east", "name": "r", "leads": "into", "area": "$area"},
+        ),
+    ),
+    ("POST", case(Permission.LOCK_DOWN, "/lockdowns", {"gateways": ["gw-quiet", "$gateway"], "why": "x"})),
+    ("PUT", case(Permission.SET_DOORS, DOOR, {"place": "gate-east", "name": "taken over"})),  # last: the door is moved
+]
+"""The same routes with one's own things in the path and foreign ones in the body, and filters."""
+
+_CALENDAR = {"counts_as": 7, "name": "x"}
+WHOLE_HUB = {
+    f"PUT {ACCESS}/areas/{{code}}": case(Permission.SET_DOORS, "/areas/$area", {"name": "x", "anti_passback": "off"}),
+    f"DELETE {ACCESS}/areas/{{code}}": case(Permission.SET_DOORS, "/areas/$area"),
+    f"PUT {ACCESS}/groups/{{code}}": case(
+        Permission.SET_DOORS, "/groups/$group", {"name": "x", "schedule": "always", "doors": []}
+    ),
+    f"DELETE {ACCESS}/groups/{{code}}": case(Permission.SET_DOORS, "/groups/$group"),
+    f"PUT {ACCESS}/schedules/{{code}}": case(Permission.SET_DOORS, "/schedules/x", {"name": "x", "intervals": []}),
+    f"DELETE {ACCESS}/schedules/{{code}}": case(Permission.SET_DOORS, "/schedules/always"),
+    f"PUT {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01", _CALENDAR),
+    f"DELETE {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01"),
+    f"POST {ACCESS}/holidays/import": case(Permission.SET_DOORS, None, {"items": []}),
+    f"PUT {ACCESS}/leases/grace": case(Permission.SET_DOORS, None, {"grace_s": {}}),
+}
+"""What concerns the whole hub is changed by nobody who is bound to a part of it."""
+
+OF_NO_PLACE = {
+    f"GET {ACCESS}/schedules": Permission.WATCH,
+    f"GET {ACCESS}/schedules/{{code}}": Permission.WATCH,
+    f"GET {ACCESS}/holidays": Permission.WATCH,
+    f"GET {ACCESS}/leases/grace": Permission.SEE_PEOPLE,
+    "GET /metrics": Permission.READ_METRICS,
+}
+"""Weeks, holidays and the hub's own figures: they tell nothing of a place or a person."""
+
+FOR_NO_ACCOUNT = {
+    "GET /",
+    "GET /login",
+    "POST /login",
+    "POST /logout",
+    "GET /preferences",
+    "GET /icon.svg",
+    "GET /healthz",
+    f"GET {ACCESS}/openapi.json",
+    "GET /api/v1/media/openapi.json",
+    "PUT /api/v1/gateway/pictures/{sha256}",
+    "GET /api/v1/gateway/clips/{sha256}",
+    "PUT /api/v1/gateway/clips/{sha256}/{size_bytes}/{offset}",
+    "WEBSOCKET /api/v1/gateway/live",
+}
+"""Pages and descriptions without data of the register, and what gateways prove themselves for."""
+
+SOCKETS = {"WEBSOCKET /api/v1/live", "WEBSOCKET /api/v1/cameras/{gateway}/{camera}/live"}
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Iterator[TwoCommunities]:
+    running = RunningConsole(database, tmp_path)
+    yield TwoCommunities(running)
+    running.stop()
+
+
+def routes_of(app: FastAPI) -> set[str]:
+    """Every route as `METHOD path`."""
+    found = set()
+    waiting: list[Any] = list(app.routes)
+    while waiting:
+        route = waiting.pop()
+        if isinstance(route, APIRoute):
+            found |= {f"{method} {route.path}" for method in route.methods}
+        elif isinstance(route, APIWebSocketRoute):
+            found.add(f"WEBSOCKET {route.path}")
+        elif hasattr(route, "original_router"):  # FastAPI's own kind for an included router
+            waiting += route.original_router.routes
+        else:
+            assert isinstance(route, Mount), f"a route of a kind that this test does not know: {route!r}"
+            assert route.path == "/static"
+    return found
+
+
+def told(answer: httpx.Response, names: Names) -> tuple[int, str]:
+    """What an answer says, without the names that were asked for."""
+    return answer.status_code, names.hidden_in(answer.text)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_every_route_of_the_application_has_a_case(world: TwoCommunities) -> None:
+    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *SOCKETS}
+    assert routes_of(world.console.app) == known
+
+
+@pytest.mark.parametrize("role", AccountRole)
+def test_what_is_foreign_is_not_there_for_a_role_that_is_bound(world: TwoCommunities, role: AccountRole) -> None:
+    asked = [*CASES.items(), *((f"{method} {each.path}", each) for method, each in MORE)]
+    with world.client(role) as client:
+        for route, each in asked:
+            foreign, absent = each.send(client, route, FOREIGN), each.send(client, route, ABSENT)
+            assert told(foreign, FOREIGN) == told(absent, ABSENT), route
+            assert (foreign.status_code == 403) is (each.asks not in PERMISSIONS[role]), (route, foreign.text)
+            assert "异地" not in foreign.text, route
+        for route, permission in LISTS.items():
+            answer = client.get(route.removeprefix("GET "))
+            assert answer.status_code == (200 if permission in PERMISSIONS[role] else 403), route
+            assert [secret for secret in SECRETS if secret in answer.text] == [], route
+        for route, each in WHOLE_HUB.items():
+            assert each.send(client, route, FOREIGN).status_code == 403, route
+    assert world.console.sent == [], "a command went to a foreign gateway"
+
+
+def test_these_requests_find_what_is_foreign_for_who_has_the_whole_hub(world: TwoCommunities) -> None:
+    """Else the test above could not fail."""
+    same = []
+    with (
+        world.client(AccountRole.ADMINISTRATOR) as bound,
+        world.client(AccountRole.ADMINISTRATOR, bound=False) as whole,
+    ):
+        for route in LISTS:
+            text = whole.get(route.removeprefix("GET ")).text
+            assert any(secret in text for secret in SECRETS), route
+        for route, each in [*CASES.items(), *((f"{method} {each.path}", each) for method, each in MORE)]:
+            refused, found = each.send(bound, route, FOREIGN), each.send(whole, route, FOREIGN)
+            if told(refused, FOREIGN) == told(found, FOREIGN):
+                same.append((route, found.status_code, found.text))
+    assert [route for route, _, _ in same] == [], same
+
+
+@pytest.mark.parametrize(("route", "permission"), OF_NO_PLACE.items())
+def test_what_belongs_to_no_place_asks_for_a_permission(
+    world: TwoCommunities, route: str, permission: Permission
+) -> None:
+    path = route.removeprefix("GET ").replace("{code}", "always")
+    local = path == "/metrics"  # open to programs on this machine: a proxy's client is none
+    headers = {"X-Forwarded-For": "203.0.113.9"} if local else {}
+    for role in AccountRole:
+        with world.client(role, bound=not local) as client:
+            answer = client.get(path, headers=headers)
+        assert (answer.status_code == 200) is (permission in PERMISSIONS[role]), (role, answer.text)
+
+
+@pytest.mark.parametrize("role", AccountRole)
+def test_the_live_page_is_told_of_its_own_part(world: TwoCommunities, role: AccountRole) -> None:
+    if Permission.WATCH not in PERMISSIONS[role]:
+        with pytest.raises(InvalidStatus), socket(world, role, "/api/v1/live"):
+            pytest.fail("it was let in")
+        return
+    with socket(world, role, "/api/v1/live") as bound, socket(world, role, "/api/v1/live", bound=False) as whole:
+        foreign = world.store_foreign()
+        own = world.console.seed.gateway.event(opened())
+        world.console.store(own)
+        heard_whole = hear(whole, until=str(own.id))
+        heard = hear(bound, until=str(own.id))
+    assert str(foreign.id) in heard_whole
+    assert [secret for secret in (*SECRETS, str(foreign.id)) if secret in heard] == []
+
+
+def test_the_outcome_of_a_command_goes_to_the_pages_of_its_door(world: TwoCommunities) -> None:
+    console = world.console
+    with (
+        socket(world, AccountRole.GUARD, "/api/v1/live") as bound,
+        socket(world, AccountRole.GUARD, "/api/v1/live", bound=False) as whole,
+        world.client(AccountRole.GUARD, bound=False) as client,
+    ):
+        hear(bound, until='"board"')
+        client.post(f"/api/v1/doors/{FOREIGN.gateway}/{FOREIGN.device}/release")
+        hear(whole, until='"command"')
+        client.post("/api/v1/doors/gw-quiet/d-east/release")
+        heard = hear(bound, until='"command"')
+    assert FOREIGN.gateway not in heard
+    assert "gw-quiet" in heard
+    assert len(console.sent) == 2
+
+
+def test_a_foreign_camera_is_not_shown(world: TwoCommunities) -> None:
+    path = f"/api/v1/cameras/{FOREIGN.gateway}/{FOREIGN.camera}/live"
+    for role in AccountRole:
+        with pytest.raises(InvalidStatus) as refused, socket(world, role, path):
+            pytest.fail(f"{role} was let in")
+        assert refused.value.response.status_code == 403
+    with socket(world, AccountRole.GUARD, path, bound=False) as whole:
+        assert "waiting" in str(whole.recv(timeout=30))
+
+
+def socket(world: TwoCommunities, role: AccountRole, path: str, *, bound: bool = True) -> Any:
+    url = world.console.url
+    headers = {"Cookie": f"gatehouse={world.token(role, bound=bound)}"}
+    return connect(url.replace("http", "ws") + path, origin=url, additional_headers=headers, open_timeout=30)
+
+
+def hear(open_socket: Any, until: str) -> str:
+    """Everything that was told up to this text."""
+    heard = ""
+    while until not in heard:
+        heard += str(open_socket.recv(timeout=30))
+    return heard
