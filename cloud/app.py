@@ -31,6 +31,7 @@ from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
+from cloud.disclosure import Histories, disclosure_router
 from cloud.gateways.identity import GatewayIdentity
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
@@ -114,7 +115,9 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
-    app.include_router(access_router(_office(parts), guard))
+    office = _office(parts)
+    app.include_router(access_router(office, guard))
+    app.include_router(disclosure_router(office, guard, Histories(office.make_id)))
     app.include_router(view_router(pictures, parts.database, guard.may(Permission.LOOK)))
     app.include_router(
         live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), parts.accounts.sessions.find_by_hash)

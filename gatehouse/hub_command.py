@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -324,17 +325,97 @@ def change_password(
         typer.echo(f"account {name} has a new password")
 
 
-@audit.command("verify")
-def verify_audit(context: typer.Context, config: _Config = None) -> None:
-    """Walk the audit's chain of hashes: how many entries are sound, or the first that is not (exit status 1).
+@accounts.command("second-factor")
+def set_second_factor(
+    context: typer.Context,
+    name: str,
+    remove: Annotated[bool, typer.Option("--remove", help="Ask for no codes any more.")] = False,
+    yes: _Yes = False,
+    config: _Config = None,
+) -> None:
+    """Set up an authenticator program (TOTP) for an account, anew if there was one, and print its recovery codes.
 
-    Entries cut off at the end leave a sound chain: keep the last hash, which this prints, away from the hub.
+    Administrators and officers for categories cannot log in without one; everybody else may have one.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.audit import verify_chain
+        accounts = _accounts(foundation)
+        if remove:
+            ask_to_confirm(f"Take the second factor from account {name}?", yes)
+            accounts.remove_second_factor(name)
+            typer.echo(f"account {name} has no second factor any more")
+            return
+        secret, uri = accounts.new_second_factor(name)
+        _show_qr_code(uri)
+        code = str(typer.prompt("The code that the program shows now"))
+        codes = accounts.set_second_factor(name, secret, code)
+        typer.echo("recovery codes, each good for one log-in without the program; they are shown this once:")
+        typer.echo("\n".join(codes))
 
-        count, last = verify_chain(foundation.database)
+
+@accounts.command("log-out")
+def end_sessions(context: typer.Context, name: str, config: _Config = None) -> None:
+    """End every session of an account, at once (an open page within seconds)."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).end_sessions(name)
+        typer.echo(f"account {name} is logged out everywhere")
+
+
+@audit.command("verify")
+def verify_audit(
+    context: typer.Context,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", help="Heads that were kept elsewhere, a line each, as 'audit head' prints."),
+    ] = None,
+    config: _Config = None,
+) -> None:
+    """Walk the audit's chain of hashes: how many entries are sound, or the first that is not (exit status 1).
+
+    Entries cut off at the end leave a sound chain: keep heads away from the hub, and check against them.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import read_head, verify_chain
+
+        lines = heads.read_text(encoding="utf-8").splitlines() if heads else []
+        kept = [read_head(line, foundation.signer.public_key) for line in lines if line.strip()]
+        count, last = verify_chain(foundation.database, kept)
         typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
+
+
+@audit.command("head")
+def audit_head(context: typer.Context, config: _Config = None) -> None:
+    """Check the audit and print its head, signed by the hub: a line to be kept where this machine cannot change it."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import Head, signed_head, verify_chain
+        from cloud.hub import utc_now
+
+        head = Head(*verify_chain(foundation.database))
+        typer.echo(signed_head(head, utc_now(), foundation.signer.sign))
+
+
+@audit.command("subject")
+def audit_subject(
+    context: typer.Context,
+    person: Annotated[UUID, typer.Argument(help="The person's id in the register.")],
+    config: _Config = None,
+) -> None:
+    """Who saw what of a person beyond the mask, when and what for: what the person may ask to know."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import looks_at
+
+        lines: list[tuple[str, ...]] = [("ENTRY", "TIME", "ACCOUNT", "WHAT", "DETAIL")]
+        for each in looks_at(foundation.database, person):
+            detail = ", ".join(f"{key}: {value}" for key, value in each.detail.items() if key != "person")
+            when = f"{each.time:%Y-%m-%d %H:%M}Z"
+            lines.append((str(each.number), when, each.account or "-", each.action, detail))
+        print_table(lines)
+
+
+def _show_qr_code(uri: str) -> None:
+    import segno
+
+    segno.make_qr(uri, error="l").terminal(compact=True)
+    typer.echo(uri)
 
 
 def _bound_to(place: str | None, grid: str | None) -> str:
@@ -363,7 +444,7 @@ def _accounts(foundation: "Foundation") -> "Accounts":
     from cloud.audit import AuditLog
     from cloud.hub import utc_now
 
-    return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
+    return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), foundation.vault, utc_now)
 
 
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:

@@ -5,6 +5,7 @@ from cloud.accounts.opening import open_accounts
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
 from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.accounts.scope import WHOLE, Scope
+from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, WrongCode
 from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
 
@@ -16,16 +17,19 @@ __all__ = [
     "Accounts",
     "BadLogin",
     "Binding",
+    "CodeWanted",
     "LogIn",
     "LoginThrottle",
     "Passwords",
     "Permission",
     "Scope",
+    "SecondFactorMissing",
     "SessionLimits",
     "Sessions",
     "SignedIn",
     "Throttled",
     "TooBusy",
     "UnacceptablePassword",
+    "WrongCode",
     "open_accounts",
 ]

@@ -11,8 +11,10 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle
+from cloud.accounts.totp import setup_uri
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Grid, LoginSession, Place
@@ -75,6 +77,7 @@ class Accounts:
         passwords: Passwords,
         throttle: LoginThrottle,
         sessions: Sessions,
+        second_factors: SecondFactors,
         audit: AuditLog,
     ) -> None:
         self._database = database
@@ -83,6 +86,7 @@ class Accounts:
         self._passwords = passwords
         self._throttle = throttle
         self.sessions = sessions
+        self._second_factors = second_factors
         self._audit = audit
 
     def create_account(self, username: str, password: str, role: AccountRole, binding: Binding = WHOLE_HUB) -> UUID:
@@ -183,6 +187,51 @@ class Accounts:
         self._audit.append("account.password", None, {"account": str(account_id)})
         self._change(account_id, {"password_hash": encoded})
 
+    def new_second_factor(self, username: str) -> tuple[bytes, str]:
+        """A secret for an authenticator program, and what its QR code says; nothing is stored yet.
+
+        Raises:
+            AccountError: if there is none of that name.
+        """
+        self._find(username)
+        secret = self._second_factors.new_secret()
+        return secret, setup_uri(secret, username)
+
+    def set_second_factor(self, username: str, secret: bytes, code: str) -> tuple[str, ...]:
+        """Ask the account for codes of this secret from now on, end its sessions, and return its recovery codes.
+
+        Raises:
+            AccountError: if there is none of that name.
+            WrongCode: if the code is not the secret's.
+        """
+        account_id, _ = self._find(username)
+        codes = self._second_factors.set_up(account_id, secret, code)
+        self._audit.append("account.second_factor", None, {"account": str(account_id)})
+        self._change(account_id, {})
+        return codes
+
+    def remove_second_factor(self, username: str) -> None:
+        """Ask the account for no codes any more, and end its sessions.
+
+        Raises:
+            AccountError: if there is none of that name, or it has no second factor.
+        """
+        account_id, _ = self._find(username)
+        if not self._second_factors.remove(account_id):
+            raise AccountError(f"account {username!r} has no second factor")
+        self._audit.append("account.second_factor.removed", None, {"account": str(account_id)})
+        self._change(account_id, {})
+
+    def end_sessions(self, username: str) -> None:
+        """Log an account out everywhere, at once.
+
+        Raises:
+            AccountError: if there is none of that name.
+        """
+        account_id, _ = self._find(username)
+        self._audit.append("account.sessions.ended", None, {"account": str(account_id)})
+        self._change(account_id, {})
+
     def _find(self, username: str) -> tuple[UUID, datetime | None]:
         query = select(Account.id, Account.disabled_at).where(Account.username == username)
         with self._database.read() as connection:
@@ -205,26 +254,30 @@ class Accounts:
 
     def _change(self, account_id: UUID, values: dict[str, Any]) -> None:
         with self._database.write() as connection:
-            connection.execute(update(Account).where(Account.id == account_id).values(**values))
+            if values:
+                connection.execute(update(Account).where(Account.id == account_id).values(**values))
             connection.execute(delete(LoginSession).where(LoginSession.account_id == account_id))
 
-    def log_in(self, username: str, password: str, address: str) -> LogIn:
-        """Check a password and open a session.
+    def log_in(self, username: str, password: str, address: str, code: str = "") -> LogIn:
+        """Check a password, and the code of who has a second factor, and open a session.
 
         Raises:
             Throttled: after too many wrong passwords.
-            BadLogin: if user name or password is wrong, or the account is disabled.
+            BadLogin: if user name, password or code is wrong, or the account is disabled.
+            CodeWanted, SecondFactorMissing: as `SecondFactors.check`.
             TooBusy: if too many log-ins are being checked.
         """
         username, address = username.strip().casefold(), address[:_MAX_ADDRESS_CHARACTERS]
         self._throttle.begin(username, address)
         with self._database.read() as connection:
             row = connection.execute(
-                select(Account.id, Account.password_hash).where(
+                select(Account.id, Account.password_hash, Account.role).where(
                     Account.username == username, Account.disabled_at.is_(None)
                 )
             ).first()
         fits = self._passwords.fits(row.password_hash if row else None, password)
+        if row is not None and fits:
+            fits = self._second_factors.check(row.id, AccountRole(row.role), code)
         token = self.sessions.open(row.id, row.password_hash) if row is not None and fits else None
         if row is None or token is None:
             self._audit.append("login.refused", row.id if row else None, {"address": address})

@@ -7,15 +7,21 @@ from datetime import datetime
 
 from cloud.accounts.accounts import Accounts
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import SessionLimits, Sessions
 from cloud.accounts.throttle import LoginThrottle
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
+from cloud.vault import Vault
 from protocols.ids import UuidV7Maker
 
 
 def open_accounts(
-    database: Database, audit: AuditLog, now: Callable[[], datetime], passwords: Passwords | None = None
+    database: Database,
+    audit: AuditLog,
+    vault: Vault,
+    now: Callable[[], datetime],
+    passwords: Passwords | None = None,
 ) -> Accounts:
     """Accounts on a database that is migrated."""
     return Accounts(
@@ -25,5 +31,6 @@ def open_accounts(
         passwords=passwords or Passwords(),
         throttle=LoginThrottle(time.monotonic),
         sessions=Sessions(database, now, SessionLimits()),
+        second_factors=SecondFactors(database, vault, now),
         audit=audit,
     )

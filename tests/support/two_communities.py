@@ -48,6 +48,7 @@ class Names:
     residency: str
     lockdown: str
     corr: str
+    history: str
     picture: str
     clip: str
 
@@ -59,7 +60,10 @@ class Names:
 
 
 def _names(mark: str) -> Names:
-    ids = {kind: str(new_id()) for kind in ("credential", "access_pass", "person", "residency", "lockdown", "corr")}
+    ids = {
+        kind: str(new_id())
+        for kind in ("credential", "access_pass", "person", "residency", "lockdown", "corr", "history")
+    }
     return Names(
         gateway=f"gw-{mark}",
         device=f"d-{mark}",
@@ -238,6 +242,20 @@ class TwoCommunities:
                     "expires_at": now,
                     "state": "done",
                     "updated_at": now,
+                },
+            ),
+            (
+                tables.HistoryLook,
+                {
+                    "id": UUID(FOREIGN.history),
+                    "person_id": person,
+                    "purpose": "异地",
+                    "case_number": "2026-1",
+                    "since": now,
+                    "until": now,
+                    "asked_by": account,
+                    "asked_at": now,
+                    "needs_second": True,
                 },
             ),
         ]

@@ -5,8 +5,9 @@ fields named `*_sealed` are encrypted by `cloud.vault`; `*_index` is a keyed has
 Moments are microseconds since the epoch (`types.Moment`). Intervals of validity include `since` and exclude `until`.
 """
 
-from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession, RecoveryCode, SecondFactor
 from cloud.database.tables.base import Base
+from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
     AccessPass,
     AccessPassDoor,
@@ -50,6 +51,7 @@ __all__ = [
     "AccountRole",
     "Area",
     "AuditEntry",
+    "AuditSubject",
     "Base",
     "Clip",
     "CommandRecord",
@@ -70,6 +72,7 @@ __all__ = [
     "GatewayCredentials",
     "Grid",
     "GridPlace",
+    "HistoryLook",
     "Household",
     "JointUnit",
     "JointUnitPlace",
@@ -82,10 +85,12 @@ __all__ = [
     "Place",
     "PlaceKind",
     "Reader",
+    "RecoveryCode",
     "RegisterChange",
     "Residency",
     "ResidencyRole",
     "Schedule",
+    "SecondFactor",
     "SpecialDay",
     "StreamCursor",
 ]

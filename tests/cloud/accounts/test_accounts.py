@@ -15,12 +15,14 @@ from cloud.accounts import (
     Throttled,
     UnacceptablePassword,
     open_accounts,
+    totp,
 )
 from cloud.audit import AuditLog, verify_chain
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, AuditEntry, LoginSession, PlaceKind
 from cloud.register.ids import IdMaker
 from cloud.register.places import put_place
+from tests.support import register as given
 from tests.support.console import PASSWORD, QUICK_PASSWORDS
 
 
@@ -38,13 +40,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts(database: Database, clock: Clock) -> Accounts:
-    made = open_accounts(database, AuditLog(database, clock), clock, QUICK_PASSWORDS)
+    made = open_accounts(database, AuditLog(database, clock), given.vault(), clock, QUICK_PASSWORDS)
     made.create_account("guard", PASSWORD, AccountRole.GUARD)
     return made
 
 
 def test_no_account_exists_by_default(database: Database, clock: Clock) -> None:
-    open_accounts(database, AuditLog(database, clock), clock, QUICK_PASSWORDS)
+    open_accounts(database, AuditLog(database, clock), given.vault(), clock, QUICK_PASSWORDS)
     with database.read() as connection:
         assert connection.execute(select(Account.id)).all() == []
 
@@ -109,7 +111,9 @@ def test_a_log_in_that_overlaps_a_change_opens_no_session(accounts: Accounts, da
 
 def test_accounts_are_listed_with_their_open_sessions(accounts: Accounts, clock: Clock) -> None:
     accounts.create_account("admin", PASSWORD, AccountRole.ADMINISTRATOR)
-    accounts.log_in("admin", PASSWORD, "10.0.0.1")
+    secret, _ = accounts.new_second_factor("admin")
+    [recovery, *_] = accounts.set_second_factor("admin", secret, totp.code_at(secret, totp.step_at(clock.now)))
+    accounts.log_in("admin", PASSWORD, "10.0.0.1", recovery)
     clock.now += timedelta(hours=1)
     for _ in range(2):
         accounts.log_in("guard", PASSWORD, "10.0.0.1")

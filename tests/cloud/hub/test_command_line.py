@@ -1,15 +1,19 @@
 """What an administrator does at the command line: accounts and the audit, in a state folder of its own."""
 
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from cloud.accounts import totp
+from cloud.accounts.second_factor import SecondFactors
 from gatehouse.hub_command import app
 
 PASSWORD = "correct horse battery"
@@ -97,3 +101,18 @@ def test_the_audit_is_verified_and_the_first_broken_entry_named(line: Line, tmp_
 )
 def test_each_explains_itself(line: Line, words: list[str]) -> None:
     assert "Usage:" in line(*words, "--help").stdout
+
+
+def test_a_second_factor_is_set_up_at_the_command_line(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(line, "wang")
+    monkeypatch.setattr(SecondFactors, "new_secret", lambda _: b"s" * totp.SECRET_BYTES)
+    refused = line("accounts", "second-factor", "wang", typed="000000\n")
+    assert (refused.exit_code, "does not fit" in refused.output) == (2, True)
+    now = totp.code_at(b"s" * totp.SECRET_BYTES, totp.step_at(datetime.now(UTC)))
+    done = line("accounts", "second-factor", "wang", typed=f"{now}\n")
+    assert done.exit_code == 0, done.output
+    assert "otpauth://totp/Gatehouse:wang?secret=" in done.stdout
+    assert len(re.findall(r"^[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3}$", done.stdout, re.MULTILINE)) == 10
+    assert line("accounts", "log-out", "wang").exit_code == 0
+    assert line("accounts", "second-factor", "wang", "--remove", "--yes").exit_code == 0
+    assert line("accounts", "second-factor", "wang", "--remove", "--yes").exit_code == 2
