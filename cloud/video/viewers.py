@@ -22,8 +22,16 @@ from cloud.audit import AuditLog
 from cloud.audit.log import AuditError
 from cloud.console.guard import Guard
 from cloud.database.engine import Database
-from cloud.live.socket import CHECK_S, CLOSE_FULL, CLOSE_LOG_IN, CLOSE_SLOW, CLOSE_TALKATIVE, SEND_TIMEOUT_S
-from cloud.video.gateway_socket import close, first_of
+from cloud.sockets import (
+    CLOSE_FULL,
+    CLOSE_LOG_IN,
+    CLOSE_SLOW,
+    SEND_TIMEOUT_S,
+    close,
+    first_of,
+    until_it_talks,
+    until_logged_out,
+)
 from cloud.video.reach import is_shown
 from cloud.video.relay import Refused, Relay, TooManyViewers
 from cloud.video.streams import Ending, Key, Viewer
@@ -121,11 +129,12 @@ async def _watch(socket: WebSocket, relay: Relay, key: Key, viewer: Viewer, look
         await close(socket, CLOSE_FULL)
         return
     try:
-        code = await first_of(_send(socket, viewer), _listen(socket), _check(viewer, looking))
+        code = await first_of(
+            _send(socket, viewer), until_it_talks(socket), until_logged_out(viewer.session, viewer.scope, looking.find)
+        )
     finally:
         relay.leave(stream, viewer)
-    if code is not None:
-        await close(socket, code)
+    await close(socket, code)
 
 
 async def _send(socket: WebSocket, viewer: Viewer) -> int | None:
@@ -147,16 +156,3 @@ async def _send(socket: WebSocket, viewer: Viewer) -> int | None:
             return None
         if isinstance(message, Ending):
             return CLOSE_ENDED
-
-
-async def _listen(socket: WebSocket) -> int | None:
-    message = await socket.receive()
-    return None if message["type"] == "websocket.disconnect" else CLOSE_TALKATIVE
-
-
-async def _check(viewer: Viewer, looking: Looking) -> int:
-    while True:
-        await asyncio.sleep(CHECK_S)
-        found = await run_in_threadpool(looking.find, viewer.session)
-        if found is None or found.scope != viewer.scope:
-            return CLOSE_LOG_IN
