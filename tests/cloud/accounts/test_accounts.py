@@ -1,6 +1,7 @@
 """Accounts, their log-ins and sessions."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -241,3 +242,13 @@ def test_every_role_has_its_permissions_and_none_has_all() -> None:
         Permission.READ_HISTORY,
         Permission.READ_AUDIT,
     }
+
+
+def test_the_table_of_permissions_that_people_read_is_the_one_that_holds() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text(encoding="utf-8")
+    told = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    rows = {cells[0].strip("`"): cells[1:] for cells in told if len(cells) == len(AccountRole) + 1}
+    assert {
+        role: {Permission(name) for name, cells in rows.items() if cells[place] == "x"}
+        for place, role in enumerate(AccountRole)
+    } == dict(PERMISSIONS)
