@@ -96,7 +96,7 @@ def create_app(parts: AppParts) -> FastAPI:
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
-    guard = Guard(parts.accounts.sessions, parts.settings.https)
+    guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
     app = FastAPI(
         title="Gatehouse hub",

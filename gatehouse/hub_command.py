@@ -34,9 +34,11 @@ credentials = typer.Typer(help="Revoke credentials.", no_args_is_help=True, rich
 accounts = typer.Typer(
     help="Add, bind, list, disable and enable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
 )
+tokens = typer.Typer(help="Add, list and revoke tokens for programs.", no_args_is_help=True, rich_markup_mode=None)
 audit = typer.Typer(help="Check the audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateways")
 app.add_typer(credentials, name="credentials")
+accounts.add_typer(tokens, name="tokens")
 app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
@@ -358,6 +360,46 @@ def end_sessions(context: typer.Context, name: str, config: _Config = None) -> N
     with told_faults(), opened_foundation(context, config) as foundation:
         _accounts(foundation).end_sessions(name)
         typer.echo(f"account {name} is logged out everywhere")
+
+
+@tokens.command("add")
+def add_token(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="The account in whose name the program acts.")],
+    name: Annotated[str, typer.Option("--name", help="What the token is for.")],
+    may: Annotated[list[str], typer.Option("--may", help="A permission (docs/privacy.md); once for each.")],
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="How long it lasts.")] = 90,
+    config: _Config = None,
+) -> None:
+    """Make a token and print it; it is shown this once. A program sends it as `Authorization: Bearer ...`."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Permission
+
+        permissions = [Permission(each) for each in may]
+        typer.echo(_accounts(foundation).tokens.create(account, name, permissions, timedelta(days=days)))
+
+
+@tokens.command("list")
+def list_tokens(context: typer.Context, config: _Config = None) -> None:
+    """List the tokens: id, account, name, what they may, until when."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        lines: list[tuple[str, ...]] = [("TOKEN", "ACCOUNT", "NAME", "MAY", "UNTIL")]
+        for each in _accounts(foundation).tokens.list():
+            until = "revoked" if each.revoked_at else f"{each.expires_at:%Y-%m-%d %H:%M}Z"
+            lines.append((str(each.id), each.username, each.name, " ".join(each.permissions), until))
+        print_table(lines)
+
+
+@tokens.command("revoke")
+def revoke_token(
+    context: typer.Context,
+    token: Annotated[UUID, typer.Argument(help="The id that 'list' shows.")],
+    config: _Config = None,
+) -> None:
+    """End a token at once."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).tokens.revoke(token)
+        typer.echo(f"token {token} is revoked")
 
 
 @audit.command("verify")

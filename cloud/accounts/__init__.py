@@ -8,6 +8,7 @@ from cloud.accounts.scope import WHOLE, Scope
 from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, WrongCode
 from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
+from cloud.accounts.tokens import ApiTokens, TokenError
 
 __all__ = [
     "PERMISSIONS",
@@ -15,6 +16,7 @@ __all__ = [
     "AccountError",
     "AccountSummary",
     "Accounts",
+    "ApiTokens",
     "BadLogin",
     "Binding",
     "CodeWanted",
@@ -28,6 +30,7 @@ __all__ = [
     "Sessions",
     "SignedIn",
     "Throttled",
+    "TokenError",
     "TooBusy",
     "UnacceptablePassword",
     "WrongCode",

@@ -14,6 +14,7 @@ from cloud.accounts.passwords import Passwords
 from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle
+from cloud.accounts.tokens import ApiTokens
 from cloud.accounts.totp import setup_uri
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
@@ -78,6 +79,7 @@ class Accounts:
         throttle: LoginThrottle,
         sessions: Sessions,
         second_factors: SecondFactors,
+        tokens: ApiTokens,
         audit: AuditLog,
     ) -> None:
         self._database = database
@@ -87,6 +89,7 @@ class Accounts:
         self._throttle = throttle
         self.sessions = sessions
         self._second_factors = second_factors
+        self.tokens = tokens
         self._audit = audit
 
     def create_account(self, username: str, password: str, role: AccountRole, binding: Binding = WHOLE_HUB) -> UUID:

@@ -10,6 +10,7 @@ from cloud.accounts.passwords import Passwords
 from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import SessionLimits, Sessions
 from cloud.accounts.throttle import LoginThrottle
+from cloud.accounts.tokens import ApiTokens
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
 from cloud.vault import Vault
@@ -24,13 +25,15 @@ def open_accounts(
     passwords: Passwords | None = None,
 ) -> Accounts:
     """Accounts on a database that is migrated."""
+    make_id = UuidV7Maker(lambda: now().timestamp(), os.urandom)
     return Accounts(
         database=database,
         now=now,
-        make_id=UuidV7Maker(lambda: now().timestamp(), os.urandom),
+        make_id=make_id,
         passwords=passwords or Passwords(),
         throttle=LoginThrottle(time.monotonic),
         sessions=Sessions(database, now, SessionLimits()),
+        tokens=ApiTokens(database, now, make_id, audit),
         second_factors=SecondFactors(database, vault, now),
         audit=audit,
     )

@@ -11,7 +11,7 @@ from fastapi import HTTPException, Request, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from cloud.accounts import Permission, Sessions, SignedIn
+from cloud.accounts import ApiTokens, Permission, Sessions, SignedIn
 from cloud.accounts.sessions import csrf_fits, csrf_token
 
 CSRF_HEADER = "X-Gatehouse-Token"
@@ -22,28 +22,39 @@ class Guard:
     """Reads the session cookie.
 
     Args:
+        tokens: for programs, which send `Authorization: Bearer ...`; None: it knows none.
         https: whether browsers reach the hub by HTTPS; the cookie is then `Secure` and bound to the host by its name.
     """
 
-    def __init__(self, sessions: Sessions, https: bool) -> None:
+    def __init__(self, sessions: Sessions, https: bool, tokens: ApiTokens | None = None) -> None:
         self._sessions = sessions
+        self._tokens = tokens
         self._https = https
         self._cookie = "__Host-gatehouse" if https else "gatehouse"
 
     def find(self, connection: HTTPConnection) -> SignedIn | None:
-        """Who is logged in, if anybody."""
+        """Whose browser it is, if anybody's who is logged in. A program's token is none: it has no page."""
         return self._sessions.find(connection.cookies.get(self._cookie))
+
+    def _find_token(self, token: str) -> SignedIn | None:
+        return self._tokens.find(token) if self._tokens is not None else None
 
     def signed_in(self, request: Request) -> SignedIn:
         """Dependency: somebody is logged in (401)."""
-        found = self.find(request)
+        bearer = _bearer(request)
+        found = self.find(request) if bearer is None else self._find_token(bearer)
         if found is None:
             raise HTTPException(401, "log in first")
         return found
 
     def changing(self, request: Request) -> SignedIn:
-        """Dependency: somebody is logged in, and the request is from this hub's page (403)."""
+        """Dependency: somebody is logged in, and the request is from this hub's page (403).
+
+        One with a token is from no page: browsers add no token to what a foreign page has them send.
+        """
         found = self.signed_in(request)
+        if _bearer(request) is not None:
+            return found
         if not self.is_same_origin(request) or not self.token_fits(request, request.headers.get(CSRF_HEADER)):
             raise HTTPException(403, "this request does not come from the hub's own page")
         return found
@@ -96,6 +107,12 @@ class Guard:
     def take_cookie(self, response: Response) -> None:
         """Log the browser out."""
         response.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._https, path="/")
+
+
+def _bearer(request: Request) -> str | None:
+    """The token of RFC 6750, section 2.1."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _checked(found: SignedIn, permission: Permission, whole: bool) -> SignedIn:

@@ -5,7 +5,15 @@ fields named `*_sealed` are encrypted by `cloud.vault`; `*_index` is a keyed has
 Moments are microseconds since the epoch (`types.Moment`). Intervals of validity include `since` and exclude `until`.
 """
 
-from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession, RecoveryCode, SecondFactor
+from cloud.database.tables.accounts import (
+    Account,
+    AccountRole,
+    ApiToken,
+    AuditEntry,
+    LoginSession,
+    RecoveryCode,
+    SecondFactor,
+)
 from cloud.database.tables.base import Base
 from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
@@ -49,6 +57,7 @@ __all__ = [
     "AccessPassDoor",
     "Account",
     "AccountRole",
+    "ApiToken",
     "Area",
     "AuditEntry",
     "AuditSubject",

@@ -72,6 +72,21 @@ class RecoveryCode(Base):
     used_at: Mapped[datetime | None]
 
 
+class ApiToken(Base):
+    """A program's way in, in an account's name; the token is stored as its SHA-256 alone."""
+
+    __tablename__ = "api_token"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    permissions: Mapped[list[Any]]
+    """Some of `cloud.accounts.permissions.Permission`."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
 class AuditEntry(Base):
     """Append-only, which triggers enforce, and hash-chained: `hash` covers the entry and the hash before it."""
 

@@ -1,4 +1,4 @@
-"""A second factor for accounts; who asked for a person's history, and which entries of the audit are about whom."""
+"""A second factor for accounts, and tokens for programs; who asked for a person's history, and which entries of the audit are about whom."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,6 +29,21 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_recovery_code_account_id")),
         sa.PrimaryKeyConstraint("account_id", "code_hash", name=op.f("pk_recovery_code")),
     )
+    op.create_table(
+        "api_token",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_api_token_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
+    )
+    op.create_index(op.f("ix_api_token_account_id"), "api_token", ["account_id"])
     op.create_table(
         "history_look",
         sa.Column("id", sa.Uuid(), nullable=False),

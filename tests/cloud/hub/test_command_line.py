@@ -103,6 +103,29 @@ def test_each_explains_itself(line: Line, words: list[str]) -> None:
     assert "Usage:" in line(*words, "--help").stdout
 
 
+def test_a_token_is_made_listed_and_revoked(line: Line) -> None:
+    add(line, "wang")
+    made = line("accounts", "tokens", "add", "wang", "--name", "screen", "--may", "watch", "--may", "look")
+    assert (made.exit_code, made.stdout[:4]) == (0, "gth_")
+    row = line("accounts", "tokens", "list").stdout.splitlines()[1].split()
+    assert row[1:5] == ["wang", "screen", "look", "watch"]
+    assert line("accounts", "tokens", "add", "wang", "--name", "x", "--may", "reveal").exit_code == 2
+    assert line("accounts", "tokens", "add", "wang", "--name", "x", "--may", "everything").exit_code == 2
+    assert line("accounts", "tokens", "revoke", row[0]).exit_code == 0
+    assert "revoked" in line("accounts", "tokens", "list").stdout
+
+
+def test_the_head_of_the_audit_is_kept_and_checked_against(line: Line, tmp_path: Path) -> None:
+    add(line, "wang")
+    kept = tmp_path / "heads"
+    kept.write_text(line("audit", "head").stdout)
+    add(line, "li")
+    assert line("audit", "verify", "--heads", str(kept)).exit_code == 0
+    kept.write_text(kept.read_text().replace('"number": 1', '"number": 2'))
+    assert line("audit", "verify", "--heads", str(kept)).exit_code == 1
+    assert line("audit", "subject", "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b").stdout.startswith("ENTRY")
+
+
 def test_a_second_factor_is_set_up_at_the_command_line(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     add(line, "wang")
     monkeypatch.setattr(SecondFactors, "new_secret", lambda _: b"s" * totp.SECRET_BYTES)
