@@ -26,6 +26,7 @@ from cloud.accounts import Accounts, Permission
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
+from cloud.console.described import described_api
 from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
@@ -114,22 +115,25 @@ def create_app(parts: AppParts) -> FastAPI:
         app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
-    app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
+    find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office = _office(parts)
-    app.include_router(access_router(office, guard))
-    app.include_router(disclosure_router(office, guard, Histories(office.make_id)))
-    app.include_router(view_router(pictures, parts.database, guard.may(Permission.LOOK)))
-    app.include_router(
-        live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), parts.accounts.sessions.find_by_hash)
-    )
-    clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), guard.may(Permission.LOOK))
+    clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
-    app.include_router(clip_views)
+    for_accounts = (
+        api_router(parts.database, guard, parts.commands, parts.audit),
+        access_router(office, guard),
+        disclosure_router(office, guard, Histories(office.make_id)),
+        view_router(pictures, parts.database, may_look),
+        clip_views,
+        video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
+    )
+    for router in for_accounts:
+        app.include_router(router)
+    app.include_router(described_api(for_accounts, guard.signed_in))
+    app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
     app.include_router(clip_uploads)
-    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit, parts.database)
-    app.include_router(video_view_router(video.relay, looking))
     app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
         app.include_router(router)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from cloud.access.errors import NotNow, NotThere
 from cloud.access.reach import Reach
 from cloud.accounts.scope import Scope
-from cloud.database.tables import EventRecord, HistoryLook
+from cloud.database.tables import Account, EventRecord, HistoryLook
 from cloud.disclosure.values import HistoryAnswer, HistoryRequest, HistoryState, HistoryValue
 from cloud.live.rows import newest_first, read_rows
 
@@ -39,6 +39,7 @@ class Histories:
         self, connection: Connection, person: UUID, wanted: HistoryRequest, account: UUID, now: datetime
     ) -> HistoryValue:
         """Ask for the history of a person who was checked."""
+        connection.execute(select(Account.id).where(Account.id == account).with_for_update())  # one after the other
         recent = select(func.count()).select_from(HistoryLook)
         recent = recent.where(HistoryLook.asked_by == account, HistoryLook.asked_at > now - GOOD_FOR)
         identifier = self.make_id()

@@ -12,20 +12,23 @@ from datetime import timedelta
 from pathlib import Path
 from string import Template
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from sqlalchemy import insert, select
 from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cloud.accounts import PERMISSIONS, Permission
 from cloud.database.engine import Database
-from cloud.database.tables import AccountRole
+from cloud.database.tables import AccountRole, Door, Place
+from protocols.events import Box, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
-from tests.support.events import opened
+from tests.support.events import granted, new_id, opened
 from tests.support.two_communities import ABSENT, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
 
 ACCESS = "/api/v1/access"
@@ -204,6 +207,7 @@ FOR_NO_ACCOUNT = {
     "GET /preferences",
     "GET /icon.svg",
     "GET /healthz",
+    "GET /api/v1/openapi.json",
     f"GET {ACCESS}/openapi.json",
     "GET /api/v1/media/openapi.json",
     "PUT /api/v1/gateway/pictures/{sha256}",
@@ -323,6 +327,50 @@ def test_the_live_page_is_told_of_its_own_part(world: TwoCommunities, role: Acco
         heard = hear(bound, until=str(own.id))
     assert str(foreign.id) in heard_whole
     assert [secret for secret in (*SECRETS, str(foreign.id)) if secret in heard] == []
+
+
+def test_who_comes_from_elsewhere_is_not_named_at_one_s_own_door(world: TwoCommunities) -> None:
+    gateway = world.console.seed.gateway
+    guest = gateway.event(granted(UUID(FOREIGN.credential)), at=utc_now())
+    resident = gateway.event(granted(world.console.seed.credential), at=utc_now())
+    world.console.store(guest, resident)
+    shown = {}
+    for bound in (True, False):
+        with world.client(AccountRole.GUARD, bound=bound) as client:
+            rows = {row["id"]: row for row in client.get("/api/v1/events").json()["events"]}
+        shown[bound] = [(rows[str(each.id)]["person"], rows[str(each.id)]["dwelling"]) for each in (guest, resident)]
+    assert shown[True] == [(None, None), ("欧阳*", "3栋 2单元 501")]
+    assert shown[False] == [("司徒*", "异地101"), ("欧阳*", "3栋 2单元 501")]
+
+
+def test_a_gateway_that_serves_both_is_shared_door_by_door(world: TwoCommunities) -> None:
+    """The foreign gateway gets a door at the own gate: that door is there, the others and what is the gateway's own
+    (lockdown, holds, its pictures without an event) are not."""
+    with world.console.database.write() as connection:
+        gate = connection.execute(select(Place.id).where(Place.code == "gate-east")).scalar_one()
+        values = {"id": new_id(), "gateway_id": FOREIGN.gateway, "device": "d-shared", "place_id": gate, "name": "x"}
+        connection.execute(insert(Door).values(**values))
+    shot = Snapshot(sha256=FOREIGN.picture, size_bytes=1, width=64, height=48)
+    seen = PersonEnteredZone(
+        zone="z", track=1, score=0.9, box=Box(left=0.0, top=0.0, right=0.5, bottom=0.5), snapshot=shot
+    )
+    here = world.gateway.event(seen, "c-shared", place="gate-east", at=utc_now())
+    there = world.gateway.event(seen, FOREIGN.camera, place=FOREIGN.place, at=utc_now())
+    world.console.store(here, there)
+    picture = f"/api/v1/pictures/{FOREIGN.picture}"
+    with world.client(AccountRole.ADMINISTRATOR) as client:
+        doors = client.get("/api/v1/doors").json()["doors"]
+        assert {row["device"] for row in doors if row["gateway"] == FOREIGN.gateway} == {"d-shared"}
+        assert client.post(f"/api/v1/doors/{FOREIGN.gateway}/d-shared/release").status_code == 202
+        wanted = {"gateways": [FOREIGN.gateway], "why": "x"}
+        assert client.post(f"{ACCESS}/lockdowns", json=wanted).status_code == 422
+        assert [client.get(picture).status_code, client.get(picture, params={"event": str(there.id)}).status_code] == [
+            404,
+            404,
+        ]
+        assert client.get(picture, params={"event": str(here.id)}).status_code == 200
+        assert client.get(f"/api/v1/cameras/{FOREIGN.gateway}/{FOREIGN.camera}/snapshot").status_code == 404
+        assert client.get(f"/api/v1/cameras/{FOREIGN.gateway}/c-shared/snapshot").status_code == 503
 
 
 def test_the_outcome_of_a_command_goes_to_the_pages_of_its_door(world: TwoCommunities) -> None:
