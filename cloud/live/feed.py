@@ -21,7 +21,7 @@ from cloud.database.engine import Database
 from cloud.live.board import Board, changed, read_board
 from cloud.live.fanout import REREAD, Fanout
 from cloud.live.rows import EventRow
-from cloud.live.tail import WINDOW, EventTail
+from cloud.live.tail import EventTail, News
 from protocols.commands import Action
 
 POLL_S = 1.0
@@ -118,34 +118,39 @@ class LiveFeed:
 
     async def _look(self, tail: EventTail, sweep: bool) -> None:
         skipped = tail.skipped_rows
-        ids = await asyncio.to_thread(tail.look, sweep)
+        fresh = await asyncio.to_thread(tail.look, sweep)
         self._skipped.inc(tail.skipped_rows - skipped)
         scopes = self.fanout.scopes | {WHOLE}
-        told = {scope: await asyncio.to_thread(tail.rows, ids, scope) for scope in scopes} if ids else {}
-        self._send_rows(told, is_flood=len(ids) >= WINDOW)
-        if ids and not self._is_board_due(told, scopes):
+        has_news = bool(fresh.rows or fresh.clips)
+        told = {scope: await asyncio.to_thread(tail.news, fresh, scope) for scope in scopes} if has_news else {}
+        self._send_news(told, is_flood=fresh.is_flood)
+        if fresh.rows and not self._is_board_due(told[WHOLE].rows, scopes):
             return
         boards = {scope: await asyncio.to_thread(self._read_board, scope) for scope in scopes}
         self._board_read_s = time.monotonic()
         self._send_boards(boards)
 
-    def _is_board_due(self, told: Mapping[Scope, list[EventRow]], scopes: Set[Scope]) -> bool:
+    def _is_board_due(self, rows: list[EventRow], scopes: Set[Scope]) -> bool:
         """Rows that moved no door are told without reading the boards again, but for once a second."""
-        moved = any(row.type.startswith("door.") for row in told[WHOLE])
+        moved = any(row.type.startswith("door.") for row in rows)
         return moved or not scopes <= self._boards.keys() or time.monotonic() - self._board_read_s >= POLL_S
 
-    def _send_rows(self, told: Mapping[Scope, list[EventRow]], *, is_flood: bool) -> None:
+    def _send_news(self, told: Mapping[Scope, News], *, is_flood: bool) -> None:
         """A part of the hub may have had rows beyond a flood's window: its pages read again."""
         pushed_at = self._now()
-        contents = {}
-        for scope, rows in told.items():
+        rows, clips = {}, {}
+        for scope, news in told.items():
             if is_flood and not scope.is_whole:
-                contents[scope] = REREAD
-            elif rows:
-                texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in rows)
-                contents[scope] = f'"kind":"events","rows":[{",".join(texts)}]'
-        self._rows.inc(len(told.get(WHOLE, ())))
-        self.fanout.send(contents)
+                rows[scope] = REREAD
+                continue
+            if news.rows:
+                texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in news.rows)
+                rows[scope] = f'"kind":"events","rows":[{",".join(texts)}]'
+            if news.clips:
+                clips[scope] = f'"kind":"clips","clips":[{",".join(each.model_dump_json() for each in news.clips)}]'
+        self._rows.inc(len(told[WHOLE].rows) if told else 0)
+        self.fanout.send(rows)
+        self.fanout.send(clips)
 
     def _send_boards(self, boards: dict[Scope, Board]) -> None:
         """What changed of each; all of it to the pages of a scope that had none yet."""

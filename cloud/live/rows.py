@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
+from cloud.live.clips import CLIP_TYPES, EventClip, clips_of
 from cloud.live.masking import dwelling_text, masked_name
 from protocols import access_events, camera_events, clip_events, events
 from protocols.event_data import EventData
@@ -74,14 +75,12 @@ class EventRow(BaseModel):
     vehicle: str | None = None
     picture: str | None = None
     """SHA-256 of the snapshot."""
-    clip: str | None = None
-    """SHA-256 of the clip."""
-    clip_of: tuple[UUID, ...] = ()
-    """The events whose seconds the clip holds."""
+    clips: tuple[EventClip, ...] = ()
+    """Of each camera that saw it; what is told of them later comes apart (`cloud.live.clips`)."""
 
 
 _KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
-_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA, "clip": RowKind.CAMERA}
+_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA}
 _ALARM_TYPES = tuple(
     name
     for name, kind in events.EVENT_TYPES.items()
@@ -98,8 +97,9 @@ def kind_of(event_type: str) -> RowKind:
 def newest(
     limit: int, after: datetime | None = None, only: RowFilter = RowFilter.ALL, within: Scope = WHOLE
 ) -> Select[UUID, datetime]:
-    """The ids of the newest events by time of receipt, those after a moment, newest first."""
-    query = select(EventRecord.id, EventRecord.received_at).where(within.covers_event())
+    """The ids of the newest events that make rows, by time of receipt, those after a moment, newest first."""
+    query = select(EventRecord.id, EventRecord.received_at)
+    query = query.where(EventRecord.type.not_in(CLIP_TYPES), within.covers_event())
     if after is not None:
         query = query.where(EventRecord.received_at > after)
     if only is RowFilter.ALARMS:
@@ -111,8 +111,12 @@ def newest(
     return query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(limit)
 
 
-def read_rows(connection: Connection, ids: Collection[UUID], within: Scope = WHOLE) -> list[EventRow]:
-    """The rows of these events that are within a scope, oldest receipt first; one query whatever their number.
+def read_rows(
+    connection: Connection, ids: Collection[UUID], within: Scope = WHOLE, *, with_clips: bool = True
+) -> list[EventRow]:
+    """The rows of these events that are within a scope, oldest receipt first.
+
+    One query whatever their number, and one for their clips.
 
     Who passed is told if his dwelling is within it too: whoever comes from elsewhere is nobody's to name here.
     """
@@ -120,7 +124,9 @@ def read_rows(connection: Connection, ids: Collection[UUID], within: Scope = WHO
         return []
     is_known = true() if within.is_whole else within.covers_place(EventRecord.dwelling_id)
     query = _JOINED.add_columns(is_known.label("is_known")).where(EventRecord.id.in_(ids), within.covers_event())
-    return [_row(found) for found in connection.execute(query)]
+    found = connection.execute(query).all()
+    clips = clips_of(connection, found, within) if with_clips else {}
+    return [_row(each, clips.get((each.gateway_id, each.id), ())) for each in found]
 
 
 _JOINED = (
@@ -151,7 +157,7 @@ _JOINED = (
 )
 
 
-def _row(found: Row[*tuple[Any, ...]]) -> EventRow:
+def _row(found: Row[*tuple[Any, ...]], clips: tuple[EventClip, ...]) -> EventRow:
     place_code, data = _content(found.body)
     details = _details(data)
     return EventRow(
@@ -167,6 +173,7 @@ def _row(found: Row[*tuple[Any, ...]]) -> EventRow:
         device=found.door_name or found.subject,
         person=masked_name(found.person_name) if found.person_name and found.is_known else None,
         dwelling=_dwelling(found) if found.is_known else None,
+        clips=clips,
         **details,
     )
 
@@ -234,7 +241,7 @@ def _rule_details(data: EventData | None) -> dict[str, Any]:
 
 def _device_details(data: EventData | None) -> dict[str, Any]:
     match data:
-        case access_events.ReaderOffline() | events.OutboxGap() | clip_events.ClipLost():
+        case access_events.ReaderOffline() | events.OutboxGap():
             return {"cause": data.reason.value}
         case events.CameraOffline():
             return {"cause": data.fault.value}
@@ -250,20 +257,6 @@ def _device_details(data: EventData | None) -> dict[str, Any]:
             return {"cause": "began" if data.stale else "ended"}
         case access_events.ReaderLockedOut():
             return {"seconds": data.for_s}
-        case _:
-            return _kept_details(data)
-
-
-def _kept_details(data: EventData | None) -> dict[str, Any]:
-    match data:
-        case clip_events.ClipKept():
-            seconds = (data.until - data.since).total_seconds()
-            return {
-                "clip": data.sha256,
-                "seconds": seconds,
-                "cause": "unmasked" if data.unmasked else None,
-                "clip_of": data.events,
-            }
         case clip_events.KeepingChanged():
             return {"cause": data.level.value}
         case _:

@@ -26,7 +26,8 @@ from websockets.sync.client import connect
 from cloud.accounts import PERMISSIONS, Permission
 from cloud.database.engine import Database
 from cloud.database.tables import AccountRole, Door, Place
-from protocols.events import Box, PersonEnteredZone, Snapshot
+from protocols.clip_events import ClipKept
+from protocols.events import Box, Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
 from tests.support.two_communities import ABSENT, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
@@ -356,7 +357,12 @@ def test_a_gateway_that_serves_both_is_shared_door_by_door(world: TwoCommunities
     )
     here = world.gateway.event(seen, "c-shared", place="gate-east", at=utc_now())
     there = world.gateway.event(seen, FOREIGN.camera, place=FOREIGN.place, at=utc_now())
-    world.console.store(here, there)
+    opening = world.gateway.event(opened(), "d-shared", place="gate-east", at=utc_now())
+    kept_here, kept_there = (
+        world.gateway.event(_kept(opening), camera, place=place, at=utc_now())
+        for camera, place in (("c-shared", "gate-east"), (FOREIGN.camera, FOREIGN.place))
+    )
+    world.console.store(here, there, opening, kept_here, kept_there)
     picture = f"/api/v1/pictures/{FOREIGN.picture}"
     with world.client(AccountRole.ADMINISTRATOR) as client:
         doors = client.get("/api/v1/doors").json()["doors"]
@@ -370,6 +376,13 @@ def test_a_gateway_that_serves_both_is_shared_door_by_door(world: TwoCommunities
         ]
         assert client.get(picture, params={"event": str(here.id)}).status_code == 200
         assert client.get(f"/api/v1/cameras/{FOREIGN.gateway}/{FOREIGN.camera}/snapshot").status_code == 404
+        clips = next(row for row in client.get("/api/v1/events").json()["events"] if row["id"] == str(opening.id))[
+            "clips"
+        ]
+        assert [(clip["camera"], clip["told_by"]) for clip in clips] == [("c-shared", str(kept_here.id))]
+        clip = f"/api/v1/clips/{FOREIGN.clip}"
+        for event, status in ((opening, 404), (kept_there, 404), (kept_here, 200)):
+            assert client.get(clip, params={"event": str(event.id)}).status_code == status
         assert client.get(f"/api/v1/cameras/{FOREIGN.gateway}/c-shared/snapshot").status_code == 503
 
 
@@ -398,6 +411,12 @@ def test_a_foreign_camera_is_not_shown(world: TwoCommunities) -> None:
         assert refused.value.response.status_code == 403
     with socket(world, AccountRole.GUARD, path, bound=False) as whole:
         assert "waiting" in str(whole.recv(timeout=30))
+
+
+def _kept(event: Event) -> ClipKept:
+    now = utc_now()
+    times = {"since": now - timedelta(seconds=15), "until": now}
+    return ClipKept(clip=event.id, sha256=FOREIGN.clip, size_bytes=1, codec="h264", events=(event.id,), **times)
 
 
 def socket(world: TwoCommunities, role: AccountRole, path: str, *, bound: bool = True) -> Any:
