@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
-from cloud.accounts import Accounts
+from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
@@ -31,11 +31,13 @@ from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
+from cloud.console.described import described_api
 from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
+from cloud.disclosure import Histories, disclosure_router
 from cloud.gateways.identity import GatewayIdentity
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
@@ -102,7 +104,7 @@ def create_app(parts: AppParts) -> FastAPI:
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
-    guard = Guard(parts.accounts.sessions, parts.settings.https)
+    guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
     app = FastAPI(
         title="Gatehouse hub",
@@ -120,19 +122,26 @@ def create_app(parts: AppParts) -> FastAPI:
         app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
-    app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
-    app.include_router(access_router(_office(parts), guard))
-    app.include_router(alarm_router(_alarm_office(parts), guard))
-    app.include_router(view_router(pictures, Depends(guard.signed_in)))
-    app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
-    clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
+    find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
+    office = _office(parts)
+    clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
-    app.include_router(clip_views)
+    for_accounts = (
+        api_router(parts.database, guard, parts.commands, parts.audit),
+        access_router(office, guard),
+        alarm_router(_alarm_office(parts), guard),
+        disclosure_router(office, guard, Histories(office.make_id)),
+        view_router(pictures, parts.database, may_look),
+        clip_views,
+        video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
+    )
+    for router in for_accounts:
+        app.include_router(router)
+    app.include_router(described_api(for_accounts, guard.signed_in))
+    app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
     app.include_router(clip_uploads)
-    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
-    app.include_router(video_view_router(video.relay, looking))
     app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
         app.include_router(router)
@@ -225,7 +234,7 @@ def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
     @router.get("/metrics")
     def metrics(request: Request) -> Response:
         if not _is_local(request):
-            guard.administrator(request)
+            guard.may(Permission.READ_METRICS, whole=True)(request)
         return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

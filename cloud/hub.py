@@ -211,7 +211,7 @@ class Hub:
         return AppParts(
             database=foundation.database,
             now=utc_now,
-            accounts=open_accounts(foundation.database, audit, utc_now),
+            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now),
             audit=audit,
             keys=self.keys,
             vault=foundation.vault,

@@ -188,7 +188,10 @@ class _Session:
         try:
             password = _password(password_file)
             with httpx.Client(base_url=hub, timeout=_TIMEOUT_S, headers={"Origin": hub.rstrip("/")}) as client:
-                answer = client.post("/login", data={"username": account, "password": password})
+                form = {"username": account, "password": password}
+                answer = client.post("/login", data=form)
+                if answer.headers.get("x-gatehouse-wants") == "code":
+                    answer = client.post("/login", data={**form, "code": str(typer.prompt("Code", hide_input=True))})
                 found = _TOKEN.search(client.get("/").text) if answer.status_code == httpx.codes.SEE_OTHER else None
                 if found is None:
                     raise _Refused("the log-in was refused: wrong user name or password, or too many tries")

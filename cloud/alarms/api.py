@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime
 
 from cloud.access.problems import ProblemRoute, documented
-from cloud.access.routes import Admission, Identifier, Listing, admission
-from cloud.accounts import SignedIn
-from cloud.accounts.scope import scope_of
+from cloud.access.routes import Identifier, Listing
+from cloud.accounts import Permission, SignedIn
 from cloud.alarms.desk import Actor, AlarmDesk
 from cloud.alarms.figures import centre_figures, health_report
 from cloud.alarms.queue import MAX_ROWS, read_alarm, read_queue
@@ -29,7 +28,7 @@ from cloud.alarms.values import (
     ShelveRequest,
 )
 from cloud.audit import AuditLog
-from cloud.console.guard import Guard
+from cloud.console.guard import Dependency, Guard
 from cloud.database.engine import Database
 from cloud.register.errors import RegisterError
 from cloud.rules.book import WrittenRule, find_rule, read_rules, versions, write_rule
@@ -53,11 +52,9 @@ class AlarmOffice:
     """Called after something was done."""
 
     def actor(self, request: Request, signed_in: SignedIn) -> Actor:
-        """Who acts, with the scope of this moment."""
-        with self.database.read() as connection:
-            scope = scope_of(connection, signed_in.account_id)
+        """Who acts, and from where."""
         address = request.client.host if request.client else "unknown"
-        return Actor(signed_in.account_id, signed_in.role, scope, address)
+        return Actor(signed_in.account_id, signed_in.role, signed_in.scope, address)
 
     def done(self, actor: Actor, what: str, alarm: UUID) -> None:
         """Audit what was done; the alarm's own steps hold it with its note."""
@@ -65,46 +62,65 @@ class AlarmOffice:
         self.audit.append(f"alarm.{what}", actor.account_id, {"alarm": str(alarm)})
 
 
+@dataclass(frozen=True)
+class Admission:
+    """Who may: dependencies by what is asked for (`cloud.accounts.permissions`)."""
+
+    see: Dependency
+    handle: Dependency
+    see_rules: Dependency
+    set_rules: Dependency
+
+
+def _admission(guard: Guard) -> Admission:
+    return Admission(
+        see=guard.may(Permission.SEE_ALARMS),
+        handle=guard.may_change(Permission.HANDLE_ALARMS),
+        see_rules=guard.may(Permission.SEE_RULES),
+        set_rules=guard.may_change(Permission.SET_RULES, whole=True),
+    )
+
+
 def alarm_router(office: AlarmOffice, guard: Guard) -> APIRouter:
     """Every route of alarms and rules."""
-    may = admission(guard)
+    may = _admission(guard)
     router = APIRouter()
     for part in (_figure_routes, _alarm_routes, _move_routes, _rule_routes):
         router.include_router(part(office, may))
     return router
 
 
-def _new_router(prefix: str, tag: str, may: Admission) -> APIRouter:
+def _new_router(prefix: str, tag: str, asked: Dependency) -> APIRouter:
     options: dict[str, Any] = {"route_class": ProblemRoute, "tags": [tag]}
-    return APIRouter(prefix=prefix, dependencies=[Depends(may.read)], **options)
+    return APIRouter(prefix=prefix, dependencies=[Depends(asked)], **options)
 
 
 def _alarm_routes(office: AlarmOffice, may: Admission) -> APIRouter:
-    router = _new_router("/api/v1/alarms", "alarms", may)
+    router = _new_router("/api/v1/alarms", "alarms", may.see)
 
     @router.get("", responses=_READS)
     def queue(
-        by: Annotated[SignedIn, Depends(may.read)],
+        by: Annotated[SignedIn, Depends(may.see)],
         state: QueueState = QueueState.OPEN,
         priority: Priority | None = None,
         limit: _Limit = MAX_ROWS,
     ) -> QueueAnswer:
         """The alarms that the account may see, the most urgent first, with the floods that go on."""
         with office.database.read() as connection:
-            return read_queue(connection, scope_of(connection, by.account_id), state, priority, limit)
+            return read_queue(connection, by.scope, state, priority, limit)
 
     @router.get("/{identifier}", responses=documented(404, 422, 503))
-    def one(identifier: Identifier, by: Annotated[SignedIn, Depends(may.read)]) -> AlarmAnswer:
+    def one(identifier: Identifier, by: Annotated[SignedIn, Depends(may.see)]) -> AlarmAnswer:
         """One alarm with all that was done."""
         with office.database.read() as connection:
-            return read_alarm(connection, scope_of(connection, by.account_id), identifier)
+            return read_alarm(connection, by.scope, identifier)
 
     return router
 
 
 def _move_routes(office: AlarmOffice, may: Admission) -> APIRouter:
-    router = _new_router("/api/v1/alarms", "alarms", may)
-    operator = Depends(may.act)
+    router = _new_router("/api/v1/alarms", "alarms", may.see)
+    operator = Depends(may.handle)
 
     def shown(alarm: UUID, actor: Actor) -> AlarmAnswer:
         with office.database.read() as connection:
@@ -184,30 +200,29 @@ def _move_routes(office: AlarmOffice, may: Admission) -> APIRouter:
 
 
 def _figure_routes(office: AlarmOffice, may: Admission) -> APIRouter:
-    router = _new_router("/api/v1/alarms", "figures of alarms", may)
+    router = _new_router("/api/v1/alarms", "figures of alarms", may.see)
 
     @router.get("/figures", responses=_READS)
     def figures(
-        since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.read)]
+        since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.see)]
     ) -> Listing[CentreFigures]:
         """Each community's alarms of a span: how many, how soon acknowledged and closed, overdue, false."""
         _check_span(since, until)
         with office.database.read() as connection:
-            scope = scope_of(connection, by.account_id)
-            return Listing(items=tuple(centre_figures(connection, scope, since, until)))
+            return Listing(items=tuple(centre_figures(connection, by.scope, since, until)))
 
     @router.get("/health", responses=_READS)
-    def health(since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.read)]) -> HealthReport:
+    def health(since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.see)]) -> HealthReport:
         """How the alarms of a span load those who handle them."""
         _check_span(since, until)
         with office.database.read() as connection:
-            return health_report(connection, scope_of(connection, by.account_id), since, until)
+            return health_report(connection, by.scope, since, until)
 
     return router
 
 
 def _rule_routes(office: AlarmOffice, may: Admission) -> APIRouter:
-    router = _new_router("/api/v1/rules", "rules", may)
+    router = _new_router("/api/v1/rules", "rules", may.see_rules)
 
     @router.get("", responses=_READS)
     def rules() -> Listing[WrittenRule]:
@@ -223,7 +238,7 @@ def _rule_routes(office: AlarmOffice, may: Admission) -> APIRouter:
             return Listing(items=tuple(versions(connection, code)))
 
     @router.put("/{code}", responses=documented(403, 409, 422, 503))
-    def write(code: Code, wanted: Rule, by: Annotated[SignedIn, Depends(may.manage)]) -> WrittenRule:
+    def write(code: Code, wanted: Rule, by: Annotated[SignedIn, Depends(may.set_rules)]) -> WrittenRule:
         """Write a new version of a rule, which is in force at once. Try it first: `gatehouse hub rules test`."""
         if wanted.code != code:
             raise RegisterError("code", f"it says {wanted.code!r}", f"write {code!r}, or use the other path")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
+from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.database.tables import AccountRole
 
 
@@ -112,16 +113,7 @@ CLOSES_WHEN_ACKED = frozenset({Outcome.FALSE_ALARM, Outcome.TEST, Outcome.NO_ACT
 CLOSES_WHEN_ACTIVE = frozenset({Outcome.FALSE_ALARM, Outcome.DEVICE_FAULT, Outcome.HANDED_OVER, Outcome.TEST})
 """Outcomes with which an alarm is closed while its cause still holds. Found again, it is another alarm."""
 
-MAY_HANDLE = frozenset(
-    {
-        AccountRole.GUARD,
-        AccountRole.GRID_MEMBER,
-        AccountRole.COMMUNITY,
-        AccountRole.TOWNSHIP,
-        AccountRole.DISTRICT,
-        AccountRole.ADMINISTRATOR,
-    }
-)
+MAY_HANDLE = frozenset(role for role, held in PERMISSIONS.items() if Permission.HANDLE_ALARMS in held)
 
 LEVEL_OF_ROLE = MappingProxyType(
     {

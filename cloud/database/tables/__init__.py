@@ -5,7 +5,15 @@ fields named `*_sealed` are encrypted by `cloud.vault`; `*_index` is a keyed has
 Moments are microseconds since the epoch (`types.Moment`). Intervals of validity include `since` and exclude `until`.
 """
 
-from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables.accounts import (
+    Account,
+    AccountRole,
+    ApiToken,
+    AuditEntry,
+    LoginSession,
+    RecoveryCode,
+    SecondFactor,
+)
 from cloud.database.tables.alarms import (
     Alarm,
     AlarmCandidate,
@@ -18,6 +26,7 @@ from cloud.database.tables.alarms import (
     RuleVersion,
 )
 from cloud.database.tables.base import Base
+from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
     AccessPass,
     AccessPassDoor,
@@ -64,8 +73,10 @@ __all__ = [
     "AlarmFlood",
     "AlarmStep",
     "AlarmTold",
+    "ApiToken",
     "Area",
     "AuditEntry",
+    "AuditSubject",
     "Base",
     "CareAgreement",
     "Clip",
@@ -88,6 +99,7 @@ __all__ = [
     "GatewayCredentials",
     "Grid",
     "GridPlace",
+    "HistoryLook",
     "Household",
     "JointUnit",
     "JointUnitPlace",
@@ -100,12 +112,14 @@ __all__ = [
     "Place",
     "PlaceKind",
     "Reader",
+    "RecoveryCode",
     "RegisterChange",
     "Residency",
     "ResidencyRole",
     "RuleEventType",
     "RuleVersion",
     "Schedule",
+    "SecondFactor",
     "SpecialDay",
     "StreamCursor",
 ]
