@@ -1,6 +1,7 @@
 """`gatehouse hub`: run the hub; manage its gateways, credentials, accounts and register."""
 
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -130,14 +131,28 @@ def import_file(
         Path, typer.Argument(help="A workbook (.xlsx), a CSV file of residents, or a folder of CSV files.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check it.")] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="What a header of the file means: 户主=name. May be given several times."),
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Take a register in: all of it, or nothing and a list of the faults by row. A repeated import changes only what
     differs. `import-template` writes an empty file."""
     with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.register.files import column_map
         from cloud.register.importing import import_register, summary
 
-        report = import_register(foundation.database, foundation.vault, file, dry_run)
+        settings = foundation.config
+        report = import_register(
+            foundation.database,
+            foundation.vault,
+            file,
+            dry_run,
+            progress=_progress(),
+            columns=column_map(columns or []),
+            grid_code=settings.register.grid_code,
+        )
         if report.imported:
             _audit(foundation, "register.import", file=file.name[:120])
         typer.echo(summary(report), err=not report.ok)
@@ -290,6 +305,18 @@ def verify_audit(context: typer.Context, config: _Config = None) -> None:
 
         count, last = verify_chain(foundation.database)
         typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
+
+
+def _progress() -> Callable[[str, int], None]:
+    """Tells on a terminal how many rows of a sheet are done; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        return lambda _what, _done: None
+
+    def tell(what: str, done: int) -> None:
+        sys.stderr.write(f"\r{what}: {done}\x1b[K")
+        sys.stderr.flush()
+
+    return tell
 
 
 def _password(file: Path | None) -> str:

@@ -27,6 +27,7 @@ from cloud.database.tables.gateways import (
     GatewayCredentials,
     RegisterChange,
 )
+from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -83,9 +84,11 @@ __all__ = [
     "PlaceKind",
     "Reader",
     "RegisterChange",
+    "RegisterHistory",
     "Residency",
     "ResidencyRole",
     "Schedule",
     "SpecialDay",
     "StreamCursor",
+    "VaultState",
 ]
