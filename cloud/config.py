@@ -109,7 +109,7 @@ class IngestSection(_Section):
         return self.shared or self.workers > 1
 
 
-class RegisterSection(_Section):
+class OrganisationSection(_Section):
     """What a city spells in its own way."""
 
     grid_code: str = DEFAULT_GRID_CODE
@@ -136,7 +136,7 @@ class HubConfig(_Section):
     web: AppSettings = AppSettings()
     broker: BrokerSection = BrokerSection()
     ingest: IngestSection = IngestSection()
-    register: RegisterSection = RegisterSection()
+    organisation: OrganisationSection = OrganisationSection()
 
     @property
     def database_url(self) -> str:

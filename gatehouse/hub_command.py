@@ -1,7 +1,6 @@
 """`gatehouse hub`: run the hub; manage its gateways, credentials, accounts and register."""
 
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatehouse import hub_doors_command
-from gatehouse.hub_shell import ask_to_confirm, opened_foundation, print_table, read_settings, told_faults
+from gatehouse import hub_doors_command, hub_register_command
+from gatehouse.hub_shell import (
+    ask_to_confirm,
+    opened_foundation,
+    print_table,
+    progress_on_terminal,
+    read_settings,
+    told_faults,
+)
 
 if TYPE_CHECKING:
     from cloud.accounts import Accounts
@@ -40,6 +46,8 @@ app.add_typer(credentials, name="credentials")
 app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
+app.command("seed")(hub_register_command.seed)
+app.command("rotate-key")(hub_register_command.rotate_key)
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[
@@ -149,9 +157,9 @@ def import_file(
             foundation.vault,
             file,
             dry_run,
-            progress=_progress(),
+            progress=progress_on_terminal(),
             columns=column_map(columns or []),
-            grid_code=settings.register.grid_code,
+            grid_code=settings.organisation.grid_code,
         )
         if report.imported:
             _audit(foundation, "register.import", file=file.name[:120])
@@ -305,18 +313,6 @@ def verify_audit(context: typer.Context, config: _Config = None) -> None:
 
         count, last = verify_chain(foundation.database)
         typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
-
-
-def _progress() -> Callable[[str, int], None]:
-    """Tells on a terminal how many rows of a sheet are done; elsewhere nothing."""
-    if not sys.stderr.isatty():
-        return lambda _what, _done: None
-
-    def tell(what: str, done: int) -> None:
-        sys.stderr.write(f"\r{what}: {done}\x1b[K")
-        sys.stderr.flush()
-
-    return tell
 
 
 def _password(file: Path | None) -> str:

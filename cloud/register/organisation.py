@@ -77,7 +77,7 @@ class Organisation:
             raise RegisterError(
                 "code",
                 f"{entry.code[:64]!r} is no grid code here",
-                f"write one that fits {self._grid_code.pattern} ([register] grid_code in the hub's configuration)",
+                f"write one that fits {self._grid_code.pattern} ([organisation] grid_code in the hub's configuration)",
             )
         place = self._places.need(entry.place, "place", _GRID_KINDS)
         above = self._need(Grid, entry.parent, "parent") if entry.parent else None

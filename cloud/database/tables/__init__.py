@@ -43,6 +43,7 @@ from cloud.database.tables.register import (
     Schedule,
     SpecialDay,
 )
+from cloud.database.tables.staff import Post, PostKind
 
 __all__ = [
     "AccessPass",
@@ -82,6 +83,8 @@ __all__ = [
     "Picture",
     "Place",
     "PlaceKind",
+    "Post",
+    "PostKind",
     "Reader",
     "RegisterChange",
     "RegisterHistory",

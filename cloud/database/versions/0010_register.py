@@ -39,7 +39,28 @@ def upgrade() -> None:
         sa.Column("done", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vault_state")),
     )
+    _add_posts()
     _add_divisions()
+
+
+def _add_posts() -> None:
+    op.create_table(
+        "post",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("grid_id", sa.Uuid(), nullable=True),
+        sa.Column("joint_unit_id", sa.Uuid(), nullable=True),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(grid_id IS NULL) <> (joint_unit_id IS NULL)", name="ck_post_of_one"),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_post_person_id")),
+        sa.ForeignKeyConstraint(["grid_id"], ["grid.id"], name=op.f("fk_post_grid_id")),
+        sa.ForeignKeyConstraint(["joint_unit_id"], ["joint_unit.id"], name=op.f("fk_post_joint_unit_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_post")),
+    )
+    for name in ("person_id", "grid_id", "joint_unit_id"):
+        op.create_index(op.f(f"ix_post_{name}"), "post", [name])
 
 
 def _add_divisions() -> None:
