@@ -36,7 +36,7 @@ def drawn(known: Sequence[Span[_V]], new: Span[_V]) -> list[Span[_V]]:
     earlier = [span for span in known if span.since < new.since]
     later = [span for span in known if span.since > new.since]
     if later and new.until is not None and new.until > later[0].since:
-        raise SpansOverlap(f"another one begins on {later[0].since:%Y-%m-%d}, before this one ends")
+        raise SpansOverlap(f"another one begins on {_day(later[0].since, new)}, before this one ends")
     if later and new.until is None:
         new = replace(new, until=later[0].since)
     last = earlier[-1] if earlier else None
@@ -45,5 +45,10 @@ def drawn(known: Sequence[Span[_V]], new: Span[_V]) -> list[Span[_V]]:
     if (last.value, last.until) == (new.value, new.until):
         return list(known)
     if last.until is not None and new.until is not None and new.until < last.until:
-        raise SpansOverlap(f"it lies within another one, from {last.since:%Y-%m-%d} until {last.until:%Y-%m-%d}")
+        raise SpansOverlap(f"it lies within another one, from {_day(last.since, new)} until {_day(last.until, new)}")
     return [*earlier[:-1], replace(last, until=new.since), new, *later]
+
+
+def _day(moment: datetime, new: Span[_V]) -> str:
+    """The day of a moment where the new span is told."""
+    return f"{moment.astimezone(new.since.tzinfo):%Y-%m-%d}"

@@ -140,9 +140,13 @@ class Organisation:
         """
         row = self._need(table, code, field)
         if since < row["since"]:
-            raise RegisterError("since", f"{code!r} is there only from {row['since']:%Y-%m-%d} on", "correct the dates")
+            raise RegisterError(
+                "since", f"{code!r} is there only from {_day(row['since'], since)} on", "correct the dates"
+            )
         if row["until"] is not None and (until is None or until > row["until"]):
-            raise RegisterError("until", f"{code!r} is there until {row['until']:%Y-%m-%d} only", "correct the dates")
+            raise RegisterError(
+                "until", f"{code!r} is there until {_day(row['until'], since)} only", "correct the dates"
+            )
         found: UUID = row["id"]
         return found
 
@@ -193,7 +197,14 @@ class Organisation:
         for row in self._writer.connection.execute(longer).all():
             if row.since >= until:
                 raise RegisterError(
-                    "until", f"{code!r} has places in it from {row.since:%Y-%m-%d} on", "give those to another first"
+                    "until",
+                    f"{code!r} has places in it from {_day(row.since, until)} on",
+                    "give those to another first",
                 )
             key = {"place_id": row.place_id, "since": row.since}
             self._writer.update(table, key, {"until": row.until}, {"until": until}, row.place_id)
+
+
+def _day(moment: datetime, like: datetime) -> str:
+    """The day of a moment where another one is told."""
+    return f"{moment.astimezone(like.tzinfo):%Y-%m-%d}"

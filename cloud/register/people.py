@@ -150,7 +150,7 @@ class PeopleBatch:
             if stay is not same and _overlap(stay.since, stay.until, entry.since, entry.until):
                 raise RegisterError(
                     "since",
-                    f"the person lives in this dwelling already, since {stay.since.date()}",
+                    f"the person lives in this dwelling already, since {stay.since.astimezone(entry.since.tzinfo):%Y-%m-%d}",
                     "give that residency an end, or correct the date",
                 )
         if same is not None:
@@ -181,7 +181,7 @@ class PeopleBatch:
         index = self._number_index(entry)
         if index is not None and index in self._by_number:
             return self._by_number[index]
-        there = [self._by_id[person] for person in self._stays[dwelling]]
+        there = [self._by_id[person] for person, stays in self._stays[dwelling].items() if stays]
         namesakes = [known for known in there if known.name == entry.name]
         if index is not None:  # one with another ID number is another person
             namesakes = [known for known in namesakes if known.id_number_index is None]
