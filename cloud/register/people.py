@@ -148,9 +148,10 @@ class PeopleBatch:
         same = next((stay for stay in stays if stay.since == entry.since), None)
         for stay in stays:
             if stay is not same and _overlap(stay.since, stay.until, entry.since, entry.until):
+                day = f"{stay.since.astimezone(entry.since.tzinfo):%Y-%m-%d}"
                 raise RegisterError(
                     "since",
-                    f"the person lives in this dwelling already, since {stay.since.astimezone(entry.since.tzinfo):%Y-%m-%d}",
+                    f"the person lives in this dwelling already, since {day}",
                     "give that residency an end, or correct the date",
                 )
         if same is not None:
