@@ -119,7 +119,6 @@ class _Seeder:
             for village in range(1, within + 1):
                 name = f"{number}号乡镇{village}村"
                 node = self._place(township, f"{township.code}-{village:02}", PlaceKind.COMMUNITY, name)
-                self._counts["village"] += 1
                 self._village(node, *next(shares))
                 yield
 
@@ -223,7 +222,7 @@ class _Seeder:
         identifier = self._new_id()
         node = _Node(identifier, code, child_path(above.path if above else None, identifier))
         values = {"code": code, "kind": kind, "name": name, "path": node.path, "division_code": division}
-        self._counts[kind] += 1 if kind is not PlaceKind.COMMUNITY else 0
+        self._counts["village" if kind is PlaceKind.COMMUNITY else kind.value] += 1
         if self._writer is not None:
             self._writer.insert(Place, {"id": identifier, "parent_id": above.id if above else None, **values})
         return node

@@ -80,7 +80,7 @@ def imported(folder: Path, files: list[Path]) -> tuple[list[ImportReport], dict[
 
 def test_rows_together_give_what_rows_one_by_one_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = 0
-    for number in range(12):
+    for number in range(8):
         dice = random.Random(number)
         folder = tmp_path / str(number)
         for name in ("one", "many"):
