@@ -44,6 +44,7 @@ from cloud.ingest.reading import MessageReader
 from cloud.ingest.worker import IngestWorker, WorkerIdentity
 from cloud.ingest.writer import EventWriter
 from cloud.live.feed import LiveFeed
+from cloud.rotation import check_key
 from cloud.signing import HubSigner, load_signer
 from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
 from protocols.ids import UuidV7Maker
@@ -96,6 +97,7 @@ def open_foundation(config: HubConfig) -> Foundation:
     signer = load_signer(state_dir / "signing.key")
     database = open_database(config.database_url)
     database.migrate()
+    check_key(database, vault)
     return Foundation(config, database, vault, signer)
 
 

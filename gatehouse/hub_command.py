@@ -9,8 +9,15 @@ from uuid import UUID
 
 import typer
 
-from gatehouse import hub_alarms_command, hub_doors_command
-from gatehouse.hub_shell import ask_to_confirm, opened_foundation, print_table, read_settings, told_faults
+from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command
+from gatehouse.hub_shell import (
+    ask_to_confirm,
+    opened_foundation,
+    print_table,
+    progress_on_terminal,
+    read_settings,
+    told_faults,
+)
 
 if TYPE_CHECKING:
     from cloud.accounts import Accounts
@@ -45,6 +52,8 @@ app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
+app.command("seed")(hub_register_command.seed)
+app.command("rotate-key")(hub_register_command.rotate_key)
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[
@@ -147,14 +156,28 @@ def import_file(
         Path, typer.Argument(help="A workbook (.xlsx), a CSV file of residents, or a folder of CSV files.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check it.")] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="What a header of the file means: 户主=name. May be given several times."),
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Take a register in: all of it, or nothing and a list of the faults by row. A repeated import changes only what
     differs. `import-template` writes an empty file."""
     with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.register.files import column_map
         from cloud.register.importing import import_register, summary
 
-        report = import_register(foundation.database, foundation.vault, file, dry_run)
+        settings = foundation.config
+        report = import_register(
+            foundation.database,
+            foundation.vault,
+            file,
+            dry_run,
+            progress=progress_on_terminal(),
+            columns=column_map(columns or []),
+            grid_code=settings.organisation.grid_code,
+        )
         if report.imported:
             _audit(foundation, "register.import", file=file.name[:120])
         typer.echo(summary(report), err=not report.ok)

@@ -1,7 +1,8 @@
 """What the sub-commands of `gatehouse hub` share: configuration, database, tables, and errors told in a sentence."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,18 @@ def print_table(lines: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def progress_on_terminal() -> Callable[[str, int], None]:
+    """Tells on a terminal how many of what are done; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        return lambda _what, _done: None
+
+    def tell(what: str, done: int) -> None:
+        sys.stderr.write(f"\r{what}: {done:,}\x1b[K")
+        sys.stderr.flush()
+
+    return tell
 
 
 def ask_to_confirm(question: str, yes: bool) -> None:

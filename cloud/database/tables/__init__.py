@@ -47,6 +47,7 @@ from cloud.database.tables.gateways import (
     GatewayCredentials,
     RegisterChange,
 )
+from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -62,6 +63,7 @@ from cloud.database.tables.register import (
     Schedule,
     SpecialDay,
 )
+from cloud.database.tables.staff import Post, PostKind
 
 __all__ = [
     "AccessPass",
@@ -111,9 +113,12 @@ __all__ = [
     "Picture",
     "Place",
     "PlaceKind",
+    "Post",
+    "PostKind",
     "Reader",
     "RecoveryCode",
     "RegisterChange",
+    "RegisterHistory",
     "Residency",
     "ResidencyRole",
     "RuleEventType",
@@ -122,4 +127,5 @@ __all__ = [
     "SecondFactor",
     "SpecialDay",
     "StreamCursor",
+    "VaultState",
 ]

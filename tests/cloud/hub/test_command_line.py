@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cloud.accounts import totp
 from cloud.accounts.second_factor import SecondFactors
 from gatehouse.hub_command import app
+from tests.support.ports import free_port
 
 PASSWORD = "correct horse battery"
 Line = Callable[..., Result]
@@ -139,3 +140,48 @@ def test_a_second_factor_is_set_up_at_the_command_line(line: Line, monkeypatch: 
     assert line("accounts", "log-out", "wang").exit_code == 0
     assert line("accounts", "second-factor", "wang", "--remove", "--yes").exit_code == 0
     assert line("accounts", "second-factor", "wang", "--remove", "--yes").exit_code == 2
+
+
+def test_a_village_is_seeded_once(line: Line) -> None:
+    counted = line("seed", "--scale", "district", "--dry-run")
+    assert (counted.exit_code, "nothing was made" in counted.stderr) == (0, True), counted.output
+    assert "268  village" in counted.stdout
+    made = line("seed", "--scale", "village")
+    assert (made.exit_code, "240  dwelling" in made.stdout) == (0, True), made.output
+    again = line("seed", "--scale", "village")
+    assert (again.exit_code, "holds a register" in again.stderr) == (2, True), again.output
+
+
+def test_the_master_key_is_changed_with_the_hub_stopped(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HUB_HTTP__PORT", str(free_port()))
+    assert line("seed", "--scale", "village").exit_code == 0
+    key = tmp_path / "hub" / "vault.key"
+    old = key.read_bytes()
+    done = line("rotate-key", "--yes")
+    assert (done.exit_code, "rows are sealed under the new key" in done.stdout) == (0, True), done.output
+    assert key.read_bytes() != old == (tmp_path / "hub" / "vault.key.old").read_bytes()
+    assert line("accounts", "list").exit_code == 0
+    key.write_bytes(old)
+    refused = line("accounts", "list")
+    assert (refused.exit_code, "is not the key of this database" in refused.stderr) == (1, True), refused.output
+
+
+def test_the_master_key_is_not_changed_under_a_running_hub(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("GATEHOUSE_HUB_HTTP__PORT", str(listener.getsockname()[1]))
+        done = line("rotate-key", "--yes")
+    assert (done.exit_code, "stop the hub" in done.stderr) == (2, True), done.output
+
+
+def test_a_list_with_headers_of_its_own_is_imported(line: Line, tmp_path: Path) -> None:
+    assert line("seed", "--scale", "village").exit_code == 0
+    file = tmp_path / "list.csv"
+    file.write_text("户主,房号,身份,入住日期\n张伟,520402-01-01-b1-101,业主,2024-01-31\n", encoding="utf-8")
+    mapped = ("--map", "户主=name", "--map", "房号=dwelling")
+    assert line("import", str(file), "--dry-run").exit_code == 2
+    done = line("import", str(file), *mapped)
+    assert (done.exit_code, "persons: 1 added" in done.stdout) == (0, True), done.output
+    wrong = line("import", str(file), "--map", "户主=民族")
+    assert (wrong.exit_code, "there is no column" in wrong.stderr) == (2, True), wrong.output
