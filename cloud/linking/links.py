@@ -1,4 +1,4 @@
-"""Resolves the links of a whole batch in two queries, on both databases. It reads the register and changes nothing.
+"""Resolves the links of a whole batch in a few queries, on both databases. It reads the register and changes nothing.
 
 The rules, for an event at time T (every interval: `since` <= T < `until`):
 - credential: the one that the event names, if the register has it, valid or not (a refused card links to its holder);
@@ -13,9 +13,10 @@ The rules, for an event at time T (every interval: `since` <= T < `until`):
 Only a presented credential leads to a person: what a camera tells is linked to its place and the place's grid.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol
-from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -30,9 +31,6 @@ LinkKey = tuple[PlaceKey, int, str | None]
 """What the links of an event depend on: where, when (microseconds since the epoch), and the credential that was
 presented (32 hex digits)."""
 
-Holder = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
-"""Credential, person, dwelling, household, the dwelling's grid and its joint-household unit."""
-
 Links = tuple[str | None, str | None, str | None, str | None, str | None, str | None, str | None]
 """`LINK_FIELDS`; ids as 32 hex digits, which both databases take for a UUID."""
 
@@ -46,10 +44,15 @@ LINK_FIELDS = (
     "joint_unit_id",
 )
 
-GridStay = tuple[str, int, int | None]
-"""A grid that a place lay in, since when and until when."""
+Stay = tuple[str, str | None, int | None, int | None, str | None, str | None, int | None, int | None]
+"""A credential, who is meant by it, and a residency of its holder: since, until, dwelling, household, and since and
+until when that household existed. A holder who never lived anywhere has one row without a residency."""
 
-_NOBODY: Holder = (None, None, None, None, None, None)
+Membership = tuple[str, str, int, int | None]
+"""A place, the grid or joint-household unit that it lay in, since when and until when."""
+
+Memberships = dict[str, list[Membership]]
+"""By place, in the order of their beginnings."""
 
 
 class Cursor(Protocol):
@@ -60,76 +63,52 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
+_COLUMN = re.compile(r"\{(\w+\.\w+)\}")
 _PRESENTED = (AccessGranted.TYPE, AccessDenied.TYPE, AccessDuress.TYPE)
 
-_PLACES = {
+_WANTED_PLACES = {
     "sqlite": """
-        WITH wanted AS MATERIALIZED (
-          SELECT key AS number, json_extract(value, '$[0]') AS place, json_extract(value, '$[1]') AS gateway,
-                 json_extract(value, '$[2]') AS device
-          FROM json_each(?)),
+        SELECT key AS number, json_extract(value, '$[0]') AS place, json_extract(value, '$[1]') AS gateway,
+               json_extract(value, '$[2]') AS device
+        FROM json_each(?)
     """,
     "postgresql": """
-        WITH wanted AS MATERIALIZED (
-          SELECT number - 1 AS number, value->>0 AS place, value->>1 AS gateway, value->>2 AS device
-          FROM json_array_elements(CAST(%s AS json)) WITH ORDINALITY AS item (value, number)),
+        SELECT number - 1 AS number, value->>0 AS place, value->>1 AS gateway, value->>2 AS device
+        FROM json_array_elements(CAST(%s AS json)) WITH ORDINALITY AS item (value, number)
     """,
 }
+_WANTED_IDS = {
+    "sqlite": "SELECT value FROM json_each(?)",
+    "postgresql": "SELECT CAST(value AS uuid) FROM json_array_elements_text(CAST(%s AS json)) AS item (value)",
+}
+_AS_TEXT = {"sqlite": "{}", "postgresql": "encode(uuid_send({}), 'hex')"}
+"""An id as 32 hex digits: PostgreSQL's driver would make an object of each, at several times the cost."""
+
 _FIND_PLACES = """
-    found AS MATERIALIZED (
-      SELECT wanted.number, COALESCE(place.id, door.place_id) AS place_id
-      FROM wanted
-      LEFT JOIN place ON place.code = wanted.place
-      LEFT JOIN door ON door.gateway_id = wanted.gateway AND door.device = wanted.device)
-    SELECT found.number, found.place_id, grid_place.grid_id, grid_place.since, grid_place.until
-    FROM found LEFT JOIN grid_place ON grid_place.place_id = found.place_id
-    ORDER BY found.number, grid_place.since
+    WITH wanted AS MATERIALIZED ({wanted})
+    SELECT wanted.number, COALESCE({place.id}, {door.place_id})
+    FROM wanted
+    LEFT JOIN place ON place.code = wanted.place
+    LEFT JOIN door ON door.gateway_id = wanted.gateway AND door.device = wanted.device
 """
-"""A place with every grid that it ever lay in, which are few: which of them it was is found in memory, so that a door
-is asked for once and not for each of its events."""
-
-_HOLDERS = {
-    "sqlite": """
-        WITH wanted AS MATERIALIZED (
-          SELECT key AS number, substr(value, 1, 32) AS credential, CAST(substr(value, 33) AS INTEGER) AS at_us
-          FROM json_each(?)),
-    """,
-    "postgresql": """
-        WITH wanted AS MATERIALIZED (
-          SELECT number, CAST(substr(value, 1, 32) AS uuid) AS credential, CAST(substr(value, 33) AS bigint) AS at_us
-          FROM json_array_elements_text(CAST(%s AS json)) WITH ORDINALITY AS item (value, number)),
-    """,
-}
-"""A credential and a moment are one string, 32 digits and then the microseconds: a third of the time of an array."""
-
 _FIND_HOLDERS = """
-    shown AS MATERIALIZED (
-      SELECT wanted.number, wanted.at_us, credential.id AS credential_id,
-             CASE WHEN access_pass.id IS NULL THEN credential.person_id END AS person_id,
-             (SELECT residency.id FROM residency
-              WHERE residency.person_id = credential.person_id
-                AND residency.since <= wanted.at_us
-                AND (residency.until IS NULL OR wanted.at_us < residency.until)
-              ORDER BY residency.since DESC, residency.id DESC LIMIT 1) AS residency_id
-      FROM wanted
-      LEFT JOIN credential ON credential.id = wanted.credential
-      LEFT JOIN access_pass ON access_pass.id = credential.id)
-    SELECT shown.credential_id, shown.person_id, residency.dwelling_id, household.id,
-           (SELECT grid_place.grid_id FROM grid_place
-            WHERE grid_place.place_id = residency.dwelling_id
-              AND grid_place.since <= shown.at_us
-              AND (grid_place.until IS NULL OR shown.at_us < grid_place.until)
-            ORDER BY grid_place.since DESC LIMIT 1),
-           (SELECT joint_unit_place.joint_unit_id FROM joint_unit_place
-            WHERE joint_unit_place.place_id = residency.dwelling_id
-              AND joint_unit_place.since <= shown.at_us
-              AND (joint_unit_place.until IS NULL OR shown.at_us < joint_unit_place.until)
-            ORDER BY joint_unit_place.since DESC LIMIT 1)
-    FROM shown
-    LEFT JOIN residency ON residency.id = shown.residency_id
+    SELECT {credential.id}, CASE WHEN access_pass.id IS NULL THEN {credential.person_id} END,
+           residency.since, residency.until, {residency.dwelling_id},
+           {household.id}, household.since, household.until
+    FROM credential
+    LEFT JOIN access_pass ON access_pass.id = credential.id
+    LEFT JOIN residency ON residency.person_id = credential.person_id
     LEFT JOIN household ON household.id = residency.household_id
-      AND household.since <= shown.at_us AND (household.until IS NULL OR shown.at_us < household.until)
-    ORDER BY shown.number
+    WHERE credential.id IN ({wanted})
+    ORDER BY residency.since, residency.id
+"""
+_FIND_GRIDS = """
+    SELECT {grid_place.place_id}, {grid_place.grid_id}, since, until
+    FROM grid_place WHERE place_id IN ({wanted}) ORDER BY since
+"""
+_FIND_UNITS = """
+    SELECT {joint_unit_place.place_id}, {joint_unit_place.joint_unit_id}, since, until
+    FROM joint_unit_place WHERE place_id IN ({wanted}) ORDER BY since
 """
 
 
@@ -142,58 +121,84 @@ def link_key(event: EventFields, at_us: int) -> LinkKey:
 
 
 def resolve(cursor: Cursor, dialect: DialectName, keys: Sequence[LinkKey]) -> list[Links]:
-    """The links of each key, in their order; each door, and each card at a moment, is asked for once.
+    """The links of each key, in their order; each door and each card is asked for once.
 
-    Two queries at most; the second only if a credential was presented.
+    Four queries at most. They read what ever held of these places and cards, which is little; what held at the event's
+    time is found in memory: that costs a fraction of as many sub-queries.
     """
-    places = _places(cursor, dialect, list(dict.fromkeys(where for where, _, _ in keys)))
-    holders = _holders(cursor, dialect, [f"{card}{at_us}" for _, at_us, card in keys if card is not None])
+    ask = _Register(cursor, dialect)
+    places = ask.places({where for where, _, _ in keys})
+    holders = ask.holders({shown for _, _, shown in keys if shown is not None})
+    dwellings = {stay[4] for stays in holders.values() for stay in stays if stay[4] is not None}
+    grids = ask.memberships(_FIND_GRIDS, dwellings.union(place for place in places.values() if place is not None))
+    units = ask.memberships(_FIND_UNITS, dwellings)
     links: list[Links] = []
     for where, at_us, shown in keys:
-        place, stays = places[where]
-        if shown is None:
-            links.append((place, None, None, None, None, _grid_at(stays, at_us), None))
+        place = places[where]
+        stays = holders.get(shown) if shown is not None else None
+        if stays is None:
+            links.append((place, None, None, None, None, _member(grids, place, at_us), None))
             continue
-        credential, person, dwelling, household, grid, unit = holders[f"{shown}{at_us}"]
-        links.append((place, credential, person, dwelling, household, grid or _grid_at(stays, at_us), unit))
+        credential, person = stays[0][:2]
+        dwelling, household = _home(stays, at_us)
+        grid = _member(grids, dwelling, at_us) or _member(grids, place, at_us)
+        links.append((place, credential, person, dwelling, household, grid, _member(units, dwelling, at_us)))
     return links
 
 
-def _grid_at(stays: Sequence[GridStay], at_us: int) -> str | None:
-    """The grid that a place lay in; `stays` are in the order of their beginnings, and the last one that fits is it."""
-    for grid, since, until in reversed(stays):
-        if since <= at_us and (until is None or at_us < until):
-            return grid
+def _home(stays: Sequence[Stay], at_us: int) -> tuple[str | None, str | None]:
+    """The dwelling and the household of that time; the stay that began last is the last one."""
+    for _, _, since, until, dwelling, household, existed_since, existed_until in reversed(stays):
+        if since is not None and since <= at_us and (until is None or at_us < until):
+            existed = existed_since is not None and existed_since <= at_us
+            return dwelling, household if existed and (existed_until is None or at_us < existed_until) else None
+    return None, None
+
+
+def _member(memberships: Memberships, place: str | None, at_us: int) -> str | None:
+    """What a place lay in at a time."""
+    if place is not None and place in memberships:
+        for _, member, since, until in reversed(memberships[place]):
+            if since <= at_us and (until is None or at_us < until):
+                return member
     return None
 
 
-def _places(
-    cursor: Cursor, dialect: DialectName, wanted: list[PlaceKey]
-) -> dict[PlaceKey, tuple[str | None, list[GridStay]]]:
-    """The place of each, and the grids that it lay in by the order of their beginnings."""
-    found: dict[PlaceKey, tuple[str | None, list[GridStay]]] = {}
-    if not wanted:
+class _Register:
+    """The queries. None asks for nothing."""
+
+    def __init__(self, cursor: Cursor, dialect: DialectName) -> None:
+        self._cursor = cursor
+        self._dialect = dialect
+
+    def places(self, keys: Iterable[PlaceKey]) -> dict[PlaceKey, str | None]:
+        """The place of each."""
+        wanted = list(keys)
+        return {wanted[number]: place for number, place in self._ask(_FIND_PLACES, _WANTED_PLACES, wanted)}
+
+    def holders(self, credentials: Iterable[str]) -> dict[str, list[Stay]]:
+        """The stays of the holder of each credential that the register has."""
+        holders: dict[str, list[Stay]] = {}
+        for stay in self._ask(_FIND_HOLDERS, _WANTED_IDS, list(credentials)):
+            holders.setdefault(stay[0], []).append(stay)
+        return holders
+
+    def memberships(self, query: str, places: Iterable[str]) -> Memberships:
+        """What each place ever lay in."""
+        found: Memberships = {}
+        for membership in self._ask(query, _WANTED_IDS, list(places)):
+            found.setdefault(membership[0], []).append(membership)
         return found
-    cursor.execute(_PLACES[dialect] + _FIND_PLACES, (to_json(wanted).decode(),))
-    for number, place, grid, since, until in cursor.fetchall():
-        _, stays = found.setdefault(wanted[number], (_hex(place), []))
-        if grid is not None:
-            stays.append((_hex(grid), since, until))
-    return found
+
+    def _ask(self, query: str, forms: Mapping[str, str], wanted: Sequence[object]) -> list[Any]:
+        if not wanted:
+            return []
+        self._cursor.execute(_spelt(query, forms[self._dialect], self._dialect), (to_json(wanted).decode(),))
+        return self._cursor.fetchall()
 
 
-def _holders(cursor: Cursor, dialect: DialectName, shown: Iterable[str]) -> dict[str, Holder]:
-    """The holder of each credential at its moment: what `_HOLDERS` takes -> holder; asks nothing for nothing."""
-    wanted = list(dict.fromkeys(shown))
-    if not wanted:
-        return {}
-    cursor.execute(_HOLDERS[dialect] + _FIND_HOLDERS, (to_json(wanted).decode(),))
-    rows = cursor.fetchall()
-    if dialect == "postgresql":
-        rows = [tuple(value and value.hex for value in row) for row in rows]
-    return dict(zip(wanted, rows, strict=True))
-
-
-def _hex(found: Any) -> Any:
-    """An id as 32 hex digits, which PostgreSQL's driver reads as a UUID."""
-    return found.hex if isinstance(found, UUID) else found
+@cache
+def _spelt(query: str, wanted: str, dialect: DialectName) -> str:
+    """A query as this database takes it."""
+    as_text = _AS_TEXT[dialect]
+    return _COLUMN.sub(lambda column: as_text.format(column[1]), query.replace("{wanted}", wanted))
