@@ -32,6 +32,7 @@ from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
 from cloud.gateways.identity import GatewayIdentity
+from cloud.linking.chores import RelinkingChores
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
@@ -91,7 +92,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention and the doors' chores."""
+    """The application; its lifespan runs the live feed, the retention, the doors' chores and relinking."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
@@ -161,8 +162,10 @@ def _lifespan(
             parts.database, pictures, clips, parts.audit, parts.now, parts.settings.retention, parts.registry
         )
         chores = AccessChores(parts.database, parts.now, parts.registry)
+        relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         retention.start()
         chores.start()
+        relinking.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -173,6 +176,7 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(relinking.stop)
 
     return lifespan
 

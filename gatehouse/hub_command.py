@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatehouse import hub_doors_command
+from gatehouse import hub_doors_command, hub_relink_command
 from gatehouse.hub_shell import ask_to_confirm, opened_foundation, print_table, read_settings, told_faults
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ app.add_typer(credentials, name="credentials")
 app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
+app.command("relink")(hub_relink_command.relink)
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[

@@ -31,6 +31,7 @@ EVENT_FIELDS = (
     "time",
     "received_at",
     *LINK_FIELDS,
+    "denied_for",
     "body",
 )
 EVENT_COLUMNS = ", ".join(EVENT_FIELDS)

@@ -81,9 +81,6 @@ _WANTED_IDS = {
     "sqlite": "SELECT value FROM json_each(?)",
     "postgresql": "SELECT CAST(value AS uuid) FROM json_array_elements_text(CAST(%s AS json)) AS item (value)",
 }
-_AS_TEXT = {"sqlite": "{}", "postgresql": "encode(uuid_send({}), 'hex')"}
-"""An id as 32 hex digits: PostgreSQL's driver would make an object of each, at several times the cost."""
-
 _FIND_PLACES = """
     WITH wanted AS MATERIALIZED ({wanted})
     SELECT wanted.number, COALESCE({place.id}, {door.place_id})
@@ -114,8 +111,12 @@ _FIND_UNITS = """
 
 def link_key(event: EventFields, at_us: int) -> LinkKey:
     """What an event asks the register for; `at_us` is its time."""
-    where = (event["place"], event["gateway"], event["subject"])
-    if event["type"] in _PRESENTED and (credential := event["data"].get("credential")):
+    return link_key_of((event["place"], event["gateway"], event["subject"]), event["type"], event["data"], at_us)
+
+
+def link_key_of(where: PlaceKey, kind: str, data: Any, at_us: int) -> LinkKey:
+    """The same, of an event's parts; `kind` is its type. Only a type that tells of a presented credential has one."""
+    if kind in _PRESENTED and (credential := data.get("credential")):
         return where, at_us, credential.replace("-", "")
     return where, at_us, None
 
@@ -197,8 +198,12 @@ class _Register:
         return self._cursor.fetchall()
 
 
+def as_text(column: str, dialect: DialectName) -> str:
+    """An id as 32 hex digits: PostgreSQL's driver would make an object of each, at several times the cost."""
+    return f"encode(uuid_send({column}), 'hex')" if dialect == "postgresql" else column
+
+
 @cache
 def _spelt(query: str, wanted: str, dialect: DialectName) -> str:
     """A query as this database takes it."""
-    as_text = _AS_TEXT[dialect]
-    return _COLUMN.sub(lambda column: as_text.format(column[1]), query.replace("{wanted}", wanted))
+    return _COLUMN.sub(lambda column: as_text(column[1], dialect), query.replace("{wanted}", wanted))

@@ -27,6 +27,7 @@ from cloud.database.tables.gateways import (
     GatewayCredentials,
     RegisterChange,
 )
+from cloud.database.tables.linking import LinkCorrection, Relinking
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -75,6 +76,7 @@ __all__ = [
     "JointUnitPlace",
     "LeaseGrace",
     "LeaseWarning",
+    "LinkCorrection",
     "Lockdown",
     "LoginSession",
     "Person",
@@ -83,6 +85,7 @@ __all__ = [
     "PlaceKind",
     "Reader",
     "RegisterChange",
+    "Relinking",
     "Residency",
     "ResidencyRole",
     "Schedule",

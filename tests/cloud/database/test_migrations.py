@@ -26,7 +26,7 @@ from tests.support.databases import PostgresqlCluster
 def test_migrated_tables_are_the_models_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        assert current_revisions(connection) == ("0009",)
+        assert current_revisions(connection) == ("0012",)
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -182,6 +182,6 @@ def test_places_of_an_older_version_get_their_paths(kind: str, tmp_path: Path, r
             )
     old.migrate()
     with old.read() as connection:
-        paths = dict(connection.execute(select(Place.code, Place.path)).tuples())
+        paths = dict(connection.execute(select(Place.code, Place.path)).all())
     assert [paths[each].hex() for each in ids] == ["".join(each[16:] for each in ids[: n + 1]) for n in range(3)]
     old.close()
