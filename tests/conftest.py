@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from cloud.database.engine import Database
 from tests.support.databases import PostgresqlCluster, new_sqlite, running_cluster
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import ONNX Runtime by themselves (models.runtime)
+DEFAULT_TIMEOUT_CONFIG.read = 60.0  # of tests' own requests: three files run at once, and 5 s were too few on two cores
 
 LONGEST = (
     "tests/faults/test_kills.py",

@@ -1,7 +1,6 @@
 """What doors need done by the clock: warnings of leases that end, passes that are over, lockdowns nobody confirmed."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud.access import leases, passes
 from cloud.access.lockdown import lapse_old
 from cloud.database.engine import Database
+from cloud.periodic import Periodic
 
 EVERY_S = 60.0
 FIRST_AFTER_S = 5.0
@@ -23,24 +23,20 @@ class AccessChores:
     def __init__(self, database: Database, now: Callable[[], datetime], registry: CollectorRegistry) -> None:
         self._database = database
         self._now = now
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._warnings = Counter(
             "gatehouse_lease_warnings", "Warnings that a lease ends, by days before", ["days"], registry=registry
         )
         self._dropped = Counter("gatehouse_passes_dropped", "Passes that were over", registry=registry)
-        self._failures = Counter("gatehouse_access_chores_failures", "Runs that failed", registry=registry)
+        failures = Counter("gatehouse_access_chores_failures", "Runs that failed", registry=registry)
+        self._schedule = Periodic("access chores", self.run_once, FIRST_AFTER_S, EVERY_S, (SQLAlchemyError,), failures)
 
     def start(self) -> None:
         """Begin the schedule."""
-        self._thread = threading.Thread(target=self._run, name="access chores", daemon=True)
-        self._thread.start()
+        self._schedule.start()
 
     def stop(self) -> None:
         """End it, at the latest after the run in hand."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._schedule.stop()
 
     def run_once(self) -> None:
         """Tell the warnings that are due, drop what is over."""
@@ -53,13 +49,3 @@ class AccessChores:
             self._warnings.labels(days).inc(count)
             _log.warning("%d leases end within %d days: see /api/v1/access/leases", count, days)
         self._dropped.inc(dropped)
-
-    def _run(self) -> None:
-        wait_s = FIRST_AFTER_S
-        while not self._stopping.wait(wait_s):
-            wait_s = EVERY_S
-            try:
-                self.run_once()
-            except SQLAlchemyError:
-                self._failures.inc()
-                _log.exception("the doors' chores failed; the next run is in %.0f s", EVERY_S)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.database.engine import Database
 from cloud.linking.relinking import Relinker
+from cloud.periodic import Periodic
 
 EVERY_S = 5.0
 _PAUSE_S = 0.05
@@ -23,27 +24,23 @@ class RelinkingChores:
     def __init__(self, database: Database, now: Callable[[], datetime], registry: CollectorRegistry) -> None:
         self._relinker = Relinker(database, now)
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._examined = Counter(
-            "gatehouse_relinking_examined",
-            "Events looked at after a change of the register",
-            registry=registry,
+            "gatehouse_relinking_examined", "Events looked at after a change of the register", registry=registry
         )
         self._corrected = Counter(
             "gatehouse_relinking_corrected", "Events whose links were corrected", registry=registry
         )
-        self._failures = Counter("gatehouse_relinking_failures", "Runs that failed", registry=registry)
+        failures = Counter("gatehouse_relinking_failures", "Runs that failed", registry=registry)
+        self._schedule = Periodic("relinking", self.run_once, EVERY_S, EVERY_S, (SQLAlchemyError,), failures)
 
     def start(self) -> None:
         """Begin the schedule."""
-        self._thread = threading.Thread(target=self._run, name="relinking", daemon=True)
-        self._thread.start()
+        self._schedule.start()
 
     def stop(self) -> None:
         """End it, at the latest after the batch in hand; the rest waits in the database."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._schedule.stop()
 
     def run_once(self) -> int:
         """Deal with the marks; how many events were corrected."""
@@ -56,11 +53,3 @@ class RelinkingChores:
         if corrected:
             _log.info("the register was changed: %d events are linked otherwise", corrected)
         return corrected
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_S):
-            try:
-                self.run_once()
-            except SQLAlchemyError:
-                self._failures.inc()
-                _log.exception("events could not be linked anew; the next try is in %.0f s", EVERY_S)

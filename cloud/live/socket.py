@@ -1,11 +1,10 @@
 """The WebSocket of an open page: the hub talks, the page listens. A page that sends anything is cut off.
 
 Session and Origin are checked before the hand-shake is accepted, as HTTP middleware does not see WebSockets; the
-session again every `CHECK_S`, so that an account that was disabled stops receiving.
+session again every few seconds, so that an account that was disabled stops receiving.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -13,16 +12,19 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud.accounts import SignedIn
 from cloud.live.fanout import Fanout, Subscriber, TooManyPages
+from cloud.sockets import (
+    CLOSE_FULL,
+    CLOSE_LOG_IN,
+    CLOSE_SLOW,
+    SEND_TIMEOUT_S,
+    close,
+    first_of,
+    until_it_talks,
+    until_logged_out,
+)
 
 BEAT_S = 1.5
 """A page that hears nothing for three beats shows that the link is lost."""
-CHECK_S = 2.0
-SEND_TIMEOUT_S = 10.0
-
-CLOSE_LOG_IN = 4401
-CLOSE_SLOW = 4408
-CLOSE_FULL = 4429
-CLOSE_TALKATIVE = 1008
 
 
 def live_router(
@@ -47,33 +49,17 @@ def live_router(
         try:
             subscriber = fanout.join(signed_in.session)
         except TooManyPages:
-            await socket.close(CLOSE_FULL)
+            await close(socket, CLOSE_FULL)
             return
         try:
-            await _serve(socket, subscriber, find)
+            code = await first_of(
+                _send(socket, subscriber), until_it_talks(socket), until_logged_out(subscriber.session, find)
+            )
         finally:
             fanout.leave(subscriber)
+        await close(socket, code)
 
     return router
-
-
-async def _serve(socket: WebSocket, subscriber: Subscriber, find: Callable[[str], SignedIn | None]) -> None:
-    tasks = {
-        asyncio.create_task(_send(socket, subscriber)),
-        asyncio.create_task(_listen(socket)),
-        asyncio.create_task(_check(subscriber.session, find)),
-    }
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    code = next(iter(done)).result()
-    if code is not None:
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # the page left in this very moment
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await socket.close(code)
 
 
 async def _send(socket: WebSocket, subscriber: Subscriber) -> int | None:
@@ -95,15 +81,3 @@ async def _send(socket: WebSocket, subscriber: Subscriber) -> int | None:
             return CLOSE_SLOW
         except (WebSocketDisconnect, RuntimeError):
             return None
-
-
-async def _listen(socket: WebSocket) -> int | None:
-    message = await socket.receive()
-    return None if message["type"] == "websocket.disconnect" else CLOSE_TALKATIVE
-
-
-async def _check(session: str, find: Callable[[str], SignedIn | None]) -> int:
-    while True:
-        await asyncio.sleep(CHECK_S)
-        if await run_in_threadpool(find, session) is None:
-            return CLOSE_LOG_IN

@@ -21,6 +21,7 @@ from cloud.database.engine import Database
 from cloud.database.tables import Clip, DeadLetter, EventRecord, LoginSession, Picture
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
+from cloud.periodic import Periodic
 
 BATCH = 500
 EVERY_S = 3600.0
@@ -63,22 +64,21 @@ class RetentionService:
         self._now = now
         self._days = days
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._deleted = Counter(
             "gatehouse_retention_deleted", "What was deleted by schedule", ["what"], registry=registry
         )
-        self._failures = Counter("gatehouse_retention_failures", "Runs that failed", registry=registry)
+        faults = (SQLAlchemyError, OSError, AuditError)
+        failures = Counter("gatehouse_retention_failures", "Runs that failed", registry=registry)
+        self._schedule = Periodic("retention", self.run_once, FIRST_AFTER_S, EVERY_S, faults, failures)
 
     def start(self) -> None:
         """Begin the schedule."""
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
-        self._thread.start()
+        self._schedule.start()
 
     def stop(self) -> None:
         """End it, at the latest after the batch in hand."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._schedule.stop()
 
     def run_once(self) -> dict[str, int]:
         """Delete what is past its days; returns how much of each, and audits it if there was any."""
@@ -130,13 +130,3 @@ class RetentionService:
         count = self._expire(Clip.sha256, Clip.received_at, before, self._clips.remove)
         self._clips.remove_files_older_than(before)
         return count
-
-    def _run(self) -> None:
-        wait_s = FIRST_AFTER_S
-        while not self._stopping.wait(wait_s):
-            wait_s = EVERY_S
-            try:
-                self.run_once()
-            except (SQLAlchemyError, OSError, AuditError):
-                self._failures.inc()
-                _log.exception("the retention run failed; the next is in %.0f s", EVERY_S)

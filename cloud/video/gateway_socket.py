@@ -4,23 +4,20 @@ The gateway's proof is checked before the hand-shake is accepted, and every few 
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
 from cloud.gateways.identity import GatewayIdentity, NotAGateway
+from cloud.sockets import CLOSE_MALFORMED, SEND_TIMEOUT_S, close, first_of
 from cloud.video.relay import GatewayLink, Relay
 from protocols.base import ProtocolError
 from protocols.live import PATH, Hello, channel, read_report
 
 HELLO_TIMEOUT_S = 10.0
-SEND_TIMEOUT_S = 10.0
 CHECK_S = 5.0
-CLOSE_MALFORMED = 1008
 CLOSE_REPLACED = 4409
 CLOSE_REVOKED = 4403
 
@@ -59,8 +56,7 @@ def video_gateway_router(relay: Relay, identity: GatewayIdentity, seal: Seal) ->
             )
         finally:
             relay.gateway_left(link)
-        if code is not None:
-            await close(socket, code)
+        await close(socket, code)
 
     return router
 
@@ -74,18 +70,6 @@ async def _nonce(socket: WebSocket) -> str | None:
     except (TimeoutError, ProtocolError):
         return None
     return report.nonce if isinstance(report, Hello) else None
-
-
-async def first_of(*parts: Coroutine[Any, Any, int | None]) -> int | None:
-    """The code to close with, of whichever part ends first; None if the peer left."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return next(iter(done)).result()
 
 
 async def _give_orders(socket: WebSocket, link: GatewayLink, topic: str, seal: Seal) -> int | None:
@@ -125,9 +109,3 @@ async def _check(gateway: str, identity: GatewayIdentity) -> int:
         await asyncio.sleep(CHECK_S)
         if not await run_in_threadpool(identity.is_known, gateway):
             return CLOSE_REVOKED
-
-
-async def close(socket: WebSocket, code: int) -> None:
-    with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            await socket.close(code)

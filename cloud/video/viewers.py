@@ -21,8 +21,16 @@ from cloud.accounts import SignedIn
 from cloud.audit import AuditLog
 from cloud.audit.log import AuditError
 from cloud.console.guard import Guard
-from cloud.live.socket import CHECK_S, CLOSE_FULL, CLOSE_LOG_IN, CLOSE_SLOW, CLOSE_TALKATIVE, SEND_TIMEOUT_S
-from cloud.video.gateway_socket import close, first_of
+from cloud.sockets import (
+    CLOSE_FULL,
+    CLOSE_LOG_IN,
+    CLOSE_SLOW,
+    SEND_TIMEOUT_S,
+    close,
+    first_of,
+    until_it_talks,
+    until_logged_out,
+)
 from cloud.video.relay import Refused, Relay, TooManyViewers
 from cloud.video.streams import Ending, Key, Viewer
 from protocols.live import LiveCode, Quality
@@ -108,11 +116,12 @@ async def _watch(socket: WebSocket, relay: Relay, key: Key, viewer: Viewer, look
         await close(socket, CLOSE_FULL)
         return
     try:
-        code = await first_of(_send(socket, viewer), _listen(socket), _check(viewer.session, looking))
+        code = await first_of(
+            _send(socket, viewer), until_it_talks(socket), until_logged_out(viewer.session, looking.find)
+        )
     finally:
         relay.leave(stream, viewer)
-    if code is not None:
-        await close(socket, code)
+    await close(socket, code)
 
 
 async def _send(socket: WebSocket, viewer: Viewer) -> int | None:
@@ -134,15 +143,3 @@ async def _send(socket: WebSocket, viewer: Viewer) -> int | None:
             return None
         if isinstance(message, Ending):
             return CLOSE_ENDED
-
-
-async def _listen(socket: WebSocket) -> int | None:
-    message = await socket.receive()
-    return None if message["type"] == "websocket.disconnect" else CLOSE_TALKATIVE
-
-
-async def _check(session: str, looking: Looking) -> int:
-    while True:
-        await asyncio.sleep(CHECK_S)
-        if await run_in_threadpool(looking.find, session) is None:
-            return CLOSE_LOG_IN

@@ -1,9 +1,9 @@
 """H.264 packets as fragmented MP4 for a browser's Media Source Extensions: each picture a fragment, none held back.
 
-Sources: ISO/IEC 14496-12, section 8.8 (movie fragments); ISO/IEC 14496-15, section 5.3.3.1 (avcC); RFC 6381 (the codec
-string). Differs from the writer of clips, which is FFmpeg's: that one holds a picture back, and writes the time since
-the last picture as a duration. With a camera's jitter, Chrome takes a gap of more than twice a duration for a hole and
-stops there; so the duration here is the stream's usual one, and no step is ever twice as long.
+Source: ISO/IEC 14496-12, section 8.8 (movie fragments). Differs from the writer of clips, which is FFmpeg's: that one
+holds a picture back, and writes the time since the last picture as a duration. With a camera's jitter, Chrome takes a
+gap of more than twice a duration for a hole and stops there; so the duration here is the stream's usual one, and no
+step is ever twice as long.
 """
 
 import struct
@@ -12,7 +12,16 @@ from fractions import Fraction
 from statistics import median
 
 from edge.video.packets import StreamHead, VideoPacket
-from edge.video.parameter_sets import parameter_sets
+from protocols.base import ProtocolError
+from protocols.nal_units import (
+    avcc,
+    codec_string,
+    is_set,
+    join_prefixed,
+    leading_sets,
+    read_configuration,
+    split_stream,
+)
 
 TICKS_PER_S = 90_000
 PLAYABLE = "h264"
@@ -20,10 +29,6 @@ _FIRST_STEP = TICKS_PER_S // 25
 _STEPS = 9
 _LONGEST_STEP = 1.9
 _MOST_AHEAD_S = 2
-_SPS, _PPS = 7, 8
-_RESERVED = 2
-"""Lengths of units have 1, 2 or 4 bytes."""
-_HIGH_PROFILE = 100
 _KEY_FLAGS, _DELTA_FLAGS = 0x0200_0000, 0x0101_0000
 _UNITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000)
 
@@ -43,14 +48,14 @@ class Fragmenter:
         if head.codec != PLAYABLE:
             raise NotPlayable(f"browsers do not play {head.codec}; set the camera's stream to H.264")
         self._head = head
-        self._prefix_bytes, self._avcc = _configuration(head, first.data)
+        self._length_bytes, self._avcc = _configuration(head, first.data)
         self._timeline = Timeline(head.time_base)
         self._count = 0
 
     @property
     def mime(self) -> str:
         """What `MediaSource.isTypeSupported` is asked."""
-        return f'video/mp4; codecs="avc1.{self._avcc[1:4].hex().upper()}"'
+        return f'video/mp4; codecs="{codec_string(self._avcc)}"'
 
     def init(self) -> bytes:
         """The initialisation segment."""
@@ -74,9 +79,9 @@ class Fragmenter:
 
     def _units(self, data: bytes) -> bytes:
         """The access unit with a length before each unit, the parameter sets left out."""
-        if self._prefix_bytes:
+        if self._length_bytes:
             return data
-        return b"".join(_u32(len(unit)) + unit for unit in _split(data) if unit[0] & 0x1F not in (_SPS, _PPS))
+        return join_prefixed(unit for unit in split_stream(data) if not is_set(PLAYABLE, unit))
 
 
 class Timeline:
@@ -102,28 +107,12 @@ class Timeline:
 
 def _configuration(head: StreamHead, data: bytes) -> tuple[int, bytes]:
     """How many bytes of length stand before each unit (0: start codes), and the avcC."""
-    extra = head.extradata
-    if len(extra) > 6 and extra[0] == 1:
-        if extra[4] & 3 == _RESERVED:
-            raise NotPlayable("the stream's decoder configuration is broken")
-        return (extra[4] & 3) + 1, extra
-    for source in (parameter_sets(PLAYABLE, data), extra):
-        units = list(_split(source))
-        sps = next((unit for unit in units if unit[0] & 0x1F == _SPS and len(unit) >= 4), None)
-        pps = next((unit for unit in units if unit[0] & 0x1F == _PPS), None)
-        if sps is not None and pps is not None:
-            return 0, _avcc(sps, pps)
-    raise NotPlayable("the stream has no parameter sets")
-
-
-def _avcc(sps: bytes, pps: bytes) -> bytes:
-    record = b"\x01" + sps[1:4] + b"\xff\xe1" + _u16(len(sps)) + sps + b"\x01" + _u16(len(pps)) + pps
-    return record + (b"\xfd\xf8\xf8\x00" if sps[1] == _HIGH_PROFILE else b"")  # 4:2:0 of 8 bits
-
-
-def _split(stream: bytes) -> list[bytes]:
-    """The units of a byte stream (annex B), without start codes and padding."""
-    return [stripped for unit in stream.split(b"\0\0\1")[1:] if (stripped := unit.rstrip(b"\0"))]
+    try:
+        known = read_configuration(PLAYABLE, head.extradata)
+        made = avcc((*leading_sets(PLAYABLE, data), *known.sets))
+    except ProtocolError as error:
+        raise NotPlayable(str(error)) from error
+    return known.length_bytes, head.extradata if known.length_bytes else made
 
 
 def _movie(head: StreamHead, avcc: bytes) -> bytes:

@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
 
 from pydantic import ValidationError
 
+from edge.bounded_http import BoundedHandler, BoundedServer
 from edge.tuning.session import TuneSession
 from edge.video.config import ZoneConfig
 from edge.video.rules.config import LineConfig
@@ -26,7 +26,6 @@ IDLE_S = 300.0
 """So long nobody watches before it ends."""
 
 MAX_CONNECTIONS = 12
-_TIMEOUT_S = 10.0
 _MAX_QUERY = 4000
 _MAX_CORNERS = 100
 _BOUNDARY = "picture"
@@ -55,13 +54,10 @@ class TuneServer:
     def __init__(self, session: TuneSession, port: int = 0, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._server = _Server(("127.0.0.1", port), session, secrets.token_urlsafe(24))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="tune-http", daemon=True
-        )
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.port
 
     @property
     def url(self) -> str:
@@ -70,7 +66,7 @@ class TuneServer:
 
     def start(self) -> None:
         """Listen."""
-        self._thread.start()
+        self._server.start()
 
     def wait(self, pause: Callable[[float], object] = time.sleep) -> None:
         """Return when nobody has watched for `idle_s`."""
@@ -79,63 +75,47 @@ class TuneServer:
 
     def stop(self) -> None:
         """Close everything."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5.0)
+        self._server.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 16
-
+class _Server(BoundedServer):
     def __init__(self, address: tuple[str, int], session: TuneSession, token: str) -> None:
         self.session, self.token = session, token
         self.watchers = 0
         self.last_s = time.monotonic()
         self.lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, MAX_CONNECTIONS, "tune-http")
 
     def watched_s(self) -> float:
         """When somebody watched last."""
         with self.lock:
             return time.monotonic() if self.watchers else self.last_s
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no news."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: _Server
-    timeout = _TIMEOUT_S
-    server_version = "gatehouse"
-    sys_version = ""
+    timeout = 10.0
+    always = (
+        ("Content-Security-Policy", _POLICY),
+        ("Cache-Control", "no-store"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    )
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         path, _, query = self.path.partition("?")
         token, _, name = path.removeprefix("/").partition("/")
         host = self.headers.get("Host", "")
-        port = self.server.server_address[1]
+        port = self.server.port
         is_ours = host in (f"127.0.0.1:{port}", f"localhost:{port}")  # a name that an attacker owns may lead here
         if not is_ours or not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"open the address that the command printed\n")
+            self.answer(HTTPStatus.NOT_FOUND, "text/plain", b"open the address that the command printed\n")
             return
         self.server.last_s = time.monotonic()
         if name in _PAGES:
             file, kind = _PAGES[name]
-            self._answer(HTTPStatus.OK, kind, (files("edge.tuning") / "page" / file).read_bytes())
+            self.answer(HTTPStatus.OK, kind, (files("edge.tuning") / "page" / file).read_bytes())
         elif name == "stream.mjpg":
             self._stream()
         elif name == "status.json":
@@ -143,17 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif name == "zone":
             self._answer_json(drawn_lines(query))
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page\n")
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the base class
-        """The token is in every path."""
+            self.answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page\n")
 
     def _stream(self) -> None:
         with self.server.lock:
             self.server.watchers += 1
         try:
-            self._head(HTTPStatus.OK, f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
-            self.end_headers()
+            self.begin(HTTPStatus.OK, f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             number = 0
             while not self.server.session.stopped:
                 newest, jpeg = self.server.session.picture_after(number)
@@ -179,25 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             return True
 
     def _answer_json(self, value: dict[str, Any]) -> None:
-        self._answer(HTTPStatus.OK, "application/json", json.dumps(value).encode())
-
-    def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self._head(status, kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _head(self, status: HTTPStatus, kind: str) -> None:
-        self.send_response(status)
-        for name, value in (
-            ("Content-Type", kind),
-            ("Content-Security-Policy", _POLICY),
-            ("Cache-Control", "no-store"),
-            ("Referrer-Policy", "no-referrer"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-        ):
-            self.send_header(name, value)
+        self.answer(HTTPStatus.OK, "application/json", json.dumps(value).encode())
 
 
 def drawn_lines(query: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edge.video.decoder import Arrived, size_of_keyframe
 from edge.video.packets import PacketSink, StreamHead, VideoPacket
-from edge.video.parameter_sets import parameter_sets
+from protocols.nal_units import join_stream, leading_sets
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class PacketFeed:
     def _look_at_head(self, data: bytes) -> None:
         """Begin anew when a key frame brings other parameter sets than the last that had any."""
         head = self._head
-        sets = parameter_sets(head.codec, data) if head is not None else b""
+        sets = join_stream(leading_sets(head.codec, data)) if head is not None else b""
         if head is None or not sets or sets == self._sets:
             return
         is_first = not self._sets

@@ -98,7 +98,7 @@ class Community:
 
     def wait_for_row(self, type_name: str, after: int = 0) -> dict[str, Any]:
         """The newest row of a type, once there are more than `after` of them."""
-        eventually(lambda: self.count(type_name) > after, 15, f"a row of type {type_name}")
+        eventually(lambda: self.count(type_name) > after, 30, f"a row of type {type_name}")
         return next(row for row in self.rows() if row["type"] == type_name)
 
     def count(self, type_name: str) -> int:

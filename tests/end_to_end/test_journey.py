@@ -43,9 +43,9 @@ def test_a_door_that_opens_and_shuts_stands_on_the_board(community: Community) -
     given_s = community.readers.do("card", READER, text=CARD)
     community.readers.wait_output(READER, True, given_s)
     community.readers.do("contact", READER, open=True)
-    eventually(lambda: _board_state(community) == "open", 15, "the board shows the open door")
+    eventually(lambda: _board_state(community) == "open", 30, "the board shows the open door")
     community.readers.do("contact", READER, open=False)
-    eventually(lambda: _board_state(community) == "closed", 15, "the board shows the closed door")
+    eventually(lambda: _board_state(community) == "closed", 30, "the board shows the closed door")
 
 
 def test_a_forced_door_is_an_alarm(community: Community) -> None:
@@ -54,14 +54,14 @@ def test_a_forced_door_is_an_alarm(community: Community) -> None:
     row = community.wait_for_row("door.forced.v1")
     assert row["alarm"]
     community.readers.do("contact", READER, open=False)
-    eventually(lambda: _board_state(community) == "closed", 15, "the board shows the closed door")
+    eventually(lambda: _board_state(community) == "closed", 30, "the board shows the closed door")
 
 
 def test_a_guard_releases_the_door_and_reads_the_outcome(community: Community) -> None:
     given_s = time.monotonic()
     corr = _release(community).json()["corr"]
     community.readers.wait_output(READER, True, given_s)
-    eventually(lambda: _command_state(community, corr) == "done", 10, "the command is done")
+    eventually(lambda: _command_state(community, corr) == "done", 30, "the command is done")
     community.wait_for_row("door.released.v1")
 
 
@@ -123,10 +123,10 @@ def test_a_lease_that_ends_while_the_hub_is_away_ends_the_card_in_that_second(co
     community.site.kill_broker()
     given_s = community.readers.do("card", READER, text=TENANT_CARD)
     community.readers.wait_output(READER, True, given_s)
-    eventually(lambda: datetime.now(UTC) > ends, 15, "the lease is over")
+    eventually(lambda: datetime.now(UTC) > ends, 30, "the lease is over")
     denied = community.metric("gatehouse_edge_access_denied_total")
     community.readers.do("card", READER, text=TENANT_CARD)
-    eventually(lambda: community.metric("gatehouse_edge_access_denied_total") == denied + 1, 5, "the door stays shut")
+    eventually(lambda: community.metric("gatehouse_edge_access_denied_total") == denied + 1, 30, "the door stays shut")
     before = community.site.rows("SELECT count(*) FROM event WHERE type = 'access.denied.v1'")[0][0]
     community.site.start_hub()
     told = "SELECT count(*) FROM event WHERE type = 'access.denied.v1'"
@@ -136,14 +136,14 @@ def test_a_lease_that_ends_while_the_hub_is_away_ends_the_card_in_that_second(co
 
 def test_a_revoked_gateway_is_cut_off_and_the_door_still_opens(community: Community) -> None:
     community.hub("gateways", "revoke", GATEWAY, "--yes")
-    eventually(lambda: _presence(community) == "revoked", 10, "the console shows the revoked gateway")
+    eventually(lambda: _presence(community) == "revoked", 30, "the console shows the revoked gateway")
     before = community.count("access.granted.v1")
     given_s = community.readers.do("card", READER, text=CARD)
     community.readers.wait_output(READER, True, given_s)
     time.sleep(3)
     assert community.count("access.granted.v1") == before
     corr = _release(community).json()["corr"]
-    eventually(lambda: _command_state(community, corr) == "failed", 10, "a revoked gateway is sent no command")
+    eventually(lambda: _command_state(community, corr) == "failed", 30, "a revoked gateway is sent no command")
 
 
 def _board_state(community: Community) -> str:

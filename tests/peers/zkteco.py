@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 POLL_S = 0.02
 ERROR_DELAY_S = 0.05
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 
 
 @dataclass

@@ -25,7 +25,7 @@ from tests.support.ports import free_port
 
 BROKER_KINDS = ("mosquitto", "nats")
 HUB_PASSWORD = "hub-password-for-tests-0123456789"
-_START_DEADLINE_S = 15.0
+_START_DEADLINE_S = 30.0
 
 
 def gateway_password(gateway: str) -> str:
@@ -92,7 +92,7 @@ class RunningBroker:
     def kill9(self) -> None:
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(30)
 
     def restart(self) -> None:
         """Stop it if it runs, and start it again on the same ports."""
@@ -103,7 +103,7 @@ class RunningBroker:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill9()
 

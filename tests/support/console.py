@@ -59,7 +59,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0, what: str = "it") -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "it") -> Any:
     """Wait until a condition is true and return its value; fails with `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -25,7 +25,7 @@ class Deliveries:
         """Those of one kind."""
         return [event for event in list(self.all) if isinstance(event, kind)]
 
-    def wait_for(self, kind: type[Event], count: int = 1, timeout_s: float = 15.0) -> Event:
+    def wait_for(self, kind: type[Event], count: int = 1, timeout_s: float = 30.0) -> Event:
         """The `count`-th of one kind, when it is there."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
@@ -35,7 +35,7 @@ class Deliveries:
                 self._changed.wait(left_s)
             return seen[count - 1]
 
-    def done(self, ticket: int, timeout_s: float = 15.0) -> OutputDone:
+    def done(self, ticket: int, timeout_s: float = 30.0) -> OutputDone:
         """What became of a command."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:

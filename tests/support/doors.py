@@ -24,7 +24,7 @@ CARD_KEY = b"k" * 32
 ZONE = ZoneInfo("Asia/Shanghai")
 ALWAYS = Schedule(id="always", intervals=tuple(Interval(weekday=day, since=0, until=1440) for day in range(7)))
 NEVER = Schedule(id="never", intervals=())
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 def row(

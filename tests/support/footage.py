@@ -110,9 +110,26 @@ def play(path: Path) -> Played:
 
 
 def ffprobe_errors(path: Path) -> str:
-    """What ffmpeg, as another player, complains of when it decodes the file; empty: nothing."""
+    """What ffmpeg, as another player, complains of when it decodes the file; empty: nothing.
+
+    Frames keep their times: rounded to a usual rate, two that came in a burst would have the same, which it reports.
+    """
     done = subprocess.run(
-        ["ffmpeg", "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"],
+        [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-xerror",
+            "-i",
+            str(path),
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "-1",
+            "-f",
+            "null",
+            "-",
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -277,7 +277,7 @@ class HubHalf:
         self._client.on_message = self._on_message
         self._client.connect(*broker.hub_address)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(30)
 
     def say(self, presence: Presence = Presence.ONLINE) -> None:
         """Publish the hub's state, retained."""

@@ -8,7 +8,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class Probe:
@@ -46,16 +46,16 @@ class Probe:
         self.client.on_subscribe = self._on_subscribe
         self.client.on_publish = self._on_publish
 
-    def connect(self) -> "Probe":
-        self.try_connect()
+    def connect(self, timeout_s: float = DEADLINE_S) -> "Probe":
+        self.try_connect(timeout_s)
         assert self.connected, f"not connected: {self.refusal}"
         return self
 
-    def try_connect(self) -> bool:
+    def try_connect(self, timeout_s: float = DEADLINE_S) -> bool:
         """Connect and wait for the broker's answer."""
         self.client.connect(*self._where, keepalive=30)
         self.client.loop_start()
-        self.wait(lambda: self.connected or self.refusal != "")
+        self.wait(lambda: self.connected or self.refusal != "", timeout_s)
         return self.connected
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> bool:

@@ -18,7 +18,7 @@ from edge.access.drivers.osdp.driver import OsdpBus
 from gatehouse.demo.played_plan import Plan
 from tests.support.gateways import eventually
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 class OsdpPeer:

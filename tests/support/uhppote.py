@@ -35,7 +35,7 @@ class Delivered:
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in list(self.events) if isinstance(event, kind)]
 
-    def wait(self, kind: type[E], count: int = 1, timeout_s: float = 10.0) -> list[E]:
+    def wait(self, kind: type[E], count: int = 1, timeout_s: float = 30.0) -> list[E]:
         """The events of a kind, once there are so many; exactly so many."""
         eventually(lambda: len(self.of(kind)) >= count, timeout_s, f"{count} {kind.__name__} in {self.events}")
         assert len(self.of(kind)) == count

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 
 
 class VirtualRefused(Exception):

@@ -176,12 +176,12 @@ def test_places_of_an_older_version_get_their_paths(kind: str, tmp_path: Path, r
     with old.write() as connection:
         migrate_to(connection, "0008")
         for number, parent in enumerate((None, ids[0], ids[1])):
+            above = f"'{parent}'" if parent else "NULL"
             connection.execute(
-                text("INSERT INTO place (id, parent_id, kind, code, name) VALUES (:id, :parent, 'unit', :id, 'x')"),
-                {"id": ids[number], "parent": parent},
+                text(f"INSERT INTO place VALUES ('{ids[number]}', {above}, 'unit', '{ids[number]}', 'x')")
             )
     old.migrate()
     with old.read() as connection:
-        paths = dict(connection.execute(select(Place.code, Place.path)).all())
+        paths = {row.code: row.path for row in connection.execute(select(Place.code, Place.path))}
     assert [paths[each].hex() for each in ids] == ["".join(each[16:] for each in ids[: n + 1]) for n in range(3)]
     old.close()

@@ -76,7 +76,7 @@ def test_gateways_reach_the_hub_s_own_mosquitto_over_tls(tmp_path: Path, certifi
         probe.close()
         plain = Probe(identity.broker.host, identity.broker.port, "east", "east", identity.broker.password)
         with pytest.raises(AssertionError):
-            plain.connect()
+            plain.connect(timeout_s=5.0)
         plain.close()
     finally:
         running.stop()
@@ -99,7 +99,7 @@ def mosquitto(tmp_path: Path, certificates: TlsFiles) -> Iterator[int]:
     )
     yield port
     process.terminate()
-    process.wait(10)
+    process.wait(30)
 
 
 def test_an_administrator_s_mosquitto_is_managed_over_tls(
@@ -123,7 +123,7 @@ def test_an_administrator_s_mosquitto_is_managed_over_tls(
         from gatehouse.hub_command import _register
 
         _register(running.foundation).revoke("east")
-        probe.wait(lambda: not probe.connected, timeout_s=3.0)
+        probe.wait(lambda: not probe.connected, timeout_s=10.0)
         probe.close()
     finally:
         running.stop()

@@ -70,7 +70,7 @@ def test_a_gateway_enrols_is_seen_and_is_cut_off_by_another_process(running: Run
     began = monotonic()
     done = command_line(running, "gateways", "revoke", "east", "--yes")
     assert done.returncode == 0, done.stderr
-    probe.wait(lambda: not probe.connected, timeout_s=2.0)
+    probe.wait(lambda: not probe.connected, timeout_s=10.0)
     assert monotonic() - began < 60
     assert running.hub.keys.key("east") is None
     probe.close()

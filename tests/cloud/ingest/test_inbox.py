@@ -52,8 +52,8 @@ def test_a_full_inbox_makes_its_producer_wait() -> None:
     producer.start()
     taken: list[int] = []
     while len(taken) < 6:
-        taken += [each.packet_id for each in inbox.take(1, 1000, 0, 5.0)]
-    producer.join(5)
+        taken += [each.packet_id for each in inbox.take(1, 1000, 0, 30.0)]
+    producer.join(30)
     assert taken == list(range(6))
     assert times_full
 
@@ -64,6 +64,6 @@ def test_closing_wakes_everyone() -> None:
     producer = threading.Thread(target=inbox.put, args=(delivery(1),))
     producer.start()
     inbox.close()
-    producer.join(5)
+    producer.join(30)
     assert not producer.is_alive()
     assert inbox.take(10, 1000, 0, None) == []

@@ -110,7 +110,7 @@ def test_one_that_cannot_start_takes_no_other_down_and_is_tried_until_it_can() -
     assert drivers.set_output("sound", "sound-1", 0, 1.0, 1)
     assert not drivers.set_output("shaky", "shaky-1", 0, 1.0, 2)
     drivers.feedback("shaky", "shaky-1", Feedback.DENIED)
-    downs = [events.get(timeout=5.0), events.get(timeout=5.0)]
+    downs = [events.get(timeout=30.0), events.get(timeout=30.0)]
     assert {down.reader for down in downs if isinstance(down, ReaderDown)} == {"shaky-1", "shaky-2"}
     assert isinstance(downs[0], ReaderDown)
     assert downs[0].reason is ReaderOfflineReason.KEY

@@ -83,7 +83,7 @@ class Site:
     def seen(self, kind: type[Kind]) -> list[Kind]:
         return [event for event in list(self.events) if isinstance(event, kind)]
 
-    def wait(self, kind: type[Kind], count: int = 1, timeout_s: float = 10.0) -> Kind:
+    def wait(self, kind: type[Kind], count: int = 1, timeout_s: float = 30.0) -> Kind:
         """The `count`-th event of a kind."""
         eventually(lambda: len(self.seen(kind)) >= count, timeout_s, f"{count} {kind.__name__} in {self.events}")
         return self.seen(kind)[count - 1]
@@ -402,11 +402,11 @@ def test_a_poisoned_entry_of_the_log_stops_nothing(site: Site, terminal: FakeTer
 
 
 def test_a_stream_that_is_silent_past_its_heartbeat_is_opened_anew(terminal: FakeTerminal, tmp_path: Path) -> None:
-    site = Site(terminal, tmp_path, silent_after_s=1.0)
+    site = Site(terminal, tmp_path, silent_after_s=2.5)
     with site.driving():
         site.wait_online()
         began_s = time.monotonic()
-        while time.monotonic() < began_s + 2.0:
+        while time.monotonic() < began_s + 3.0:
             terminal.heartbeat()
             threading.Event().wait(0.2)
         assert not site.seen(ReaderDown)

@@ -78,7 +78,7 @@ def test_a_disk_that_refuses_is_told_and_written_when_it_takes_the_file_again(tm
     assert not ledgers.flush(0.1)
 
     (tmp_path / "access.db").rmdir()
-    eventually(lambda: ledgers.off_disk is None, 10, "the ledgers on disk again")
+    eventually(lambda: ledgers.off_disk is None, 30, "the ledgers on disk again")
     ledgers.close()
 
     again = opened(tmp_path)

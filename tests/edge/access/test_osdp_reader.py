@@ -220,7 +220,7 @@ def test_a_gateway_that_dies_ends_pulses_and_leaves_free_passage_as_it_is(reader
 
         worker.stdin.close()  # as the kernel does for a gateway that was killed
 
-        assert worker.wait(10.0) == 0
+        assert worker.wait(30.0) == 0
         switched = [(taken.data[0], taken.data[1]) for taken in reader.commands(OUT)]
         assert switched == [(0, ON), (1, ON_FOR), (1, OFF)]
 

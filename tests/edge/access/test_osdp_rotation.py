@@ -104,7 +104,7 @@ class TwoReaders:
         seen = len(self.of(CardPresented))
         self.r1.card(b"abcd", 26)
         self.r2.card(b"efgh", 26)
-        eventually(lambda: len(self.of(CardPresented)) == seen + 2, 5.0, "two cards")
+        eventually(lambda: len(self.of(CardPresented)) == seen + 2, what="two cards")
 
     @contextmanager
     def cards_all_along(self) -> Iterator[None]:
@@ -249,7 +249,7 @@ def test_a_gateway_that_ends_in_the_middle_takes_up_whichever_key_the_reader_hol
         eventually(lambda: any("was sent" in said for said in idle.told), what="the new key on its way")
         eventually(lambda: idle.r1.silent, what="its death")
         idle.driver.stop()
-        rotating.join(5.0)
+        rotating.join(30.0)
         assert "both are kept" in idle.told[-1]
         assert idle.r1.key in (idle.kept(), bytes.fromhex(idle.pending.read_text()))
         idle.r1.restart()

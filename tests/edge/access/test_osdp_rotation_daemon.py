@@ -98,7 +98,7 @@ contact = {{ reader = "{name}", input = 0 }}
         card = parse_text(CARD)
         for reader in (self.r1, self.r2):
             reader.card(encode_bytes(card), card.bit_count)
-        eventually(lambda: self.granted() == {name: before[name] + 1 for name in before}, 10, "both let in")
+        eventually(lambda: self.granted() == {name: before[name] + 1 for name in before}, 30, "both let in")
 
     def granted(self) -> dict[str, int]:
         told = [event["subject"] for event in self.events() if event["type"].startswith("access.granted")]
@@ -118,7 +118,7 @@ contact = {{ reader = "{name}", input = 0 }}
         for running in self.gateways:
             if running.process.poll() is None:
                 running.process.kill()
-                running.process.wait(10)
+                running.process.wait(30)
 
     def _enrol(self) -> None:
         keys = make_keys()
@@ -194,11 +194,11 @@ def test_a_gateway_that_is_killed_in_the_middle_comes_back_with_the_key_that_the
 
     assert told.exit_code == 1
     assert "the gateway told no outcome" in told.output
-    running.process.wait(10)
+    running.process.wait(30)
     assert (site.kept(), bytes.fromhex(site.pending.read_text())) == (site.old["r1"], site.r1.key)
     site.r1.restart()
     again = site.start()
-    eventually(lambda: not site.pending.exists(), 10, "the change settled")
+    eventually(lambda: not site.pending.exists(), 30, "the change settled")
     assert site.kept() == site.r1.key != site.old["r1"]
     site.shows_cards()
     assert "reader.offline.v1" not in {event["type"] for event in site.events()}

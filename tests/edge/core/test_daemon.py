@@ -132,7 +132,7 @@ strike = {{ reader = "r-gate", output = 0 }}
         eventually(lambda: device()["state"] == "online" and terminal.streams, 20, "the terminal online")
         assert (device()["reason"], device()["detail"]) == (None, "")
         terminal.send_raw(part("application/json", b'{"eventType": "AccessControllerEvent"'))
-        eventually(lambda: device()["happenings"].get("unreadable_messages") == 1, 10, "a count")
+        eventually(lambda: device()["happenings"].get("unreadable_messages") == 1, 30, "a count")
         metrics = running.get("/metrics").text
         assert 'gatehouse_edge_driver_state{driver="t-gate",state="online"} 1.0' in metrics
         assert 'gatehouse_edge_driver_happenings_total{driver="t-gate",what="unreadable_messages"} 1.0' in metrics
@@ -185,7 +185,7 @@ def test_it_survives_kill_9_and_the_broker_tells_of_its_death(
         eventually(lambda: bool(hub.states) and hub.states[-1].state is Presence.ONLINE)
         time.sleep(dice.uniform(0, 0.2))
         running.process.kill()
-        running.process.wait(10)
+        running.process.wait(30)
         eventually(lambda: hub.states[-1].state is Presence.OFFLINE, 60, lambda: f"the will after {hub.states}")
     sessions = [state.session for state in hub.states]
     assert sessions == sorted(sessions)

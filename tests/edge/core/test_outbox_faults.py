@@ -46,7 +46,7 @@ def test_what_was_accepted_survives_kill_9_at_random_moments(tmp_path: Path) -> 
         time.sleep(dice.uniform(0.0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
         lines = [first, *(line.split() for line in process.stdout.read().splitlines())]
-        process.wait(10)
+        process.wait(30)
         process.stdout.close()
         accepted |= {int(line[1]) for line in lines if len(line) == 2}
 

@@ -1,8 +1,8 @@
 """Supervision, the clock watch, health's bounds and the lanes' rules, without waiting for real time."""
 
-import socket
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -10,7 +10,7 @@ from edge.backoff import Backoff
 from edge.clock import HubTime
 from edge.clock_watch import SETTLED_AFTER_S, ClockWatch, kernel_says_synchronised
 from edge.counters import Counters
-from edge.health import MAX_CONNECTIONS, Health, HealthServer
+from edge.health import Health, HealthServer
 from edge.observations import Observation
 from edge.outbox import OutboxRow
 from edge.supervisor import PartState, Supervisor
@@ -18,7 +18,7 @@ from edge.uplink.lanes import RESEND_AFTER_S, SPILL_EVENTS, Lanes, Message
 from protocols.events import ClockState, SourceRestarted
 from protocols.receipts import Receipt
 from protocols.topics import EventClass
-from tests.support.gateways import SetClock, eventually
+from tests.support.gateways import SetClock
 
 
 @dataclass
@@ -192,24 +192,19 @@ def test_backoff_grows_is_bounded_and_spread() -> None:
     assert backoff.next_s() == 0.75
 
 
-def test_health_serves_a_few_connections_and_closes_the_rest() -> None:
-    server = HealthServer("127.0.0.1", 0, lambda: Health(True, {"state": "well"}), CollectorRegistry())
+@pytest.mark.parametrize(("is_well", "status"), [(True, 200), (False, 503)])
+def test_health_is_told_with_its_details_beside_the_metrics(is_well: bool, status: int) -> None:
+    server = HealthServer("127.0.0.1", 0, lambda: Health(is_well, {"state": "told"}), CollectorRegistry())
     server.start()
-    held = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(MAX_CONNECTIONS)]
-    with socket.create_connection(("127.0.0.1", server.port), 5) as late:
-        late.settimeout(3)
-        assert late.recv(10) == b""
-    for line in held:
-        line.close()
-
-    def answers() -> bool:
-        with socket.create_connection(("127.0.0.1", server.port), 5) as line:
-            line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-            line.settimeout(3)
-            return line.recv(100).startswith(b"HTTP/1.0 200")
-
-    eventually(answers)
-    server.stop()
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{server.port}/healthz?at=once", timeout=30.0)
+        assert (answer.status_code, answer.json()) == (status, {"state": "told"})
+        assert httpx.get(f"http://127.0.0.1:{server.port}/metrics", timeout=30.0).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{server.port}/", timeout=30.0).status_code == 404
+        assert server.failure is None
+    finally:
+        server.stop()
+    assert server.failure == "the HTTP server ended"
 
 
 class Rows:

@@ -138,7 +138,7 @@ def test_a_backlog_goes_in_batches_and_live_events_pass_it(tmp_path: Path, broke
         observed = time.time()
         seq = gateway.outbox.put(forced())
         live.add(seq)
-        eventually(lambda seq=seq: seq in hub.seqs, 10, "a live event")
+        eventually(lambda seq=seq: seq in hub.seqs, 30, "a live event")
         delays.append(time.time() - observed)
 
     eventually(lambda: len(hub.stored) == 5000 + len(live), 20, "everything")

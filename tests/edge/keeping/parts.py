@@ -74,11 +74,11 @@ class Kept:
         return [each.data for each in self.of(kind) if isinstance(each.data, kind)]
 
     def await_open(self, count: int = 1) -> None:
-        eventually(lambda: self.keeping.status().open_clips == count, 20, f"{count} open clips")
+        eventually(lambda: self.keeping.status().open_clips == count, 40, f"{count} open clips")
 
     def await_(self, kind: type[_Data], count: int = 1) -> list[_Data]:
         """The events of a kind, once there are so many."""
-        eventually(lambda: len(self.of(kind)) >= count, 20, f"{count} of {kind.TYPE}")
+        eventually(lambda: len(self.of(kind)) >= count, 40, f"{count} of {kind.TYPE}")
         return self.data(kind)
 
     @property
