@@ -33,6 +33,7 @@ from cloud.console.pages import pages_router
 from cloud.database.engine import Database
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
+from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
@@ -116,6 +117,7 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
     app.include_router(access_router(_office(parts), guard))
+    app.include_router(linking_router(parts.database, guard, parts.audit, parts.now))
     app.include_router(view_router(pictures, Depends(guard.signed_in)))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
     clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
