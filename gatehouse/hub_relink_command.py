@@ -29,8 +29,8 @@ def relink(
     """Link events anew to the place, person, dwelling, household, grid and unit of their own time.
 
     The hub does so by itself when its register is changed. This is for what it cannot notice: a database that was
-    restored, or a register that was changed around it. It may run beside the hub, and goes on where it was if it is
-    interrupted and run again. A moment without a zone is in UTC.
+    restored, or a register that was changed around it. It may run beside the hub; what it leaves
+    when it is interrupted, a running hub goes on with. A moment without a zone is in UTC.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
