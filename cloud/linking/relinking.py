@@ -5,7 +5,6 @@ ask for all events of an interval. Each batch is one transaction: the events, th
 come, so that whatever ends this process loses nothing and the next one goes on there. Several may work at once.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,19 +12,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic_core import from_json
-from sqlalchemy import Connection, func, insert, select, text
+from pydantic_core import from_json, to_json
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from cloud.database.engine import Database, DialectName
 from cloud.database.tables import EventRecord, Relinking
 from cloud.database.types import to_us
 from cloud.linking.links import LINK_FIELDS, LinkKey, Links, as_text, link_key_of, resolve
 
-BATCH = 2_000
+BATCH = 5_000
 """Events in a transaction: ingest on SQLite, where one writes at a time, waits for some tenths of a second."""
 
-MARKS = 500
+MARKS = 2_000
 """Marks that are dealt with in a transaction, if they concern few events."""
+
+MARKS_OF_NOTHING = 20_000
+"""Marks that are taken away at once while no event is stored."""
 
 INGEST_LOCK = 0x6C696E6B
 """The advisory lock that each of ingest's transactions shares on PostgreSQL, before it reads the register."""
@@ -106,12 +108,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Page:
-    """Events of a mark that were looked at."""
+    """Events that were looked at, and those of them that would be linked otherwise."""
 
     examined: int
     changed: list[Changed]
-    last: tuple[int, str] | None
-    """The moment and the id of the last one; None if there are no more."""
 
 
 class Relinker:
@@ -138,25 +138,41 @@ class Relinker:
 
     def step(self, only: int | None = None) -> Done | None:
         """Deal with one batch, of one mark or of those that wait; None if there is none."""
-        query = select(Relinking.number).where(Relinking.done_at.is_(None)).order_by(Relinking.number).limit(MARKS)
+        query = select(Relinking.number).where(Relinking.done_at.is_(None)).order_by(Relinking.number)
         with self._database.read() as connection:
+            is_empty = connection.execute(select(EventRecord.id).limit(1)).first() is None
+            query = query.limit(MARKS_OF_NOTHING if is_empty else MARKS)
             numbers = connection.scalars(query if only is None else query.where(Relinking.number == only)).all()
         if not numbers:
             return None
         self._wait_for_ingest()
+        if is_empty and only is None:
+            return self._take_away(numbers)
         with self._database.write() as connection, closing(_cursor(connection)) as cursor:
             return _Batch(cursor, self._database.dialect, to_us(self._now())).deal_with(numbers)
+
+    def _take_away(self, numbers: Sequence[int]) -> Done:
+        """The first import of a register marks everything; while no event is there, that concerns none."""
+        with self._database.write() as connection:
+            nothing = ~select(EventRecord.id).exists()
+            waiting = (Relinking.number.in_(numbers), Relinking.cause != "command", nothing)
+            taken = connection.execute(delete(Relinking).where(*waiting)).rowcount
+            if not taken:  # an event has come meanwhile, or a person asked
+                with closing(_cursor(connection)) as cursor:
+                    return _Batch(cursor, self._database.dialect, to_us(self._now())).deal_with(numbers[:MARKS])
+        return Done(taken, 0, 0)
 
     def preview(self, since: datetime, until: datetime | None) -> Iterator[Page]:
         """What linking every event of an interval anew would change, batch by batch. Changes nothing."""
         mark = Mark(0, Kind.ALL, since_us=to_us(since), until_us=to_us(until) if until else None)
         while True:
             with self._database.read() as connection, closing(_cursor(connection)) as cursor:
-                page = _look(cursor, self._database.dialect, mark, BATCH, lock=False)
-            yield page
-            if page.last is None:
+                rows = _stored(cursor, self._database.dialect, mark, BATCH, lock=False)
+                changed = _compared(cursor, self._database.dialect, rows)
+            yield Page(len(rows), changed)
+            if len(rows) < BATCH:
                 return
-            mark = replace(mark, after_us=page.last[0], after_id=page.last[1])
+            mark = replace(mark, after_us=rows[-1][1], after_id=rows[-1][0])
 
     def count(self, since: datetime, until: datetime | None) -> int:
         """How many events were received within an interval."""
@@ -190,17 +206,26 @@ class _Batch:
         self._now_us = now_us
 
     def deal_with(self, numbers: Sequence[int]) -> Done:
-        """The first of these marks, until `BATCH` events were looked at."""
-        done = examined = corrected = 0
+        """The first of these marks, until `BATCH` events were looked at; what the register says of them is asked once
+        for all."""
+        looked: list[tuple[Mark, list[Any], bool]] = []
+        examined = 0
         for mark in self._marks(numbers):
-            page = _look(self._cursor, self._dialect, mark, BATCH - examined, lock=True)
-            self._correct(mark, page.changed)
-            self._save(mark, page)
-            examined, corrected = examined + page.examined, corrected + len(page.changed)
-            done += page.last is None
+            rows = _stored(self._cursor, self._dialect, mark, BATCH - examined, lock=True)
+            looked.append((mark, rows, len(rows) < BATCH - examined))
+            examined += len(rows)
             if examined >= BATCH:
                 break
-        return Done(done, examined, corrected)
+        every = {row[0]: row for _, rows, _ in looked for row in rows}
+        wrong = {each.id: each for each in _compared(self._cursor, self._dialect, list(every.values()))}
+        corrections: list[tuple[int, Changed]] = []
+        for mark, rows, is_done in looked:
+            mine = [(mark.number, wrong.pop(row[0])) for row in rows if row[0] in wrong]
+            corrections += mine
+            last = None if is_done else (rows[-1][1], rows[-1][0])
+            self._save(mark, len(rows), len(mine), last)
+        self._correct(corrections)
+        return Done(sum(is_done for *_, is_done in looked), examined, len(corrections))
 
     def _marks(self, numbers: Sequence[int]) -> list[Mark]:
         """Those that another relinker has not done meanwhile; it is waited for."""
@@ -214,33 +239,34 @@ class _Batch:
         self._cursor.execute(_sql(query + lock, self._dialect), tuple(numbers))
         return [Mark(number, Kind(kind), *rest) for number, kind, *rest in self._cursor.fetchall()]
 
-    def _correct(self, mark: Mark, changed: Sequence[Changed]) -> None:
-        if not changed:
+    def _correct(self, corrections: Sequence[tuple[int, Changed]]) -> None:
+        """Change the events' links and keep both, each by the number of its mark."""
+        if not corrections:
             return
-        differences = [(each.id, *each.difference) for each in changed]
+        kept = [(each.id, number, *each.difference) for number, each in corrections]
         if self._dialect == "postgresql":
-            rows = [dict(zip(("id", *LINK_FIELDS), (each.id, *each.new), strict=True)) for each in changed]
-            self._cursor.execute(_UPDATE_POSTGRESQL, (json.dumps(rows),))
-            kept = [{"event": event, "old": before, "new": after} for event, before, after in differences]
-            self._cursor.execute(_CORRECT_POSTGRESQL, (mark.number, self._now_us, json.dumps(kept)))
+            rows = [dict(zip(("id", *LINK_FIELDS), (each.id, *each.new), strict=True)) for _, each in corrections]
+            self._cursor.execute(_UPDATE_POSTGRESQL, (to_json(rows).decode(),))
+            named = [dict(zip(("event", "number", "old", "new"), row, strict=True)) for row in kept]
+            self._cursor.execute(_CORRECT_POSTGRESQL, (self._now_us, to_json(named).decode()))
         else:
-            self._cursor.executemany(_UPDATE_SQLITE, [(*each.new, each.id) for each in changed])
+            self._cursor.executemany(_UPDATE_SQLITE, [(*each.new, each.id) for _, each in corrections])
             self._cursor.executemany(
                 _CORRECT_SQLITE,
                 [
-                    (event, mark.number, self._now_us, json.dumps(before), json.dumps(after))
-                    for event, before, after in differences
+                    (event, number, self._now_us, to_json(old).decode(), to_json(new).decode())
+                    for event, number, old, new in kept
                 ],
             )
 
-    def _save(self, mark: Mark, page: Page) -> None:
+    def _save(self, mark: Mark, examined: int, corrected: int, last: tuple[int, str] | None) -> None:
         """How far the mark has come; one that is done and changed nothing is taken away, unless a person asked."""
-        if page.last is None and not (mark.kept or page.changed):
+        if last is None and not (mark.kept or corrected):
             self._cursor.execute(_sql("DELETE FROM relinking WHERE number = ?", self._dialect), (mark.number,))
             return
-        after_us, after_id = page.last or (mark.after_us, mark.after_id)
-        done_us = self._now_us if page.last is None else None
-        progress = (after_us, after_id, page.examined, len(page.changed), done_us, mark.number)
+        after_us, after_id = last or (mark.after_us, mark.after_id)
+        done_us = self._now_us if last is None else None
+        progress = (after_us, after_id, examined, corrected, done_us, mark.number)
         self._cursor.execute(_sql(_PROGRESS, self._dialect), progress)
 
 
@@ -257,21 +283,22 @@ _UPDATE_POSTGRESQL = f"""
 """  # noqa: S608 (names of our own columns)
 _CORRECT_POSTGRESQL = """
     INSERT INTO link_correction (event_id, relinking, at, "before", "after")
-    SELECT event, %s, %s, old, new
-    FROM json_to_recordset(CAST(%s AS json)) AS changed (event uuid, old json, new json)
+    SELECT event, number, %s, old, new
+    FROM json_to_recordset(CAST(%s AS json)) AS changed (event uuid, number bigint, old json, new json)
 """
 
 
-def _look(cursor: Any, dialect: DialectName, mark: Mark, limit: int, *, lock: bool) -> Page:
-    """The next events of a mark, with their links as they are and as they should be."""
+def _stored(cursor: Any, dialect: DialectName, mark: Mark, limit: int, *, lock: bool) -> list[Any]:
+    """The next events of a mark: id, moment, gateway, device, type, time, body, and the links as they are."""
     cursor.execute(*_candidates(dialect, mark, limit, lock=lock))
-    rows = cursor.fetchall()
+    return cursor.fetchall()  # type: ignore[no-any-return]  # the driver's
+
+
+def _compared(cursor: Any, dialect: DialectName, rows: Sequence[Any]) -> list[Changed]:
+    """Those of these events whose links the register would have otherwise."""
     keys = [_key(gateway, device, kind, at_us, body) for _, _, gateway, device, kind, at_us, body, *_ in rows]
     links = resolve(cursor, dialect, keys)
-    changed = [
-        Changed(row[0], tuple(row[7:]), new) for row, new in zip(rows, links, strict=True) if tuple(row[7:]) != new
-    ]
-    return Page(len(rows), changed, (rows[-1][1], rows[-1][0]) if len(rows) == limit else None)
+    return [Changed(row[0], tuple(row[7:]), new) for row, new in zip(rows, links, strict=True) if tuple(row[7:]) != new]
 
 
 def _key(gateway: str, device: str, kind: str, at_us: int, body: str) -> LinkKey:

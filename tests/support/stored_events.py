@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from cloud.database.types import to_us
+from cloud.database.types import from_us, to_us
 from cloud.ingest.store import EVENT_FIELDS, EventRow
 from tests.support.events import new_id
 
@@ -46,22 +46,39 @@ def stored_events(scene: Scene, count: int) -> Iterator[EventRow]:
             "received_at": at_us + 300_000,
             "place_id": place,
         }
-        data: dict[str, object] = {"score": 0.9, "zone": "z", "track": 1}
+        data: dict[str, object] = {"cause": "credential"}
+        if kind == "person.entered_zone.v1":
+            data = {"score": 0.9, "zone": "z", "track": 1, "box": {"left": 0, "top": 0, "right": 1, "bottom": 1}}
         if kind.startswith("access."):
             holder = holders[i * 7919 % len(holders)]
             names = ("credential_id", "person_id", "dwelling_id", "household_id", "grid_id", "joint_unit_id")
             row |= zip(names, holder, strict=True)
-            data = {
-                "reader": "r-in",
-                "method": "card",
-                "credential": holder[0],
-                "policy_version": 7,
-                "decision_us": 310,
-            }
+            data = {"reader": "r-in", "method": "card", "credential": str(UUID(holder[0]))}
+            data |= {"policy_version": 7, "decision_us": 310}
         if kind == "access.denied.v1":
             row["denied_for"] = data["reason"] = ("expired", "outside_schedule")[i % 2]
-        row["body"] = json.dumps({"place": "", "gateway": gateway, "subject": device, "type": kind, "data": data})
+        row["body"] = _body(row, data)
         yield tuple(row.get(name) for name in EVENT_FIELDS)
+
+
+def _body(row: dict[str, object], data: dict[str, object]) -> str:
+    """The event as its gateway wrote it."""
+    return json.dumps(
+        {
+            "id": str(UUID(str(row["id"]))),
+            "source": f"/gw/{row['gateway_id']}/{row['subject']}",
+            "specversion": "1.0",
+            "type": row["type"],
+            "time": from_us(int(str(row["time"]))).isoformat(),
+            "subject": row["subject"],
+            "gateway": row["gateway_id"],
+            "place": "gate-east",
+            "stream": str(UUID(str(row["stream"]))),
+            "seq": row["seq"],
+            "clock": {"state": "synced", "monotonic_ms": 1000},
+            "data": data,
+        }
+    )
 
 
 def _id_at(at_us: int, number: int) -> str:
