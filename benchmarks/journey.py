@@ -2,7 +2,7 @@
 
     python -m benchmarks.journey [--seconds 120] [--json FILE]
 
-Runs `gatehouse demo` (real hub, broker, gateway with two cameras and three doors, real OSDP bytes) and reads its
+Runs `gatehouse demo` (real hub, broker, gateway with three cameras and five doors, real OSDP bytes) and reads its
 figures. Baseline in the same run: the same cards until the strike of their door lets go, at the reader, which is the
 serial bus's own share and needs neither disk, network nor hub. Exit status 1 if the 99th percentile misses the target.
 """

@@ -34,11 +34,15 @@ from edge.video.motion import MotionGate
 from edge.video.tracker import TrackerConfig
 from edge.video.watcher import WatchCounts, Watcher
 from models import load_detector
-from protocols.events import PersonEnteredZone, VehicleEnteredZone
+from protocols.camera_events import PersonCrossedLine
+from protocols.events import PersonEnteredZone, PersonLeftZone, VehicleEnteredZone
 from tests.edge.video.parts import WHOLE
 from tests.edge.video.watching import NEVER_SLEEPS, Encoding, arrivals, encode
 
 Figures = dict[str, Any]
+Told = tuple[str, float]
+"""An event's kind, place and direction in words, and when it was."""
+
 ENCODINGS = {
     "h264, key frame every 1 s": Encoding(group=10),
     "h264, every 2 s": Encoding(group=20),
@@ -50,12 +54,15 @@ ENCODINGS = {
     "h265, every 5 s": Encoding(codec="libx265", group=50),
 }
 
+BUSY_LOOKS_PER_S = CameraConfig.model_fields["busy_analyses_per_s"].default
+
 
 @dataclass
 class Played:
-    """What a pipeline made of a clip. `entered` are (when it was, when it was known)."""
+    """What a pipeline made of a clip. `entered` are (when it was, when it was known), `told` all about people."""
 
     entered: list[tuple[float, float]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     cpu_s: float = 0.0
     received: int = 0
     decoded: int = 0
@@ -66,10 +73,10 @@ class Played:
 
 
 class _LateEye(Eye):
-    """Looks five times a second, from a moment on."""
+    """Looks five times a second, from a moment on: always, or less often while the scene is busy, as by default."""
 
-    def __init__(self, first_look_s: float) -> None:
-        super().__init__(MotionGate(), 5.0)
+    def __init__(self, first_look_s: float, always: bool) -> None:
+        super().__init__(MotionGate(), 5.0, 5.0 if always else BUSY_LOOKS_PER_S)
         self._first_look_s = first_look_s
 
     def is_due(self, at_s: float) -> bool:
@@ -77,11 +84,16 @@ class _LateEye(Eye):
 
 
 def play(
-    clip: Path, detector: FrameDetector, timing: GearTiming, detect_all: bool = False, first_look_s: float = 0.0
+    clip: Path,
+    detector: FrameDetector,
+    timing: GearTiming,
+    detect_all: bool = False,
+    first_look_s: float = 0.0,
+    camera: CameraConfig | None = None,
 ) -> Played:
     """Run a clip through the product's parts, one after the other. Processor time is this thread's."""
     played, reports = Played(), list[Report]()
-    camera = CameraConfig.model_validate(
+    camera = camera or CameraConfig.model_validate(
         {"id": "c-1", "place": "bench", "url": "file:///clip", "zone": [{"id": "z", "polygon": WHOLE}]}
     )
     analysis = CameraAnalysis(camera, reports.append, TrackerConfig())
@@ -89,7 +101,8 @@ def play(
     began_s = time.thread_time()
     with av.open(str(clip)) as container:
         decoder = Decoder(container.streams.video[0].codec_context)
-        watcher = Watcher(decoder, _LateEye(first_look_s), gears, timing, time.thread_time, counts)
+        eye = _LateEye(first_look_s, always=timing is NEVER_SLEEPS)
+        watcher = Watcher(decoder, eye, gears, timing, time.thread_time, counts)
         for arrived in arrivals(container):
             played.received += 1
             for sight in watcher.take(arrived, analysis.followed):
@@ -103,12 +116,24 @@ def play(
                 for report in reports
                 if isinstance(report.data, PersonEnteredZone | VehicleEnteredZone)
             ]
+            played.told += _told(reports)
             reports.clear()
     played.cpu_s = time.thread_time() - began_s
     played.decoded, played.longest_catch_up_s = decoder.decoded, counts.longest_catch_up_s
     played.wakes = {why.value: count for why, count in gears.wakes.items()}
     played.gear_s = {gear.value: round(seconds, 1) for gear, seconds in gears.gear_s.items()}
     return played
+
+
+def _told(reports: list[Report]) -> Iterator[Told]:
+    for report in reports:
+        data, at_s = report.data, report.moment.monotonic_s
+        if isinstance(data, PersonEnteredZone):
+            yield f"entered {data.zone}", at_s
+        elif isinstance(data, PersonLeftZone):
+            yield f"left {data.zone}", at_s
+        elif isinstance(data, PersonCrossedLine):
+            yield f"crossed {data.line} {data.direction}", at_s
 
 
 def _write(path: Path, pictures: Iterator[Image], frames: int, how: Encoding) -> Path:

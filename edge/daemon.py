@@ -358,7 +358,12 @@ def _cameras_health(video: "VideoStatus | None") -> dict[str, Any]:
     """How each camera is: whether it gives pictures, how much is done about them, and what is wrong."""
     told: dict[str, Any] = {}
     for camera in video.cameras if video is not None else ():
-        told[camera.id] = {"state": camera.state, "gear": camera.gear, "reason": camera.detail}
+        told[camera.id] = {
+            "state": camera.state,
+            "gear": camera.gear,
+            "reason": camera.detail,
+            "degraded": camera.rate.is_degraded,
+        }
         if camera.main_state is not None:
             told[camera.id]["main"] = {"state": camera.main_state, "reason": camera.main_fault}
         if (onvif := camera.onvif) is not None:

@@ -37,9 +37,10 @@ def demo(
         Path | None, typer.Option("--json", help="Write the summary's figures to this file as well.")
     ] = None,
 ) -> None:
-    """Run hub, broker, gateway, three doors and two cameras, with a made-up register of 1,200 residents.
+    """Run hub, broker, gateway, five doors and three cameras, with a made-up register of 1,200 residents.
 
-    The reader bytes are real OSDP from played readers, the video is a real surveillance clip served over RTSP.
+    The reader bytes are real OSDP from played readers, the video is real surveillance clips
+    and a drawn one, served over RTSP.
     """
     from gatehouse.demo.processes import DemoError
     from gatehouse.demo.run import run_demo

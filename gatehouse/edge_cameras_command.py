@@ -96,7 +96,10 @@ def discover(
 def probe(
     camera: Annotated[
         str,
-        typer.Argument(metavar="ADDRESS|CAMERA", help="An IP address or host (:port), an rtsp:// address, or an id."),
+        typer.Argument(
+            metavar="ADDRESS|CAMERA",
+            help="An IP address or host (:port), a stream's address, or an id.",
+        ),
     ],
     config: _OptionalConfig = None,
     user: Annotated[str | None, typer.Option("--user", help="The camera account's name.")] = None,
@@ -215,16 +218,21 @@ class _Target:
     onvif_password: str = field(repr=False)
     urls: tuple[str, ...] = ()
     is_configured: bool = False
+    over_udp: bool = False
 
 
 def _configured(camera: str, config: Path) -> _Target:
     from edge.cameras.address import address_of, password_of
+    from edge.video.address import Transport
     from edge.video.errors import VideoError
 
     which = camera_of(read_site(config), camera, config)
     try:
         stream, onvif = which.password() or "", password_of(which)
-        return _Target(which.id, address_of(which), which.username, stream, onvif, (which.url,), is_configured=True)
+        return _Target(
+            which.id, address_of(which), which.username, stream, onvif, (which.url,), is_configured=True,
+            over_udp=which.transport is Transport.UDP,
+        )  # fmt: skip
     except VideoError as error:
         fail(str(error), 2)
 
@@ -242,7 +250,8 @@ def _given(camera: str, user: str | None, password: str, https: bool) -> _Target
         fail(f'"{camera}" is no address; write 192.0.2.64, 192.0.2.64:8000 or rtsp://192.0.2.64:554/stream2', 2)
     if parts.username is not None:
         fail("an address with an account in it stands in the shell's history: use --user and --password-env", 2)
-    if parts.scheme in ("rtsp", "rtsps"):
+    is_page = parts.scheme in ("http", "https") and parts.path.strip("/") and not parts.path.startswith("/onvif/")
+    if parts.scheme in ("rtsp", "rtsps") or is_page:
         return _Target(host, None, user, password, password, (camera,))
     secure = https or parts.scheme == "https"
     where = CameraAddress(host, port or (443 if secure else 80), user, secure)
@@ -293,6 +302,7 @@ def _asked(target: _Target) -> "Answers | None":
 
 def _watched(target: _Target, answers: "Answers | None", seconds: float) -> "list[StreamFound]":
     from edge.cameras.probing import StreamFound, watch
+    from edge.video.address import Transport
     from protocols.onvif_media import MediaProfile
 
     offers = answers.offers if answers is not None else ()
@@ -306,7 +316,9 @@ def _watched(target: _Target, answers: "Answers | None", seconds: float) -> "lis
         for index, (url, profile) in enumerate(wanted):
             began_s = index * seconds
             progress = lambda at_s, began_s=began_s: bar.reach(began_s + at_s)  # noqa: E731
-            found.append(watch(url, target.username, target.password, seconds, profile, progress))
+            over_udp = target.over_udp and url in target.urls
+            transport = Transport.UDP if over_udp else Transport.TCP
+            found.append(watch(url, target.username, target.password, seconds, profile, progress, transport))
     return found
 
 

@@ -80,16 +80,17 @@ def check(config: _Config) -> None:
     from edge.errors import ConfigurationError
     from edge.keeping.assembly import mask_notes
     from edge.live.masking import live_mask_notes
+    from edge.video.config import password_notes
 
     try:
         site = load_config(config)
     except ConfigurationError as error:
         count = len(error.faults)
         _fail(f"{error}\n{config}: {count} fault{'s' if count > 1 else ''}")
-    doors, readers, cameras = len(site.access.door), len(site.access.reader), len(site.video.cameras)
-    for note in (*mask_notes(site), *live_mask_notes(site.video.cameras)):
+    doors, readers, cameras = len(site.access.door), len(site.access.reader), site.video.cameras
+    for note in (*password_notes(cameras), *mask_notes(site), *live_mask_notes(cameras)):
         print(f"{config}: note: {note}")
-    print(f"{config}: no fault: {doors} doors, {readers} readers, {cameras} cameras")
+    print(f"{config}: no fault: {doors} doors, {readers} readers, {len(cameras)} cameras")
 
 
 @app.command()

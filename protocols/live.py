@@ -151,7 +151,10 @@ class Hello(Message):
 
 
 class Started(Message):
-    """An initialisation segment follows; again whenever the camera's stream changes. `mime` is as MSE wants it."""
+    """An initialisation segment follows; again whenever the camera's stream changes. `mime` is as MSE wants it.
+
+    `unmasked`: it shows what the camera's privacy masks hide in pictures, as the site allows (`live_unmasked`).
+    """
 
     op: Literal["started"] = "started"
     stream: StreamNumber
@@ -159,6 +162,7 @@ class Started(Message):
     mime: Mime
     width: Annotated[int, Field(ge=0, le=65535)]
     height: Annotated[int, Field(ge=0, le=65535)]
+    unmasked: bool = False
 
 
 class Waiting(Message):

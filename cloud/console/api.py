@@ -14,6 +14,7 @@ from cloud.console.guard import Guard
 from cloud.database.engine import Database
 from cloud.database.tables import CommandRecord, Door
 from cloud.live.board import DoorRow, GatewayRow, read_board
+from cloud.live.clips import ClipNews, news_since
 from cloud.live.rows import EventRow, RowFilter, newest, newest_first, read_rows
 
 MAX_ROWS = 200
@@ -34,9 +35,10 @@ class _Answer(BaseModel):
 
 
 class EventsAnswer(_Answer):
-    """Newest receipt first."""
+    """Newest receipt first. `clips`: with `after`, what was told since of clips, also of earlier events."""
 
     events: tuple[EventRow, ...]
+    clips: tuple[ClipNews, ...] = ()
 
 
 class DoorsAnswer(_Answer):
@@ -77,7 +79,8 @@ def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: 
     ) -> EventsAnswer:
         with database.read() as connection:
             ids = [row.id for row in connection.execute(newest(limit, after, only))]
-            return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids))))
+            clips = news_since(connection, after) if after is not None else ()
+            return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids))), clips=tuple(clips))
 
     @router.get("/doors")
     def doors() -> DoorsAnswer:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud.commands.service import CommandOutcome
 from cloud.database.engine import Database
 from cloud.live.board import Board, changed, read_board
+from cloud.live.clips import ClipNews
 from cloud.live.fanout import Fanout
 from cloud.live.rows import EventRow
 from cloud.live.tail import EventTail
@@ -117,11 +118,13 @@ class LiveFeed:
 
     async def _look(self, tail: EventTail, sweep: bool) -> None:
         skipped = tail.skipped_rows
-        rows = await asyncio.to_thread(tail.look, sweep)
+        news = await asyncio.to_thread(tail.look, sweep)
         self._skipped.inc(tail.skipped_rows - skipped)
-        if rows:
-            self._send_rows(rows)
-        if not self._is_board_due(rows):
+        if news.rows:
+            self._send_rows(news.rows)
+        if news.clips:
+            self._send_clips(news.clips)
+        if not self._is_board_due(news.rows):
             return
         board = await asyncio.to_thread(self._read_board)
         self._board_read_s = time.monotonic()
@@ -140,6 +143,9 @@ class LiveFeed:
         texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in rows)
         self.fanout.send(f'"kind":"events","rows":[{",".join(texts)}]')
         self._rows.inc(len(rows))
+
+    def _send_clips(self, clips: list[ClipNews]) -> None:
+        self.fanout.send(f'"kind":"clips","clips":[{",".join(each.model_dump_json() for each in clips)}]')
 
     def _read_board(self) -> Board:
         with self._database.read() as connection:

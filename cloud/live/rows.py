@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, or_, select
 from sqlalchemy.orm import aliased
 
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
+from cloud.live.clips import CLIP_TYPES, EventClip, clips_of
 from cloud.live.masking import dwelling_text, masked_name
 from protocols import access_events, camera_events, clip_events, events
 from protocols.event_data import EventData
@@ -73,14 +74,12 @@ class EventRow(BaseModel):
     vehicle: str | None = None
     picture: str | None = None
     """SHA-256 of the snapshot."""
-    clip: str | None = None
-    """SHA-256 of the clip."""
-    clip_of: tuple[UUID, ...] = ()
-    """The events whose seconds the clip holds."""
+    clips: tuple[EventClip, ...] = ()
+    """Of each camera that saw it; what is told of them later comes apart (`cloud.live.clips`)."""
 
 
 _KINDS = {"access": RowKind.DOOR, "door": RowKind.DOOR, "reader": RowKind.DOOR}
-_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA, "clip": RowKind.CAMERA}
+_KINDS |= {"person": RowKind.CAMERA, "vehicle": RowKind.CAMERA, "camera": RowKind.CAMERA}
 _ALARM_TYPES = tuple(
     name
     for name, kind in events.EVENT_TYPES.items()
@@ -95,8 +94,8 @@ def kind_of(event_type: str) -> RowKind:
 
 
 def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilter.ALL) -> Select[UUID, datetime]:
-    """The ids of the newest events by time of receipt, those after a moment, newest first."""
-    query = select(EventRecord.id, EventRecord.received_at)
+    """The ids of the newest events that make rows, by time of receipt, those after a moment, newest first."""
+    query = select(EventRecord.id, EventRecord.received_at).where(EventRecord.type.not_in(CLIP_TYPES))
     if after is not None:
         query = query.where(EventRecord.received_at > after)
     if only is RowFilter.ALARMS:
@@ -108,11 +107,13 @@ def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilte
     return query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(limit)
 
 
-def read_rows(connection: Connection, ids: Collection[UUID]) -> list[EventRow]:
-    """The rows of these events, oldest receipt first; one query whatever their number."""
+def read_rows(connection: Connection, ids: Collection[UUID], *, with_clips: bool = True) -> list[EventRow]:
+    """The rows of these events, oldest receipt first; one query whatever their number, and one for their clips."""
     if not ids:
         return []
-    return [_row(found) for found in connection.execute(_JOINED.where(EventRecord.id.in_(ids)))]
+    found = connection.execute(_JOINED.where(EventRecord.id.in_(ids))).all()
+    clips = clips_of(connection, found) if with_clips else {}
+    return [_row(each, clips.get((each.gateway_id, each.id), ())) for each in found]
 
 
 _JOINED = (
@@ -143,7 +144,7 @@ _JOINED = (
 )
 
 
-def _row(found: Row[*tuple[Any, ...]]) -> EventRow:
+def _row(found: Row[*tuple[Any, ...]], clips: tuple[EventClip, ...]) -> EventRow:
     place_code, data = _content(found.body)
     details = _details(data)
     return EventRow(
@@ -159,6 +160,7 @@ def _row(found: Row[*tuple[Any, ...]]) -> EventRow:
         device=found.door_name or found.subject,
         person=masked_name(found.person_name) if found.person_name else None,
         dwelling=_dwelling(found),
+        clips=clips,
         **details,
     )
 
@@ -226,7 +228,7 @@ def _rule_details(data: EventData | None) -> dict[str, Any]:
 
 def _device_details(data: EventData | None) -> dict[str, Any]:
     match data:
-        case access_events.ReaderOffline() | events.OutboxGap() | clip_events.ClipLost():
+        case access_events.ReaderOffline() | events.OutboxGap():
             return {"cause": data.reason.value}
         case events.CameraOffline():
             return {"cause": data.fault.value}
@@ -242,20 +244,6 @@ def _device_details(data: EventData | None) -> dict[str, Any]:
             return {"cause": "began" if data.stale else "ended"}
         case access_events.ReaderLockedOut():
             return {"seconds": data.for_s}
-        case _:
-            return _kept_details(data)
-
-
-def _kept_details(data: EventData | None) -> dict[str, Any]:
-    match data:
-        case clip_events.ClipKept():
-            seconds = (data.until - data.since).total_seconds()
-            return {
-                "clip": data.sha256,
-                "seconds": seconds,
-                "cause": "unmasked" if data.unmasked else None,
-                "clip_of": data.events,
-            }
         case clip_events.KeepingChanged():
             return {"cause": data.level.value}
         case _:

@@ -8,17 +8,30 @@ the cost of a look is bounded however many events a flood brings.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import select
+
 from cloud.database.engine import Database
-from cloud.live.rows import EventRow, newest, read_rows
+from cloud.database.tables import EventRecord
+from cloud.live.clips import CLIP_TYPES, ClipNews, read_news
+from cloud.live.rows import EventRow, read_rows
 
 OVERLAP = timedelta(seconds=2)
 SWEEP_OVERLAP = timedelta(seconds=30)
 WINDOW = 1000
 MAX_ROWS = 200
 _REMEMBERED = 8 * WINDOW
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new, oldest receipt first: rows, and what was told of the clips of rows."""
+
+    rows: list[EventRow]
+    clips: list[ClipNews]
 
 
 class EventTail:
@@ -41,22 +54,29 @@ class EventTail:
         """Take what is there as known; the pages read it over REST."""
         self._new_ids(SWEEP_OVERLAP)
 
-    def look(self, sweep: bool = False) -> list[EventRow]:
-        """The rows that are new since the last look, oldest receipt first, at most `MAX_ROWS` (the newest)."""
-        ids = self._new_ids(SWEEP_OVERLAP if sweep else OVERLAP)
+    def look(self, sweep: bool = False) -> News:
+        """What is new since the last look, at most `MAX_ROWS` (the newest) of each kind."""
+        fresh = self._new_ids(SWEEP_OVERLAP if sweep else OVERLAP)
+        clips = [id_ for id_, event_type in fresh if event_type in CLIP_TYPES]
+        ids = [id_ for id_, event_type in fresh if event_type not in CLIP_TYPES]
         self.skipped_rows += max(len(ids) - MAX_ROWS, 0)
-        if not ids:
-            return []
+        if not fresh:
+            return News([], [])
         with self._database.read() as connection:
-            return read_rows(connection, ids[:MAX_ROWS])
+            rows = read_rows(connection, ids[:MAX_ROWS], with_clips=False)  # theirs is told when it comes
+            return News(rows, read_news(connection, clips[:MAX_ROWS]))
 
-    def _new_ids(self, overlap: timedelta) -> list[UUID]:
+    def _new_ids(self, overlap: timedelta) -> list[tuple[UUID, str]]:
+        """Ids and types of the events that were not seen before, newest first."""
         floor = min(self._watermark, self._now()) - overlap
+        query = select(EventRecord.id, EventRecord.received_at, EventRecord.type)
+        query = query.where(EventRecord.received_at > floor)
+        query = query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(WINDOW)
         with self._database.read() as connection:
-            found = connection.execute(newest(WINDOW, after=floor)).all()
+            found = connection.execute(query).all()
         if found:
             self._watermark = found[0].received_at
-        fresh = [row.id for row in found if row.id not in self._seen]
+        fresh = [(row.id, row.type) for row in found if row.id not in self._seen]
         for row in reversed(found):
             self._seen[row.id] = None
             self._seen.move_to_end(row.id)

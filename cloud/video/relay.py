@@ -291,6 +291,7 @@ def _started(report: Started) -> str:
             "mime": report.mime,
             "width": report.width,
             "height": report.height,
+            "unmasked": report.unmasked,
         }
     )
 

@@ -10,7 +10,7 @@ from edge.cameras.measuring import Measured, measure
 from edge.cameras.onvif_camera import Offer, OnvifCamera
 from edge.clock import Clock
 from edge.onvif.client import OnvifClient
-from edge.video.address import Address
+from edge.video.address import Address, Transport
 from edge.video.errors import StreamFault
 from protocols.onvif_media import DeviceInformation, MediaProfile
 
@@ -60,15 +60,16 @@ def watch(
     seconds: float,
     profile: MediaProfile | None = None,
     progress: Callable[[float], None] = lambda _: None,
+    transport: Transport = Transport.TCP,
 ) -> StreamFound:
-    """Read a stream for some seconds."""
+    """Read a stream for some seconds; `transport` is how rtsp:// carries it."""
     parts = urlsplit(url)
     location = unquote(parts.path) if parts.scheme == "file" else url
     if username is not None:
         account = f"{quote(username, safe='')}:{quote(password, safe='')}"
         location = parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
     try:
-        return StreamFound(url, profile, measure(Address(location, parts.scheme), seconds, progress))
+        return StreamFound(url, profile, measure(Address(location, parts.scheme, transport), seconds, progress))
     except StreamFault as fault:
         return StreamFound(url, profile, None, fault.detail)
 

@@ -187,9 +187,15 @@ class KeepingIndex:
         return self._pieces("state = ?", (PieceState.KEPT,))
 
     def oldest(
-        self, grade: Grade, limit: int, *, before_ms: int | None = None, camera: str | None = None
+        self,
+        grade: Grade,
+        limit: int,
+        *,
+        before_ms: int | None = None,
+        camera: str | None = None,
+        only_sent: bool = False,
     ) -> list[Piece]:
-        """The oldest finished pieces of a grade that no hold protects."""
+        """The oldest finished pieces of a grade that no hold protects; `only_sent`: of which the hub has a copy."""
         where, values = f"grade = ? AND state = ? AND NOT {_HELD}", [grade, PieceState.KEPT]
         more: list[str | int] = [*values]
         if before_ms is not None:
@@ -198,6 +204,8 @@ class KeepingIndex:
         if camera is not None:
             where += " AND camera = ?"
             more.append(camera)
+        if only_sent:
+            where += " AND sent"
         return self._pieces(f"{where} ORDER BY since_ms LIMIT ?", (*more, limit))
 
     def film(self, camera: str, since_ms: int, until_ms: int) -> list[Piece]:

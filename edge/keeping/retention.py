@@ -1,8 +1,9 @@
 """What is deleted, and what is no longer kept, as time passes and the disk fills up.
 
 Order: recordings go first, then clips without an alarm, then clips of alarms; the oldest of each first. Never deleted:
-what a hold protects, and clips of alarms that are still open (`open_alarm_h`). If that does not free enough, less is
-kept, in the order of `KeepingLevel`; snapshots are given up last.
+what a hold protects. Nor, before its days are over, a clip of an alarm that may still be open (`open_alarm_h`) or that
+the hub does not have yet. If that does not free enough, less is kept, in the order of `KeepingLevel`; snapshots are
+given up last.
 """
 
 import logging
@@ -166,8 +167,9 @@ class Retention:
             self._delete(piece, "for_room")
 
     def _next(self, grade: Grade, camera: str | None) -> Piece | None:
-        before_ms = self._now_ms() - self._open_ms() if grade is Grade.ALARM else None
-        found = self._index.oldest(grade, 1, before_ms=before_ms, camera=camera)
+        is_alarm = grade is Grade.ALARM
+        before_ms = self._now_ms() - self._open_ms() if is_alarm else None
+        found = self._index.oldest(grade, 1, before_ms=before_ms, camera=camera, only_sent=is_alarm)
         return found[0] if found else None
 
     def _delete(self, piece: Piece, why: str) -> None:

@@ -139,7 +139,8 @@ class Desk:
         main = seen.main if order.quality is Quality.MAIN else None
         sub = seen.sub if main is not None else None
         self._end(order.stream, None)
-        upstream = Upstream(order, main or seen.sub, sub, self._clock, self._budget, self._wake)
+        is_unmasked = shows_what_is_masked(seen.config)
+        upstream = Upstream(order, main or seen.sub, sub, self._clock, self._budget, self._wake, is_unmasked)
         with self._lock:
             self._streams[order.stream] = upstream
         _log.info("camera %s (%s) is watched, ticket %s", order.camera, order.quality, order.ticket)

@@ -108,6 +108,8 @@ class LiveLink:
             try:
                 self._once(stopping)
             except (OSError, WebSocketException, ProtocolError) as error:
+                if stopping.is_set():
+                    return  # we cut it ourselves
                 self._counters.add("live_connections_lost")
                 _log.warning("live video: no connection to the hub: %s", str(error)[:200] or type(error).__name__)
             if self._clock.monotonic_s() - began_s > _CALM_S:

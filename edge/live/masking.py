@@ -18,4 +18,7 @@ def live_mask_notes(cameras: Sequence[CameraConfig]) -> Iterator[str]:
         if camera.live_unmasked:
             yield f"camera {camera.id}: live_unmasked = true: live video shows what privacy_mask hides in pictures"
         else:
-            yield f"camera {camera.id}: no live video, as privacy_mask is not in it, until the camera draws it itself"
+            yield (
+                f"camera {camera.id}: no live video, as privacy_mask is not in it; write masked_in_camera = true once "
+                "the camera draws it itself, or live_unmasked = true to show what it hides"
+            )

@@ -24,10 +24,18 @@ class Upstream:
         tap: where its packets come from.
         sub: the camera's sub stream, to be offered where this one does not play; None if this is it.
         wake: called when a packet came.
+        is_unmasked: whether it shows what the camera's privacy masks hide in pictures.
     """
 
     def __init__(
-        self, order: Start, tap: LiveTap, sub: LiveTap | None, clock: Clock, budget: Budget, wake: Callable[[], None]
+        self,
+        order: Start,
+        tap: LiveTap,
+        sub: LiveTap | None,
+        clock: Clock,
+        budget: Budget,
+        wake: Callable[[], None],
+        is_unmasked: bool = False,
     ) -> None:
         self.stream, self.camera, self.quality = order.stream, order.camera, order.quality
         self.lease_s = order.lease_s
@@ -36,7 +44,7 @@ class Upstream:
         self.economy = False
         self.skipped = 0
         """Packets left out to save the uplink."""
-        self._sub, self._clock, self._budget = sub, clock, budget
+        self._sub, self._clock, self._budget, self._is_unmasked = sub, clock, budget, is_unmasked
         self._ends_s = clock.monotonic_s() + order.lease_s
         self._fragmenter: Fragmenter | None = None
         self._run = 0
@@ -102,7 +110,12 @@ class Upstream:
         self._fragmenter, self._run = Fragmenter(taken.head, taken.packet), taken.run
         width, height = taken.head.width, taken.head.height
         report = Started(
-            stream=self.stream, quality=self.quality, mime=self._fragmenter.mime, width=width, height=height
+            stream=self.stream,
+            quality=self.quality,
+            mime=self._fragmenter.mime,
+            width=width,
+            height=height,
+            unmasked=self._is_unmasked,
         )
         return [report.model_dump_json(), *self._frame(Kind.INIT, self._fragmenter.init(), taken.packet.at_s)]
 

@@ -6,6 +6,7 @@ Nothing on it changes anything: what is drawn comes back as lines for the site f
 import hmac
 import json
 import secrets
+import select
 import socket
 import threading
 import time
@@ -147,10 +148,9 @@ class _Handler(BoundedHandler):
     def _is_gone(self) -> bool:
         """Whether the browser closed the connection: it says nothing else on it."""
         try:
-            said: bytes = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            return not said
-        except BlockingIOError:
-            return False
+            if not select.select([self.connection], [], [], 0)[0]:  # a socket with a time-out would wait for it
+                return False
+            return not self.connection.recv(1, socket.MSG_PEEK)
         except OSError:
             return True
 

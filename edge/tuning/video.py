@@ -37,6 +37,7 @@ def write_video(
     """
     times, written = ClipTimes(), 0
     writer: cv2.VideoWriter | None = None
+    last: Image | None = None
     try:
         with Footage(source) as footage:
             began_s = time.perf_counter()
@@ -48,8 +49,11 @@ def write_video(
                 shown = view.take(pipeline.look(image, at_s), decode_ms)
                 if shown is not None:
                     writer = writer if writer is not None else _writer(target, frames_per_s, shown)
+                    while last is not None and written < round(at_s * frames_per_s):
+                        writer.write(last)  # a busy scene is looked at less often: the video keeps its pace
+                        written += 1
                     writer.write(shown)
-                    written += 1
+                    written, last = written + 1, shown
                 progress(at_s)
                 began_s = time.perf_counter()
             view.tell(pipeline.end())

@@ -263,11 +263,24 @@ class CameraAnalysis:
 
     def _look(self, seen: Seen, detections: Detections, moment: Moment) -> SceneLook:
         """The frame as rules are given it."""
+        began = self._beginnings(seen.confirmed)
         sights = tuple(
-            Sight(track, self._subjects[track].what, float(detections.scores[row]), _corners(detections, row))
+            Sight(
+                track,
+                self._subjects[track].what,
+                float(detections.scores[row]),
+                _corners(detections, row),
+                began=began.get(track),
+            )
             for track, row in zip(seen.ids, seen.rows, strict=True)
         )
         return SceneLook(moment, sights + self._held(seen.ids), seen.ended, aspect=self._aspect)
+
+    def _beginnings(self, confirmed: tuple[int, ...]) -> dict[int, Corners]:
+        """Where the tracks that are news were first seen."""
+        if self._tracker is None or not confirmed:
+            return {}
+        return {track: _within_frame(box) for track, box in self._tracker.beginnings(confirmed).items()}
 
     def _held(self, seen: tuple[int, ...]) -> tuple[Sight, ...]:
         """Those that stand still and were not looked for, or are hidden for a moment: they are still there."""

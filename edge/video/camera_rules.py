@@ -1,5 +1,6 @@
 """One camera's rules at work: they are shown what is seen, and what they find is told with a picture of it."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -17,11 +18,15 @@ from edge.video.rules.luma import Luma
 from edge.video.rules.scene import Finding, SceneLook
 from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Image, cut
+from protocols.camera_events import CameraImpaired, CameraRestored, SceneFault
 from protocols.event_data import EventData
 
 _ONE = 1.0
 _SEVERAL = 0.25
 """The margins of a picture around one thing and around several, in their size."""
+
+_HIDING = {SceneFault.COVERED, SceneFault.TURNED}
+"""What stood in such a camera's picture is not gone because it is no longer found."""
 
 Tell = Callable[[Moment, EventData, Image | None], None]
 
@@ -50,6 +55,7 @@ class CameraRules:
             for rule in camera.rules
             if isinstance(rule, CameraHealthRule)
         ]
+        self._is_hidden = threading.Event()
         self._told = Counter({rule.id: 0 for rule in camera.rules})
 
     @property
@@ -69,6 +75,8 @@ class CameraRules:
 
     def see(self, look: SceneLook, image: Image | None) -> None:
         """A look, and its frame BGR [H,W,3] if there is one."""
+        if self._is_hidden.is_set():
+            self._engine.miss_nothing()
         for finding in self._engine.see(look):
             self._told[finding.rule] += 1
             self._tell(look.moment, finding.data, self._picture(finding, image))
@@ -82,6 +90,10 @@ class CameraRules:
         masked = black_out(luma.copy(), self._camera.privacy_mask)
         for health in self._health:
             for data in health.glance(masked, moment):
+                if isinstance(data, CameraImpaired) and data.fault in _HIDING:
+                    self._is_hidden.set()
+                elif isinstance(data, CameraRestored):
+                    self._is_hidden.clear()
                 self._told[health.id] += 1
                 self._tell(moment, data, cast(Image, cv2.cvtColor(masked, cv2.COLOR_GRAY2BGR)))
 

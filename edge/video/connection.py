@@ -17,13 +17,20 @@ from edge.video.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, Stream
 from edge.video.worker import Run
 from protocols.events import CameraFault
 
+_LOOK_S = 2.0
+"""So often it is looked whether there is another password for a camera that refuses the one there was."""
+
+_TRUSTED_REFUSALS = 3
+"""An account that worked before may be refused so often in a row, by a camera that is starting, before it counts."""
+
 
 @dataclass(frozen=True)
 class Timing:
     """The time constants of reading cameras, in seconds.
 
     `stuck_s` is above what opening and reading may take together, so that only a decoder or a name look-up that hangs
-    is given up; `calm_s` of pictures make the next fault a first one.
+    is given up; `calm_s` of pictures make the next fault a first one. `refused_s` is waited once a camera refuses the
+    account, as for its ONVIF: cameras lock an account after five to seven tries.
     """
 
     open_s: float = OPEN_TIMEOUT_S
@@ -32,6 +39,7 @@ class Timing:
     retry_most_s: float = 60.0
     calm_s: float = 10.0
     stuck_s: float = 20.0
+    refused_s: float = 300.0
 
     @property
     def starved_s(self) -> float:
@@ -70,6 +78,9 @@ class Connection:
         """The last fault, until pictures come again."""
         self.faults: Counter[CameraFault] = Counter()
         self.connections = 0
+        self._address: Address | None = None
+        self._worked: Address | None = None
+        self._refusals = 0
 
     @property
     def state(self) -> CameraState:
@@ -84,7 +95,7 @@ class Connection:
             if self.state is not CameraState.CONNECTING:
                 self._signal(Signal.RETRY, run)
             self._fail(self._once(run, read), run)
-            run.pause(self._backoff.next_s())
+            self._pause(run)
 
     def flows(self, run: Run) -> bool:
         """What is expected of the stream comes; False if this thread was told to stop."""
@@ -95,6 +106,7 @@ class Connection:
         if not self._signal(Signal.PICTURE, run):
             return False
         self._flows_since_s = self._clock.monotonic_s()
+        self._worked = self._address
         self.fault = None
         return True
 
@@ -122,12 +134,37 @@ class Connection:
             address = self._find()
         except VideoError as error:
             return StreamFault(CameraFault.UNAUTHORISED, str(error))
+        self._address = address
         try:
-            with Stream(address, self._clock.monotonic_s, self._timing.open_s, self._timing.read_s) as stream:
+            stream = Stream(address, self._clock.monotonic_s, self._timing.open_s, self._timing.read_s)
+        except StreamFault as fault:
+            self._refusals = self._refusals + 1 if fault.fault is CameraFault.UNAUTHORISED else 0
+            return fault
+        self._refusals = 0
+        try:
+            with stream:
                 read(stream, run)
         except StreamFault as fault:
             return fault
         return StreamFault(CameraFault.ENDED, "the stream ended")
+
+    def _pause(self, run: Run) -> None:
+        """Wait for the next try; after a refusal for minutes, or until there is another password."""
+        wait_s = self._backoff.next_s()
+        borne = _TRUSTED_REFUSALS if self._worked == self._address else 0
+        if self._refusals <= borne:
+            run.pause(wait_s)
+            return
+        until_s = self._clock.monotonic_s() + max(wait_s, self._timing.refused_s)
+        while (left_s := until_s - self._clock.monotonic_s()) > 0:
+            if run.pause(min(left_s, _LOOK_S)) or self._has_another_account():
+                return
+
+    def _has_another_account(self) -> bool:
+        try:
+            return self._find() != self._address
+        except VideoError:  # being written just now, perhaps
+            return False
 
     def _fail(self, fault: StreamFault, run: Run) -> None:
         if self._signal(Signal.FAULT, run):

@@ -33,10 +33,13 @@ class Eye:
     Args:
         gate: what finds movement.
         looks_per_s: how often it looks at most while awake.
+        busy_looks_per_s: how often at most once the scene has been busy for a while; as often, if nothing is said.
     """
 
-    def __init__(self, gate: MotionGate, looks_per_s: float) -> None:
-        self._every_s = 1.0 / looks_per_s
+    def __init__(self, gate: MotionGate, looks_per_s: float, busy_looks_per_s: float | None = None) -> None:
+        self._brisk_every_s = 1.0 / looks_per_s
+        self._steady_every_s = 1.0 / min(looks_per_s, busy_looks_per_s or looks_per_s)
+        self._every_s = self._brisk_every_s
         self._due_s = float("-inf")
         self._gate = gate
         self._attention = Attention()
@@ -47,9 +50,8 @@ class Eye:
 
     def look(self, picture: Picture, followed: Followed) -> tuple[Motion, Interest]:
         """Whether something moves in the picture, and whether the detector should see it."""
-        self._looked(picture.at_s)
         motion = self._gate.see(luma_of(picture.image), picture.at_s)
-        return motion, self._attention.wants(motion, picture.at_s, followed)
+        return motion, self._judge(motion, picture.at_s, followed)
 
     def glimpse(self, picture: Picture) -> Glimpse:
         """Look without learning: if it stirs, the pictures before this one are looked at first."""
@@ -58,12 +60,14 @@ class Eye:
 
     def accept(self, glimpse: Glimpse, followed: Followed) -> Interest:
         """Learn from a glimpse that showed nothing new."""
-        self._looked(glimpse.picture.at_s)
         self._gate = glimpse.gate
-        return self._attention.wants(glimpse.motion, glimpse.picture.at_s, followed)
+        return self._judge(glimpse.motion, glimpse.picture.at_s, followed)
 
-    def _looked(self, at_s: float) -> None:
+    def _judge(self, motion: Motion, at_s: float, followed: Followed) -> Interest:
+        interest = self._attention.wants(motion, at_s, followed)
+        self._every_s = self._steady_every_s if self._attention.is_steady else self._brisk_every_s
         self._due_s = max(self._due_s + self._every_s, at_s + 0.5 * self._every_s)
+        return interest
 
 
 def luma_of(image: VideoFrame) -> Luma:

@@ -94,7 +94,7 @@ class Pipeline:
         self._detector = detector
         self._begins_s = begins_s
         gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
-        self._eye = Eye(gate, camera.analyses_per_s)
+        self._eye = Eye(gate, camera.analyses_per_s, camera.busy_looks_per_s)
         self._closer = CloserLook()
         self._reports: list[Report] = []
         self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig(), surroundings)

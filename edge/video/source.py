@@ -116,7 +116,7 @@ class CameraSource:
         decoder, arrivals = stream.decoder(), Arrivals(self._clock, stream)
         camera = self._camera
         gate = MotionGate(camera.motion_sensitivity, (*camera.motion_mask, *camera.privacy_mask))
-        eye = Eye(gate, camera.analyses_per_s)
+        eye = Eye(gate, camera.analyses_per_s, camera.busy_looks_per_s)
         watcher = Watcher(decoder, eye, self._gears, self._gear_timing, self._clock.monotonic_s, self.watched)
         head = stream.head()
         self.feed.begin(head)

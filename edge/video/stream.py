@@ -25,7 +25,7 @@ OPEN_TIMEOUT_S = 5.0
 """For connecting, describing and the first packets; a slow camera needs 2 to 3 s."""
 
 READ_TIMEOUT_S = 3.0
-"""The longest silence. A camera sends several frames a second; measured to end a frozen stream after 3.01 s."""
+"""The longest silence. A camera sends several frames a second."""
 
 
 _RTSP_OPTIONS = {
@@ -132,10 +132,11 @@ class Stream:
                 raise StreamFault(CameraFault.ENDED, "the stream ended") from None
             except (av.error.FFmpegError, OSError) as error:
                 raise read_fault(error, self._read_timeout_s) from None
+            is_silent = self._monotonic_s() - heard_s > self._read_timeout_s
             if packet.stream is self._video and packet.size:
-                yield packet
+                yield packet  # after a silence too: when its time is up, RTSP first hands out what it has left
                 heard_s = self._monotonic_s()
-            elif self._monotonic_s() - heard_s > self._read_timeout_s:
+            if is_silent:
                 raise StreamFault(CameraFault.SILENT, f"no picture for {self._read_timeout_s:g} s")
 
     def close(self) -> None:

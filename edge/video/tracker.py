@@ -7,6 +7,7 @@ seen in one camera, and recognises nobody: a track that is lost is over, and its
 Geometry is arrays over all tracks and detections at once; what is noted of each track is a few plain values.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -26,14 +27,17 @@ Flags = npt.NDArray[np.bool_]
 class TrackerConfig:
     """How tracks begin, go on and end.
 
-    A track is confirmed at its `confirm_hits`-th detection and given up at its `tentative_misses`-th miss before that.
-    A confirmed one is over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One
-    that stayed within `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it
-    lives on unseen for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for
-    headlights that pass over a parked car shift its box for a moment.
+    A track is confirmed at its `confirm_hits`-th detection, or at an earlier one of `sure_score` that comes
+    `sure_after_s` after the first; it is given up at its `tentative_misses`-th miss before that. A confirmed one is
+    over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One that stayed within
+    `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it lives on unseen
+    for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for headlights that pass
+    over a parked car shift its box for a moment.
 
     Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
-    second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known.
+    second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known. These hold for
+    looks `usual_s` apart or less; for each second more, up to `longest_s`, they grow by `reach_per_s` and
+    `reach_tentative_per_s`.
 
     While nothing moves in the picture, someone who paused is looked at again every `look_paused_s`, what is still every
     `look_still_s`, and every `look_doubtful_s` once it was missed.
@@ -41,6 +45,8 @@ class TrackerConfig:
 
     weak_score: float = 0.25
     confirm_hits: int = 3
+    sure_score: float = 0.6
+    sure_after_s: float = 0.35
     tentative_misses: int = 2
     lost_after_s: float = 2.5
     lost_after_misses: int = 4
@@ -51,6 +57,10 @@ class TrackerConfig:
     overlap: float = 0.25
     reach: float = 0.15
     reach_tentative: float = 0.4
+    reach_per_s: float = 1.3
+    reach_tentative_per_s: float = 1.5
+    usual_s: float = 0.2
+    longest_s: float = 0.6
     look_paused_s: float = 2.0
     look_doubtful_s: float = 5.0
     look_still_s: float = 30.0
@@ -87,16 +97,20 @@ such pair comes before all others, keeps identities less well, and so does none.
 
 @dataclass(slots=True)
 class _Track:
-    """What is noted of one track; where it is stands in the filter's column of the same index."""
+    """What is noted of one track; where it is stands in the filter's column of the same index. `began_at` is its first
+    box: cx, cy, w, h in heights of the frame."""
 
     id: int
     kind: int
+    began_s: float
+    began_at: tuple[float, ...]
     seen_s: float
     anchor: tuple[float, float]
     anchored_s: float
     astray_s: float = inf
     hits: int = 1
     misses: int = 0
+    missed_s: float = inf
     is_confirmed: bool = False
     is_still: bool = False
 
@@ -113,9 +127,9 @@ class Tracker:
         self._config = config if config is not None else TrackerConfig()
         to_measured = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
         to_measured[::2] *= aspect
+        self._to_measured = to_measured
         self._to_frame = np.linalg.inv(to_measured)
-        self._widen = np.concatenate([_widening(self._config.reach), _widening(self._config.reach_tentative)])
-        self._from_boxes = np.concatenate([to_measured, self._widen @ to_measured])
+        self._reach_out(0.0)
         self._filter = BoxFilter()
         self._tracks: list[_Track] = []
         self._kinds: Rows = np.zeros(0, np.intp)
@@ -156,6 +170,10 @@ class Tracker:
         boxes = (self._to_frame @ self._filter.place[:, shown]).T
         return Following(tuple(track.id for track in tracks), boxes, tuple(track.is_still for track in tracks))
 
+    def beginnings(self, ids: Collection[int]) -> dict[int, Floats]:
+        """The first boxes [4] of these tracks, in fractions of the frame: from before they were confirmed."""
+        return {track.id: self._to_frame @ np.array(track.began_at) for track in self._tracks if track.id in ids}
+
     def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: Flags, at_s: float) -> Seen:
         """One frame's detections, taken at `at_s` (monotonic seconds, rising).
 
@@ -166,13 +184,15 @@ class Tracker:
             sound: [N] whether a detection is good enough to begin a track.
             at_s: when the frame was taken.
         """
-        self._filter.predict(0.0 if self._last_s is None else max(0.0, at_s - self._last_s))
+        elapsed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
         self._last_s = at_s
+        self._filter.predict(elapsed_s)
+        self._reach_out(elapsed_s)
         found = self._from_boxes @ boxes.T
         row_of = self._match(found[4:], scores, kinds, sound)
         if row_of:
             self._correct(found[:4], scores, row_of)
-        seen = self._note(row_of, at_s)
+        seen = self._note(row_of, scores, at_s)
         if len(row_of) < len(scores):
             taken = set(row_of.values())
             begin = [row for row, is_sound in enumerate(sound.tolist()) if is_sound and row not in taken]
@@ -186,6 +206,15 @@ class Tracker:
         self._keep([])
         self._last_s = None
         return ended
+
+    def _reach_out(self, elapsed_s: float) -> None:
+        """Widen boxes as is right so long after the last look: a walker's next box is the further off."""
+        config = self._config
+        more_s = max(0.0, min(elapsed_s, config.longest_s) - config.usual_s)
+        known = _widening(config.reach + config.reach_per_s * more_s)
+        unknown = _widening(config.reach_tentative + config.reach_tentative_per_s * more_s)
+        self._widen = np.concatenate([known, unknown])
+        self._from_boxes = np.concatenate([self._to_measured, self._widen @ self._to_measured])
 
     def _correct(self, measured: Floats, scores: Floats, row_of: dict[int, int]) -> None:
         rows = [row_of.get(i, -1) for i in range(len(self._tracks))]
@@ -242,19 +271,20 @@ class Tracker:
         areas = (track_sides[0] * track_sides[1])[:, None] + found_sides[0] * found_sides[1]
         return sides[0] * sides[1], areas
 
-    def _note(self, row_of: dict[int, int], at_s: float) -> Seen:
+    def _note(self, row_of: dict[int, int], scores: Floats, at_s: float) -> Seen:
         """Write down what was found and what not; drop what is over."""
         ids, rows, new, lost = [], [], [], []
         for i, track in enumerate(self._tracks):
             row = row_of.get(i)
             if row is None:
+                track.missed_s = track.missed_s if track.misses else at_s
                 track.misses += 1
                 if self._is_over(track, at_s):
                     lost.append(i)
                 continue
             track.misses, track.seen_s = 0, at_s
             track.hits += 1
-            if not track.is_confirmed and track.hits >= self._config.confirm_hits:
+            if not track.is_confirmed and self._is_sure(track, float(scores[row]), at_s):
                 track.is_confirmed = True
                 new.append(track.id)
             if track.is_confirmed:
@@ -266,12 +296,22 @@ class Tracker:
         ended = self._drop(lost) if lost else ()
         return Seen(tuple(ids), tuple(rows), tuple(new), ended)
 
+    def _is_sure(self, track: _Track, score: float, at_s: float) -> bool:
+        """Whether a track just found with that score is held for real."""
+        config = self._config
+        if track.hits >= config.confirm_hits:
+            return True
+        return score >= config.sure_score and at_s - track.began_s >= config.sure_after_s
+
     def _is_over(self, track: _Track, at_s: float) -> bool:
         config = self._config
         if not track.is_confirmed:
             return track.misses >= config.tentative_misses
-        patience_s = config.still_lost_after_s if track.is_still else config.lost_after_s
-        return track.misses >= config.lost_after_misses and at_s - track.seen_s >= patience_s
+        if track.misses < config.lost_after_misses:
+            return False
+        if track.is_still:  # it may not have been looked at for long before it was first missed
+            return at_s - track.missed_s >= config.still_lost_after_s
+        return at_s - track.seen_s >= config.lost_after_s
 
     def _judge_stillness(self, at_s: float) -> None:
         config = self._config
@@ -300,8 +340,8 @@ class Tracker:
         self._kinds = self._kinds[columns]
 
     def _begin(self, measured: Floats, kinds: Rows, at_s: float) -> None:
-        for x, y, kind in zip(measured[0].tolist(), measured[1].tolist(), kinds.tolist(), strict=True):
-            self._tracks.append(_Track(self._next_id, kind, at_s, (x, y), at_s))
+        for place, kind in zip(measured.T.tolist(), kinds.tolist(), strict=True):
+            self._tracks.append(_Track(self._next_id, kind, at_s, tuple(place), at_s, (place[0], place[1]), at_s))
             self._next_id += 1
         self._kinds = np.concatenate([self._kinds, kinds])
         self._filter.add(measured)

@@ -1,4 +1,4 @@
-"""Where the demo's files lie, and what stands in the community: five doors of three makes, two cameras."""
+"""Where the demo's files lie, and what stands in the community: five doors of three makes, three cameras."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ ALL_DOORS = (*DOORS, BOARD_DOOR, LOBBY_DOOR)
 CAMERAS = (
     DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
     DemoCamera("c-north", "lane-north", "北侧车道", "lane-covered.mp4"),
+    DemoCamera("c-lift", "lift-b1", "1栋电梯厅", "lobby-bicycle.mp4"),
 )
 
 

@@ -100,7 +100,7 @@ def _put_up(
     _enrol(folder, addresses, code)
     _step(console, "a guest gets a pass, a resident a PIN and a duress PIN")
     cast = _cast(folder, people)
-    _step(console, "two cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
+    _step(console, "three cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
     keys = site.make_keys(folder)
     site.write_site(folder, addresses.rtsp_port, addresses.health_port, board_table(board, free_port()))
     site.write_plan(folder, keys, people)

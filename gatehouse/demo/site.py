@@ -45,6 +45,9 @@ def write_site(folder: Folder, rtsp_port: int, http_port: int, board: Sequence[s
         "",
         "[http]",
         f"port = {http_port}",
+        "",
+        "[keeping]",
+        "longest_s = 20",  # a clip is seen while the demo runs, though something happens all the time
     ]
     for door in DOORS:
         parts += _door_lines(folder, door)

@@ -29,6 +29,9 @@ class Figures:
     without_credential: int
     standing_vehicles: int
     covered_cameras: int
+    two_wheelers: int
+    left_behind: int
+    taken: int
     rule_rows: int
     cards_presented: int
     card_reads: int
@@ -42,6 +45,7 @@ class Figures:
     events_stored: int
     events_linked: int
     rows_live: int
+    clips_at_hub: int
     outbox: int
     strike_p50_ms: float
     strike_p99_ms: float
@@ -67,6 +71,9 @@ class Figures:
         yield "in without a credential, or tailgating", self.without_credential
         yield "vehicles standing in a fire lane", self.standing_vehicles
         yield "camera covered, and uncovered again", self.covered_cameras
+        yield "two-wheelers in the lift's lobby", self.two_wheelers
+        yield "bicycles left there", self.left_behind
+        yield "and taken from there", self.taken
         yield "of these, rows in the live stream", self.rule_rows
         yield "cards presented at readers", self.cards_presented
         yield "card reads at the gateway", self.card_reads
@@ -80,6 +87,7 @@ class Figures:
         yield "events stored by the hub", self.events_stored
         yield "events linked to a resident", self.events_linked
         yield "rows in the console's live stream", self.rows_live
+        yield "clips at the hub", self.clips_at_hub
         yield _OUTBOX, self.outbox
         yield "card to strike, at the reader", f"p50 {self.strike_p50_ms:.0f} ms, p99 {self.strike_p99_ms:.0f} ms"
         yield "card to row in the console", f"p50 {self.row_p50_ms:.0f} ms, p99 {self.row_p99_ms:.0f} ms"
@@ -108,6 +116,9 @@ def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, p
             without_credential=of(edge, f"{_RULE}:r-west"),
             standing_vehicles=of(edge, f"{_RULE}:r-fire-lane"),
             covered_cameras=of(edge, f"{_RULE}:r-lens"),
+            two_wheelers=of(edge, f"{_RULE}:r-two-wheels"),
+            left_behind=of(edge, f"{_RULE}:r-left"),
+            taken=of(edge, f"{_RULE}:r-taken"),
             rule_rows=sum(tally.rows[kind.TYPE] for kind in CAMERA_EVENTS),
             cards_presented=tally.presented,
             card_reads=of(edge, "gatehouse_edge_card_reads_total"),
@@ -121,6 +132,7 @@ def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, p
             events_stored=of(hub, "gatehouse_ingest_events_stored_total"),
             events_linked=of(hub, "gatehouse_ingest_events_linked_total"),
             rows_live=sum(tally.rows.values()),
+            clips_at_hub=of(edge, "gatehouse_edge_happenings_total:clips_sent"),
             outbox=of(edge, "gatehouse_edge_outbox_rows"),
             strike_p50_ms=quantile_ms(tally.strike_s, 0.5),
             strike_p99_ms=quantile_ms(tally.strike_s, 0.99),

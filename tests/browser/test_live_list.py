@@ -10,9 +10,9 @@ import numpy as np
 from playwright.sync_api import Page, expect
 
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced
-from protocols.clip_events import ClipKept
+from protocols.clip_events import ClipKept, ClipLossReason, ClipLost
 from protocols.clips import part_path
-from protocols.events import CameraOnline, PersonLeftZone, Snapshot
+from protocols.events import CameraOnline, Event, PersonLeftZone, Snapshot
 from protocols.http_auth import authorise
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
 from tests.support.events import granted, opened
@@ -50,26 +50,65 @@ def test_a_refusal_says_why(desk: Page, console: RunningConsole) -> None:
         expect(row).to_contain_text(text)
 
 
-def test_a_kept_clip_can_be_watched(desk: Page, console: RunningConsole) -> None:
-    film, now = b"\0\0\0\x10ftypiso5\0\0\0\0" + bytes(100), utc_now()
-    name = hashlib.sha256(film).hexdigest()
-    path, gateway = part_path(name, len(film), 0), console.seed.gateway
+def kept(events: tuple[Event, ...], film: bytes, *, unmasked: bool = False) -> ClipKept:
+    since, sha256 = utc_now() - timedelta(seconds=15), hashlib.sha256(film).hexdigest()
+    return ClipKept(
+        clip=events[0].id, sha256=sha256, size_bytes=len(film), codec="h264", since=since,
+        until=since + timedelta(seconds=15), events=tuple(event.id for event in events), unmasked=unmasked,
+    )  # fmt: skip
+
+
+def test_a_clip_is_watched_from_its_event_and_makes_no_row_of_its_own(desk: Page, console: RunningConsole) -> None:
+    film, gateway = b"\0\0\0\x10ftypiso5\0\0\0\0" + bytes(100), console.seed.gateway
+    alarm, opening = gateway.event(DoorForced(), at=utc_now()), gateway.event(opened(), at=utc_now())
+    clip = kept((alarm, opening), film)
+    path = part_path(clip.sha256, len(film), 0)
     header = authorise(gateway.name, gateway.key.secret, "PUT", path, film, int(time.time()))
     assert httpx.put(console.url + path, content=film, headers={"Authorization": header}).status_code == 201
-    alarm = gateway.event(DoorForced(), at=now)
     console.store(alarm)
-    clip = ClipKept(
-        clip=alarm.id, sha256=name, size_bytes=len(film), codec="h264", since=now - timedelta(seconds=15), until=now,
-        events=(alarm.id,),
-    )  # fmt: skip
-    console.store(gateway.event(clip, "c-east", at=now))
-    for row in (desk.locator("#rows tr").first, desk.locator(f'#rows tr[data-id="{alarm.id}"]')):
-        link = row.get_by_role("link", name="查看录像")
-        expect(link).to_have_attribute("href", f"/api/v1/clips/{name}")
-    desk.reload()
-    expect(desk.locator(f'#rows tr[data-id="{alarm.id}"]').get_by_role("link", name="查看录像")).to_be_visible()
-    answer = desk.request.get(console.url + f"/api/v1/clips/{name}")
+    console.store(gateway.event(clip, "c-east", at=utc_now()))
+    console.store(opening)  # behind what is told of its clip
+    for _ in range(2):
+        for event in (alarm, opening):
+            link = desk.locator(f'#rows tr[data-id="{event.id}"]').get_by_role("link", name="查看录像")
+            expect(link).to_have_attribute("href", f"/api/v1/clips/{clip.sha256}")
+        expect(desk.locator("#rows tr")).to_have_count(2)
+        desk.reload()
+    answer = desk.request.get(console.url + f"/api/v1/clips/{clip.sha256}")
     assert (answer.status, answer.body()) == (200, film)
+
+
+def test_an_alarm_s_clips_are_told_in_the_list_of_alarms_with_what_is_wrong_about_them(
+    desk: Page, console: RunningConsole
+) -> None:
+    gateway = console.seed.gateway
+    alarm = gateway.event(DoorForced(), at=utc_now())
+    desk.get_by_role("button", name="告警").click()
+    console.store(alarm)
+    row = desk.locator(f'#rows tr[data-id="{alarm.id}"]')
+    expect(row).to_be_visible()
+    console.store(gateway.event(kept((alarm,), b"one", unmasked=True), "c-east", at=utc_now()))
+    lost = ClipLost(clip=alarm.id, reason=ClipLossReason.NO_VIDEO, events=(alarm.id,))
+    console.store(gateway.event(lost, "c-west", at=utc_now()))
+    for _ in range(2):
+        expect(row.locator(".clips > span")).to_have_count(2)
+        expect(row.locator(".clips > span").first).to_contain_text("未加隐私遮挡")
+        expect(row.locator(".clips > span").first).to_contain_text("c-east")
+        expect(row.locator(".clips > span").last).to_contain_text("无录像:摄像机无画面")
+        desk.get_by_role("button", name="全部").click()
+        desk.get_by_role("button", name="告警").click()
+
+
+def test_a_clip_told_while_the_link_was_lost_is_on_its_event_after_it(desk: Page, console: RunningConsole) -> None:
+    alarm = console.seed.gateway.event(DoorForced(), at=utc_now())
+    console.store(alarm)
+    row = desk.locator(f'#rows tr[data-id="{alarm.id}"]')
+    expect(row).to_be_visible()
+    console.stop()
+    expect(desk.locator("#lost")).to_be_visible(timeout=5000)
+    console.seed.store(console.seed.gateway.event(kept((alarm,), b"film"), "c-east", at=utc_now()))
+    console.start()
+    expect(row.get_by_role("link", name="查看录像")).to_be_visible(timeout=10000)
 
 
 def test_rows_are_sorted_by_arrival_and_a_late_one_is_marked(desk: Page, console: RunningConsole) -> None:

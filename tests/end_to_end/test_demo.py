@@ -3,9 +3,14 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from edge.video.rules.config import KINDS
+from gatehouse.demo.camera_rules import rule_lines
+from gatehouse.demo.layout import CAMERAS
 
 
 @pytest.mark.timeout(240)
@@ -22,7 +27,12 @@ def test_the_demo_counts_every_step_of_the_path_and_ends_by_itself(tmp_path: Pat
     assert all(value > 0 for value in counted.values()), counted
     assert counted["card_reads"] < counted["decisions"]  # PINs and QR codes are decided, too
     clips = list((tmp_path / "demo" / "gateway" / "video" / "clips").glob("*.mp4"))
-    assert {path.name.split(".")[1] for path in clips} == {"c-east", "c-north"}
+    assert {path.name.split(".")[1] for path in clips} == {"c-east", "c-north", "c-lift"}
+
+
+def test_every_kind_of_rule_is_in_the_demo() -> None:
+    tables = tomllib.loads("\n".join(line for c in CAMERAS for line in ("[[camera]]", *rule_lines(c.id))))
+    assert {rule["kind"] for camera in tables["camera"] for rule in camera["rule"]} == set(KINDS)
 
 
 def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:

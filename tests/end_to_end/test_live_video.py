@@ -25,6 +25,7 @@ from edge.video.config import CameraConfig
 from protocols.http_auth import authorise
 from protocols.live import PATH, Frame, Hello, Kind, Quality, Started, encode_frame
 from tests.edge.video.parts import camera
+from tests.support.certificates import make_certificates
 from tests.support.console import RunningConsole
 from tests.support.databases import new_sqlite
 from tests.support.gateways import eventually
@@ -113,6 +114,28 @@ def test_pages_watch_one_copy_that_plays_from_its_first_picture_and_ends_by_itse
     verify_chain(console.database)
 
 
+def test_over_https_a_gateway_gives_its_video_to_a_hub_that_it_can_trust_and_to_no_other(
+    tmp_path: Path, server: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates, database = make_certificates(tmp_path), new_sqlite(tmp_path)
+    console = RunningConsole(database, tmp_path, tls=certificates)
+    monkeypatch.setattr(service_module, "RENEW_S", 0.05)  # it hears much while it says much
+    with PlayedGateway(identity_for(console), tmp_path, east(server), section=LiveSection()) as stranger:
+        eventually(lambda: stranger.counters["live_connections_lost"] > 0, OPEN_S, "the refusal")
+        assert not stranger.link.is_connected
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
+    with gateway(console, tmp_path, east(server)) as site, console.client() as client:
+        eventually(lambda: site.seen["c-east"].sub.group() is not None, OPEN_S, "the camera")
+        assert client.get("/api/v1/cameras/gw-quiet/c-east/snapshot").status_code == 200
+        with page(console, client) as seen:
+            eventually(lambda: len(seen.pictures()) > 50, OPEN_S, "pictures")
+            frames = list(seen.frames)
+            assert played(frames) == len(frames) - 1
+        assert site.counters["live_connections_lost"] == 0
+    console.stop()
+    database.close()
+
+
 def test_only_a_page_of_this_hub_with_a_session_may_watch(console: RunningConsole) -> None:
     with console.client() as client, console.client(None) as stranger:
         for who, headers in ((stranger, {}), (client, {"Origin": "https://elsewhere.example"})):
@@ -197,6 +220,15 @@ def test_a_masked_camera_is_not_shown_but_its_pictures_are_with_the_masks(
         assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_camera")
     away = httpx.Client(base_url=console.url)
     assert away.get("/api/v1/cameras/gw-quiet/c-east/snapshot").status_code == 401
+
+
+def test_a_page_is_told_that_video_shows_what_masks_hide(
+    console: RunningConsole, tmp_path: Path, server: RtspServer
+) -> None:
+    shown = east(server, privacy_mask=[[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]], live_unmasked=True)
+    with gateway(console, tmp_path, shown), console.client() as client, page(console, client) as seen:
+        eventually(lambda: bool(seen.of("started")), OPEN_S, "video")
+        assert seen.of("started")[0]["unmasked"] is True
 
 
 def test_nobody_without_a_gateways_key_is_let_in_and_no_order_without_the_hubs_signature_is_followed(

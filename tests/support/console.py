@@ -6,6 +6,7 @@ with `answer`.
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from sqlalchemy import insert
 from cloud.accounts import Passwords, open_accounts
 from cloud.app import AppParts, AppSettings, create_app, server_config
 from cloud.audit import AuditLog
-from cloud.broker import Mirror
+from cloud.broker import Mirror, TlsFiles
 from cloud.commands.service import CommandService
 from cloud.database.engine import Database
 from cloud.database.tables import (
@@ -131,13 +132,19 @@ def _place(above: dict[str, Any] | None, kind: PlaceKind, code: str, name: str) 
 
 
 class RunningConsole:
-    """A console on a free port of loopback; it can be stopped and started again on the same port."""
+    """A console on a free port of loopback; it can be stopped and started again on the same port.
 
-    def __init__(self, database: Database, folder: Path, settings: AppSettings | None = None) -> None:
+    With `tls` it is reached by HTTPS, with that certificate.
+    """
+
+    def __init__(
+        self, database: Database, folder: Path, settings: AppSettings | None = None, tls: TlsFiles | None = None
+    ) -> None:
         self.seed = Seed(database)
         self.database = database
         self.folder = folder
-        self.settings = settings or AppSettings()
+        self.settings = settings or AppSettings(https=tls is not None)
+        self._tls = tls
         self.sent: list[tuple[str, bytes]] = []
         self.is_connected = True
         self.audit = AuditLog(database, utc_now)
@@ -147,7 +154,7 @@ class RunningConsole:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls is not None else 'http'}://127.0.0.1:{self.port}"
         self.start()
 
     def start(self) -> None:
@@ -172,7 +179,10 @@ class RunningConsole:
                 settings=self.settings,
             )
         )
-        self._server = uvicorn.Server(server_config(app, "127.0.0.1", self.port))
+        config = server_config(app, "127.0.0.1", self.port)
+        if self._tls is not None:
+            config.ssl_certfile, config.ssl_keyfile = self._tls.certificate, self._tls.key
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="console under test")
         self._thread.start()
         self.commands.start()
@@ -187,7 +197,9 @@ class RunningConsole:
     @contextmanager
     def client(self, username: str | None = GUARD) -> Iterator[httpx.Client]:
         """An HTTP client, logged in as `username`; its Origin is the console's own."""
-        with httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=10) as client:
+        trusted = True if self._tls is None else ssl.create_default_context(cafile=self._tls.ca)
+        origin = {"Origin": self.url}
+        with httpx.Client(base_url=self.url, headers=origin, timeout=10, verify=trusted) as client:
             if username is not None:
                 answer = client.post("/login", data={"username": username, "password": PASSWORD})
                 assert answer.status_code == 303, answer.text

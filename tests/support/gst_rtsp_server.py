@@ -6,7 +6,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 the versions must be required first
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 the versions must be required first
 
 ENDLESS = (
     "( multifilesrc location={path} loop=true ! video/x-h264,stream-format=byte-stream,framerate=10/1 ! "
@@ -29,6 +29,8 @@ def factory_for(arguments: argparse.Namespace) -> GstRtspServer.RTSPMediaFactory
         loss = f"identity drop-probability={arguments.loss} !" if arguments.loss else ""
         factory.set_launch(SYNTHETIC.format(encode=ENCODERS[arguments.codec].format(loss=loss, pay=PAY)))
     factory.set_shared(True)
+    if arguments.udp_alone:
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     return factory
 
 
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--stream")
     parser.add_argument("--codec", default="h264")
     parser.add_argument("--loss", type=float, default=0.0, help="share of pictures that is lost on the way")
+    parser.add_argument("--udp-alone", action="store_true")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
     arguments = parser.parse_args()

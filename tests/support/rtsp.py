@@ -96,6 +96,7 @@ def gstreamer_server(
     password: str = "",
     codec: str = "h264",
     loss: float = 0.0,
+    udp_alone: bool = False,
 ) -> RtspServer:
     """GStreamer's server with one endless stream at `url("cam")`: a byte-stream file, or a moving test picture.
 
@@ -105,9 +106,12 @@ def gstreamer_server(
         password: its password.
         codec: of the synthetic picture: h264 or h265.
         loss: the share of its pictures that is lost on the way.
+        udp_alone: refuse to send through the RTSP connection.
     """
     port = free_port()
     command = ["/usr/bin/python3", str(_GST_SCRIPT), "--port", str(port), "--codec", codec, "--loss", str(loss)]
+    if udp_alone:
+        command += ["--udp-alone"]
     if stream is not None:
         command += ["--stream", str(stream)]
     if user is not None:

@@ -35,9 +35,10 @@ async function readEvents() {
   const filter = rows.filter;
   const query = new URLSearchParams({ limit: "200", only: filter });
   if (rows.newestAt !== null) query.set("after", new Date(rows.newestAt - OVERLAP_MS).toISOString());
-  const { events } = await read(`/api/v1/events?${query}`);
+  const { events, clips } = await read(`/api/v1/events?${query}`);
   if (rows.filter !== filter) return;
   rows.add(events, false);
+  rows.addClips(clips);
   rows.showEmpty(t("events.none"));
 }
 
@@ -73,6 +74,7 @@ const handlers = {
     const alarm = added.findLast((row) => row.alarm);
     if (alarm) $("announcer").textContent = `${moment(alarm.time)} ${eventText(alarm)} ${alarm.place ?? ""}`;
   },
+  clips: ({ clips }) => rows.addClips(clips),
   board({ board }) {
     doors.change(board.doors);
     showGateways(board.gateways);

@@ -4,6 +4,7 @@ import { duration, knows, moment, t } from "./words.js";
 import { glyph } from "./glyphs.js";
 
 const MAX_ROWS = 200;
+const MAX_CLIPS = 1000;
 const PICTURE_RETRIES_MS = [1000, 2000, 4000, 8000, 15000];
 
 /** Whether a filter of the page lets a row through; the hub's `only` means the same. */
@@ -13,6 +14,8 @@ const FILTERS = {
   cameras: (row) => row.kind === "camera",
   alarms: (row) => row.alarm,
 };
+
+const keyOf = (gateway, id) => `${gateway} ${id}`;
 
 const isNewer = (a, b) => (a.at !== b.at ? a.at > b.at : a.row.id > b.row.id);
 
@@ -24,7 +27,7 @@ export class Rows {
     this.viewer = viewer;
     this.filter = "all";
     this.byId = new Map();
-    this.clips = new Map(); // event id -> the row that tells of its clip
+    this.clips = new Map(); // gateway and event id -> camera -> what was told of its clip, newest last
     this.entries = []; // newest first, as in the page
   }
 
@@ -50,23 +53,37 @@ export class Rows {
   add(rows, isLive) {
     const added = rows.filter((row) => FILTERS[this.filter](row) && !this.byId.has(row.id));
     for (const row of added) this.#insert(row, isLive);
-    for (const row of added) this.#linkClip(row);
     for (const entry of this.entries.splice(MAX_ROWS)) {
       this.byId.delete(entry.row.id);
-      for (const id of [entry.row.id, ...entry.row.clip_of]) this.clips.delete(id);
       entry.element.remove();
     }
     return added;
   }
 
-  /** Put the clip's link into the rows of its events, whichever of them came first. */
-  #linkClip(row) {
-    for (const id of row.clip_of) this.clips.set(id, row);
-    for (const id of [row.id, ...row.clip_of]) {
-      const [entry, told] = [this.byId.get(id), this.clips.get(id)];
-      const words = entry?.element.querySelector(".what > div");
-      if (told && words && !words.querySelector(".clip")) words.append(clipLink(told));
+  /** Put what was told of clips into the rows of their events, also of those that come later. */
+  addClips(news) {
+    for (const { gateway, events, clip } of news) {
+      for (const id of events) {
+        this.#noteClip(keyOf(gateway, id), clip);
+        const entry = this.byId.get(id);
+        if (entry?.row.gateway === gateway) this.#drawClips(entry);
+      }
     }
+  }
+
+  #noteClip(key, clip) {
+    const clips = this.clips.get(key) ?? new Map();
+    clips.set(clip.camera, clip);
+    this.clips.delete(key);
+    this.clips.set(key, clips);
+    if (this.clips.size > MAX_CLIPS) this.clips.delete(this.clips.keys().next().value);
+  }
+
+  #drawClips({ row, element }) {
+    const clips = this.clips.get(keyOf(row.gateway, row.id));
+    if (!clips) return;
+    const shown = [...clips.values()].sort((a, b) => (a.camera < b.camera ? -1 : 1));
+    element.querySelector(".clips").replaceChildren(...shown.map((clip) => clipLine(clip, shown.length > 1)));
   }
 
   showEmpty(text) {
@@ -83,6 +100,8 @@ export class Rows {
     this.body.insertBefore(entry.element, this.entries[index]?.element ?? null);
     this.entries.splice(index, 0, entry);
     this.byId.set(row.id, entry);
+    for (const clip of row.clips) this.#noteClip(keyOf(row.gateway, row.id), clip);
+    this.#drawClips(entry);
   }
 
   #draw(row, isLive) {
@@ -110,8 +129,8 @@ export class Rows {
     if (row.credential) details.append(chip(row.credential, t(`credential.${row.credential}`)));
     const text = note.filter(Boolean).join(" · ");
     if (text) details.append(line("muted", text));
-    if (row.clip) details.append(clipLink(row));
     if (details.childNodes.length) words.append(details);
+    words.append(line("clips", ""));
     const element = cell("what", glyph(glyphName(row)), words);
     return element;
   }
@@ -200,15 +219,26 @@ function line(name, text) {
   return element;
 }
 
-/** Opens the clip by itself: the browser plays it, and the hub writes down who looked. */
-function clipLink(row) {
-  const link = document.createElement("a");
-  link.className = "clip";
-  link.href = `/api/v1/clips/${row.clip}`;
-  link.target = "_blank";
-  link.rel = "noopener";
-  link.textContent = t("clip.watch");
-  return link;
+/** A link that opens the clip by itself: the browser plays it, and the hub writes down who looked. */
+function clipLine(clip, isOneOfMany) {
+  const element = line("muted", "");
+  if (clip.sha256) {
+    const link = document.createElement("a");
+    link.className = "clip";
+    link.href = `/api/v1/clips/${clip.sha256}`;
+    link.target = "_blank";
+    link.rel = "noopener";
+    link.textContent = t("clip.watch");
+    element.append(link);
+  }
+  const note = [
+    clip.lost && t("clip.lost", { why: causeText(clip.lost) }),
+    clip.seconds !== null && duration(clip.seconds),
+    isOneOfMany && clip.camera,
+  ].filter(Boolean);
+  element.append(note.length ? ` ${note.join(" · ")}` : "");
+  if (clip.unmasked) element.append(" ", chip("unmasked", causeText("unmasked")));
+  return element;
 }
 
 function chip(name, text) {

@@ -5,7 +5,7 @@ from the line than the margin, so that a box that trembles on the line crosses n
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -120,13 +120,18 @@ class LineWatch:
         crossed = []
         for sight in look.sights:
             if sight.what in self._classes:
-                foot = sight.foot[0] * look.aspect, sight.foot[1]
-                way = self._crossings.see(sight.track, foot, sight.height)
+                if sight.began is not None:  # who crosses while not yet confirmed is counted when confirmed
+                    self._see(self._crossings, replace(sight, box=sight.began), look.aspect)
+                way = self._see(self._crossings, sight, look.aspect)
                 if way:
                     crossed.append(Crossed(sight, self._line.to_left if way > 0 else self._line.to_right))
         for track in look.ended:
             self._crossings.end(track)
         return crossed
+
+    @staticmethod
+    def _see(crossings: Crossings, sight: Sight, aspect: float) -> int:
+        return crossings.see(sight.track, (sight.foot[0] * aspect, sight.foot[1]), sight.height)
 
     def lose(self) -> None:
         if self._crossings is not None:

@@ -84,6 +84,12 @@ class RuleEngine:
         for rule, _ in self._rules:
             rule.lose()
 
+    def miss_nothing(self) -> None:
+        """The scene is hidden at present: what is not found in it is not gone."""
+        for rule, _ in self._rules:
+            if isinstance(rule, ObjectTaken):
+                rule.lose()
+
     def close(self) -> None:
         """No more looks come: stop listening to the doors."""
         if self._doors is not None and self._news is not None:

@@ -26,6 +26,8 @@ class Sight:
     box: Corners
     who: int = 0
     """The same number for all the tracks that are thought to be one thing, lost for a moment (`bridging`)."""
+    began: Corners | None = None
+    """In the first look that shows it: its box up to two seconds before, when it was not yet sure to be something."""
 
     @property
     def foot(self) -> Point:

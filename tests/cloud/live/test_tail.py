@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.database.engine import Database
-from cloud.live.tail import MAX_ROWS, EventTail
+from cloud.live.tail import MAX_ROWS, EventTail, News
 from tests.support.console import Seed, utc_now
 from tests.support.events import opened
 
@@ -23,7 +23,7 @@ def tail_of(database: Database) -> EventTail:
 def test_what_was_there_before_is_not_told_again(database: Database) -> None:
     seed = Seed(database)
     seed.store(seed.gateway.event(opened()), received_at=NOW - timedelta(seconds=1))
-    assert tail_of(database).look() == []
+    assert tail_of(database).look() == News([], [])
 
 
 def test_rows_come_once_oldest_receipt_first(database: Database) -> None:
@@ -31,8 +31,8 @@ def test_rows_come_once_oldest_receipt_first(database: Database) -> None:
     first, second = seed.gateway.event(opened()), seed.gateway.event(opened())
     seed.store(second, received_at=NOW + timedelta(seconds=0.2))
     seed.store(first, received_at=NOW + timedelta(seconds=0.1))
-    assert [row.id for row in tail.look()] == [first.id, second.id]
-    assert tail.look() == []
+    assert [row.id for row in tail.look().rows] == [first.id, second.id]
+    assert tail.look() == News([], [])
 
 
 def test_a_commit_that_comes_behind_the_newest_is_found(database: Database) -> None:
@@ -41,7 +41,7 @@ def test_a_commit_that_comes_behind_the_newest_is_found(database: Database) -> N
     tail.look()
     slow = seed.gateway.event(opened())
     seed.store(slow, received_at=NOW - timedelta(seconds=1.5))
-    assert [row.id for row in tail.look()] == [slow.id]
+    assert [row.id for row in tail.look().rows] == [slow.id]
 
 
 def test_a_sweep_finds_a_commit_that_took_long(database: Database) -> None:
@@ -50,8 +50,8 @@ def test_a_sweep_finds_a_commit_that_took_long(database: Database) -> None:
     tail.look()
     slow = seed.gateway.event(opened())
     seed.store(slow, received_at=NOW - timedelta(seconds=20))
-    assert tail.look() == []
-    assert [row.id for row in tail.look(sweep=True)] == [slow.id]
+    assert tail.look() == News([], [])
+    assert [row.id for row in tail.look(sweep=True).rows] == [slow.id]
 
 
 def test_a_clock_that_was_set_back_hides_nothing(database: Database) -> None:
@@ -60,14 +60,14 @@ def test_a_clock_that_was_set_back_hides_nothing(database: Database) -> None:
     tail.look()
     after = seed.gateway.event(opened())
     seed.store(after, received_at=NOW)
-    assert [row.id for row in tail.look()] == [after.id]
+    assert [row.id for row in tail.look().rows] == [after.id]
 
 
 def test_a_flood_gives_the_newest_rows_and_counts_the_others(database: Database) -> None:
     seed, tail = Seed(database), tail_of(database)
     flood = [seed.gateway.event(opened()) for _ in range(300)]
     seed.store(*flood, received_at=NOW)
-    rows = tail.look()
+    rows = tail.look().rows
     assert {row.id for row in rows} == {event.id for event in flood[-MAX_ROWS:]}
     assert tail.skipped_rows == 100
 
@@ -86,8 +86,8 @@ def test_any_order_of_commits_tells_each_event_once(database: Database) -> None:
             expected.append(event.id)
             seed.store(event, received_at=NOW - timedelta(seconds=delay))
             if number % every == 0:
-                told += [row.id for row in tail.look()]
-        told += [row.id for row in tail.look()]
+                told += [row.id for row in tail.look().rows]
+        told += [row.id for row in tail.look().rows]
         assert sorted(told) == sorted(expected)
 
     commits_in_any_order()

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from edge.cameras.measuring import measure
 from edge.video.address import Address
 from edge.video.errors import StreamFault
+from gatehouse.cli import app
 from protocols.events import CameraFault
 from tests.edge.video.parts import write_clip
+from tests.edge.video.watching import scene, with_walker
+from tests.peers.mjpeg_camera import MjpegCamera
 from tests.support.ports import free_port
-from tests.support.rtsp import demo_server
+from tests.support.rtsp import demo_server, gstreamer_server
 
 
 def test_a_clip_is_measured_by_its_own_time_stamps(tmp_path: Path) -> None:
@@ -44,3 +48,29 @@ def test_a_stream_that_is_not_there_is_said() -> None:
 
     assert raised.value.fault is CameraFault.REFUSED
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("account", [None, "viewer:s/ecret"])
+def test_a_camera_that_has_only_pictures_over_http_is_probed_by_their_address(
+    account: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", "s/ecret")
+    given = ["--user", "viewer", "--password-env", "CAMERA_PASSWORD"] if account else []
+    with MjpegCamera(with_walker(scene(), 0), account=account) as peer:
+        result = CliRunner().invoke(app, ["edge", "cameras", "probe", peer.url, "--seconds", "2", *given])
+    assert result.exit_code == 0, result.output
+    assert f'url = "{peer.url}"' in result.stdout
+    assert "mjpeg costs much bandwidth" in result.stdout
+    assert "ecret" not in result.stdout
+
+
+def test_a_configured_camera_is_probed_the_way_it_is_read(tmp_path: Path) -> None:
+    """This one sends by UDP alone, as it is set up here."""
+    with gstreamer_server(udp_alone=True) as server:
+        site = tmp_path / "site.toml"
+        stream = f'id = "c-east"\nplace = "gate-east"\nurl = "{server.url("cam")}"'
+        for transport, status in (("tcp", 1), ("udp", 0)):
+            site.write_text(f'[[camera]]\n{stream}\ntransport = "{transport}"\n')
+            asked = ["edge", "cameras", "probe", "c-east", "--config", str(site), "--seconds", "2"]
+            result = CliRunner().invoke(app, asked)
+            assert result.exit_code == status, result.output

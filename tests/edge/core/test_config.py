@@ -116,6 +116,25 @@ def test_a_fault_is_told_plainly(site: Path, old: str, new: str, fault: str) -> 
     assert any(told.startswith(fault) for told in faults_of(site)), faults_of(site)
 
 
+def test_a_camera_s_password_that_cannot_be_read_is_noted_and_no_fault(site: Path, tmp_path: Path) -> None:
+    """The doors go on without it."""
+    password = tmp_path / "camera.password"
+    account = f'username = "viewer"\npassword_file = "{password}"\n'
+    change(site, 'url = "rtsp://127.0.0.1:8554/east"\n', f'url = "rtsp://127.0.0.1:8554/east"\n{account}')
+
+    def told() -> str:
+        result = CliRunner().invoke(app, ["check", "--config", str(site)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert f"note: camera c-east: password file {password}: No such file" in told()
+    password.write_text("secret words\n")
+    password.chmod(0o644)
+    assert "chmod 600" in told()
+    password.chmod(0o600)
+    assert "note:" not in told()
+
+
 def test_key_files_are_checked(site: Path, tmp_path: Path) -> None:
     (tmp_path / "reader.key").chmod(0o644)
     assert "13: reader[0].scbk_file" in faults_of(site)[0]

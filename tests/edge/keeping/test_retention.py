@@ -110,6 +110,15 @@ def test_a_hold_and_an_open_alarm_are_deleted_for_nothing(disk: Disk) -> None:
     assert disk.left() == {"cam-a-alarm-1", "cam-a-alarm-50"}
 
 
+def test_a_clip_of_an_alarm_that_the_hub_has_not_goes_for_its_days_alone(disk: Disk) -> None:
+    disk.add(Grade.ALARM, 100, sent=False)
+    disk.add(Grade.ALARM, 99)
+    disk.add(Grade.ALARM, 2000, sent=False)
+    disk.room_bytes = 2 * PIECE_BYTES
+    disk.retention(clips_mib=1, free_mib=100, open_alarm_h=1, alarm_days=60).run()
+    assert disk.left() == {"cam-a-alarm-100"}
+
+
 def test_a_hold_of_every_camera_and_one_of_another(disk: Disk) -> None:
     disk.add(Grade.ORDINARY, 1000)
     now_ms = round(disk.clock.wall * 1000)

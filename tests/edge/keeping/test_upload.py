@@ -16,6 +16,7 @@ from edge.keeping.index import Grade, KeepingIndex, Piece, PieceState
 from edge.keeping.upload import PART_BYTES, ClipUploads
 from protocols.clips import state_path
 from protocols.enrolment import BrokerAccess
+from tests.support.certificates import make_certificates
 from tests.support.console import RunningConsole
 from tests.support.cutting import CuttingProxy
 from tests.support.footage import sha256
@@ -96,6 +97,32 @@ def test_a_clip_is_sent_in_parts_and_the_hub_has_it_whole(
         assert client.get(f"/api/v1/clips/{piece.sha256}").content == FILM
     assert counters["clips_sent"] == 1
     assert (index.folder / piece.path).is_file(), "the gateway's own copy goes by its own time"
+
+
+def test_over_https_the_hub_has_to_prove_itself(
+    index: KeepingIndex, tmp_path: Path, make: Make, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an authority of the machine's, or the one that SSL_CERT_FILE names."""
+    certificates = make_certificates(tmp_path)
+    database: Database = open_database(f"sqlite:///{tmp_path / 'hub.db'}")
+    database.migrate()
+    (tmp_path / "hub").mkdir()
+    console = RunningConsole(database, tmp_path / "hub", tls=certificates)
+    secret = console.seed.gateway.key.secret
+    piece = keep(index, "a")
+    stranger = make(console.url, secret)
+    eventually(lambda: counters["clip_upload_failures"] > 0)
+    assert stranger.stop()
+    assert not is_sent(index, piece)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
+    began_s = time.monotonic()
+    make(console.url, secret, rate=2 * PART_BYTES)
+    eventually(lambda: is_sent(index, piece), 40)
+    assert time.monotonic() - began_s >= 3 * 0.5, "the rate is kept, too"
+    with console.client() as client:
+        assert client.get(f"/api/v1/clips/{piece.sha256}").content == FILM
+    console.stop()
+    database.close()
 
 
 def test_a_line_that_breaks_again_and_again_costs_a_part_each_time_and_never_the_whole(

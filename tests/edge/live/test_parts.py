@@ -272,8 +272,12 @@ def test_what_cannot_be_watched_is_refused_with_a_code(
 @pytest.mark.parametrize("key", ["live_unmasked", "masked_in_camera"])
 def test_a_masked_camera_is_given_where_it_draws_the_masks_or_the_site_says_so(key: str) -> None:
     counter = Counter(privacy_mask=[WHOLE], **{key: True})
+    head, packets = clip_packets()
+    counter.sub.begin(head)
+    counter.sub.take(packets[0])
     counter.start()
-    assert counter.sub.watchers == 1
+    [started] = [each for each in counter.said() if isinstance(each, Started)]
+    assert started.unmasked == (key == "live_unmasked"), "and the page is told"
 
 
 def test_whoever_sets_masks_is_told_what_live_video_shows() -> None:

@@ -18,7 +18,7 @@ from protocols.event_data import EventData
 from protocols.events import Snapshot
 
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
-QUICK = Timing(open_s=3.0, read_s=1.0, retry_first_s=0.2, retry_most_s=0.5, calm_s=2.0, stuck_s=8.0)
+QUICK = Timing(open_s=3.0, read_s=2.0, retry_first_s=0.2, retry_most_s=0.5, calm_s=2.0, stuck_s=8.0)
 Data = TypeVar("Data", bound=EventData)
 
 

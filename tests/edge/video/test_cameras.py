@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.backoff import Backoff
 from edge.clock import SystemClock
 from edge.observations import PictureStore
+from edge.video.address import Address
 from edge.video.config import CameraConfig
+from edge.video.connection import Connection
 from edge.video.detection import FrameDetector
+from edge.video.errors import StreamFault
 from edge.video.gears import GearTiming
 from edge.video.packets import PacketSink
 from edge.video.service import CameraStatus, VideoService
 from edge.video.source import Timing
 from edge.video.states import CameraState
+from edge.video.worker import Run
 from models import Detections
 from protocols.events import CameraFault, CameraOffline, CameraOnline
 from tests.edge.video.parts import QUICK, PictureFolder, Recording, camera, video, write_clip
@@ -160,6 +166,51 @@ def test_the_right_password_from_a_file_gives_frames(tmp_path: Path) -> None:
     guarded = gstreamer_server(user="viewer", password="p w/@:1")
     with guarded, site(tmp_path, camera(url=guarded.url("cam"), **account)) as here:
         here.await_frames(5)
+
+
+def test_a_refused_account_is_not_tried_again_until_there_is_another_password(tmp_path: Path) -> None:
+    """Cameras lock an account after a few wrong tries."""
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("wrong\n")
+    guarded = gstreamer_server(user="viewer", password="right")
+    with guarded, site(tmp_path, camera(url=guarded.url("cam"), username="viewer", password_file=password)) as here:
+        wait_until(here.faults, 10.0, "a fault")
+        time.sleep(5 * QUICK.retry_most_s)
+        assert (here.status().connections, here.faults()) == (1, [CameraFault.UNAUTHORISED])
+        password.write_text("right\n")
+        here.await_state(CameraState.ONLINE)
+        assert here.status().connections == 2
+
+
+def test_an_account_that_worked_may_be_refused_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a camera that is starting; and after a few times it counts as refused."""
+    tries: list[str] = []
+
+    class Scripted:
+        def __init__(self, *_: object) -> None:
+            tries.append("")
+            if len(tries) > 1:
+                raise StreamFault(CameraFault.UNAUTHORISED, "no")
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("edge.video.connection.Stream", Scripted)
+    address, backoff = Address("rtsp://camera/x", "rtsp"), Backoff(0.01, 0.01, lambda: 0.5)
+    connection = Connection(lambda: address, SystemClock(), backoff, Timing(), lambda _fault: None)
+    run = Run(time.monotonic)
+    thread = threading.Thread(target=connection.keep, args=(run, lambda _stream, run: connection.flows(run)))
+    thread.start()
+    wait_until(lambda: len(tries) == 5, 10.0, "the tries")
+    time.sleep(0.5)
+    assert len(tries) == 5, "one that worked, three that are borne, and the one that counts"
+    run.stop()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_missing_password_file_is_a_fault_of_that_camera_alone(tmp_path: Path) -> None:

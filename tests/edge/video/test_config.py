@@ -22,6 +22,14 @@ def test_toml_names_and_defaults() -> None:
     assert [cls.value for cls in only.zones[0].classes] == ["person", "vehicle"]
 
 
+def test_a_busy_scene_is_looked_at_less_often_but_where_people_are_counted_through_a_door() -> None:
+    tailgating = {"id": "r", "kind": "tailgating", "door": "d", "zone": "z-all"}
+    zone = [{"id": "z-all", "polygon": WHOLE}]
+    assert camera(zone=zone).busy_looks_per_s == 1.8
+    assert camera(zone=zone, rule=[tailgating]).busy_looks_per_s == 5.0
+    assert camera(zone=zone, analyses_per_s=1.0).busy_looks_per_s == 1.0
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

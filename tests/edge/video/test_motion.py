@@ -107,8 +107,51 @@ def test_what_stands_for_long_is_hardly_looked_at() -> None:
     ]
 
 
-def test_a_restless_track_is_looked_for_in_every_frame() -> None:
-    assert len(asked([(10 + t / 5, STILL, Followed(1, True, 2.0)) for t in range(20)])) == 20
+RESTLESS = Followed(1, True, 2.0)
+
+
+def test_a_restless_track_is_looked_for_for_three_seconds_after_the_last_movement_and_then_every_two() -> None:
+    times = asked([(10 + t / 5, STILL, RESTLESS) for t in range(50)])
+    assert times == [10 + t / 5 for t in range(16)] + [15.0, 17.0, 19.0]
+
+
+def test_a_flicker_that_is_never_confirmed_does_not_keep_the_detector_awake() -> None:
+    flicker = Followed(0, True)  # nobody is followed, and in every frame somebody might be
+    times = asked([(t / 5, MOVES if t == 0 else STILL, flicker) for t in range(300)])
+    assert len([at_s for at_s in times if at_s > 3]) <= 60 / 2
+
+
+def paces(motions: list[tuple[float, Motion, Followed]]) -> list[tuple[float, bool]]:
+    attention = Attention()
+    told = []
+    for at_s, motion, followed in motions:
+        attention.wants(motion, at_s, followed)
+        told.append((at_s, attention.is_steady))
+    return told
+
+
+@pytest.mark.parametrize("followed", [NOBODY, RESTLESS, Followed(3, False, 2.0)])
+def test_a_scene_that_stays_busy_is_steady_after_two_seconds_whoever_is_followed(followed: Followed) -> None:
+    told = paces([(t / 5, MOVES, followed) for t in range(100)])
+    assert [is_steady for at_s, is_steady in told if at_s < 1.9] == [False] * 10
+    assert all(is_steady for at_s, is_steady in told if at_s > 2.1)
+
+
+def test_calm_gives_brisk_looks_back() -> None:
+    busy = [(t / 5, MOVES, NOBODY) for t in range(50)]
+    calm = [(10 + t / 5, STILL, NOBODY) for t in range(50)]
+    again = [(20 + t / 5, MOVES, NOBODY) for t in range(50)]
+    told = paces(busy + calm + again)
+    assert not any(is_steady for at_s, is_steady in told if 11.3 < at_s < 21.9)
+    assert all(is_steady for at_s, is_steady in told if at_s > 22.1)
+
+
+def test_a_short_pause_gives_back_little() -> None:
+    busy = [(t / 5, MOVES, NOBODY) for t in range(50)]
+    pause = [(10 + t / 5, STILL, NOBODY) for t in range(14)]  # calm from 11 s on, for 1.8 s
+    told = paces(busy + pause + [(12.8 + t / 5, MOVES, NOBODY) for t in range(20)])
+    assert not any(is_steady for at_s, is_steady in told if 12.8 <= at_s < 13.2)
+    assert all(is_steady for at_s, is_steady in told if at_s > 13.7)
 
 
 def test_what_stands_still_is_looked_at_each_second_while_nothing_moves_but_it() -> None:

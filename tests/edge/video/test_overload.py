@@ -7,6 +7,7 @@ import av
 import pytest
 
 from edge.clock import SystemClock
+from edge.daemon import _cameras_health
 from edge.metrics import _video
 from edge.video.detection import Candidate, Mailboxes
 from edge.video.schedule import Priority, Rate
@@ -32,7 +33,7 @@ def test_the_mailboxes_tell_what_each_camera_asked_for_and_got() -> None:
     assert boxes.tally(1).replaced > 30
 
 
-def test_a_degraded_camera_stands_in_the_metrics(tmp_path: Path) -> None:
+def test_a_degraded_camera_stands_in_the_metrics_and_in_the_health(tmp_path: Path) -> None:
     cameras = video(camera(), camera("c-north"))
     service = VideoService(cameras, Recording(), PictureFolder(tmp_path), SystemClock())
     status = service.status()
@@ -46,3 +47,5 @@ def test_a_degraded_camera_stands_in_the_metrics(tmp_path: Path) -> None:
     assert told["gatehouse_edge_camera_analysed_rate", "c-east"] == 2.0
     assert told["gatehouse_edge_camera_degraded", "c-east"] == 1
     assert told["gatehouse_edge_camera_degraded", "c-north"] == 0
+    health = _cameras_health(tired)
+    assert (health["c-east"]["degraded"], health["c-north"]["degraded"]) == (True, False)

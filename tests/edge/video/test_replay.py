@@ -105,7 +105,7 @@ def test_rules_hold_in_their_hours_by_the_clock_of_the_clip(clip: Path, hour: in
 
 def test_frames_between_analyses_are_passed_over_and_a_still_scene_asks_no_detector(clip: Path) -> None:
     detector = SeesWhite()
-    seen = list(looks(clip, Pipeline(camera(analyses_per_s=5.0), detector)))
+    seen = list(looks(clip, Pipeline(camera(analyses_per_s=5.0, busy_analyses_per_s=5.0), detector)))
 
     assert [look.at_s for look in seen] == pytest.approx([i / 10 for i in range(100)])
     assert 49 <= sum(look.motion is not None for look in seen) <= 51
@@ -113,6 +113,19 @@ def test_frames_between_analyses_are_passed_over_and_a_still_scene_asks_no_detec
     moving = [look for look in seen if 2.4 < look.at_s < 5.5 and look.motion is not None]
     assert all(look.found is not None and look.motion is not None and look.motion.moves for look in moving)
     assert detector.asked == sum(look.found is not None for look in seen)
+
+
+def test_a_scene_that_stays_busy_is_looked_at_less_often_and_tells_the_same(clip: Path) -> None:
+    told, busy = {}, {}
+    for per_s in (5.0, 2.0):
+        pipeline = Pipeline(camera(busy_analyses_per_s=per_s, zone=LEFT_HALF), SeesWhite())
+        seen = list(looks(clip, pipeline))
+        busy[per_s] = [look.at_s for look in seen if look.motion is not None and 4.3 < look.at_s < 6.0]
+        told[per_s] = [(each.data.TYPE, each.at_s) for look in seen for each in look.happenings]
+    assert [len(busy[5.0]), len(busy[2.0])] == [8, 3]
+    assert [what for what, _ in told[2.0]] == [what for what, _ in told[5.0]] != []
+    assert told[2.0][0] == told[5.0][0], "who comes is seen at once"
+    assert all(abs(one[1] - other[1]) <= 0.6 for one, other in zip(told[2.0], told[5.0], strict=True))
 
 
 def test_what_lies_behind_a_privacy_mask_is_not_seen(clip: Path) -> None:

@@ -13,9 +13,9 @@ from tests.edge.video.walks import HEIGHT, WIDTH, Labelled, WalkFrame, idf1, wal
 SIZE = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
 
 
-def ours(frames: list[WalkFrame]) -> tuple[list[Labelled], float]:
+def ours(frames: list[WalkFrame], config: TrackerConfig | None = None) -> tuple[list[Labelled], float]:
     """What our tracker finds, and the processor time it took."""
-    tracker, found, cost = Tracker(WIDTH / HEIGHT), [], 0.0
+    tracker, found, cost = Tracker(WIDTH / HEIGHT, config), [], 0.0
     for frame in frames:
         kinds, sound = np.zeros(len(frame.scores), np.intp), frame.scores >= 0.4
         began = time.thread_time()
@@ -91,7 +91,7 @@ def test_a_track_is_confirmed_at_its_third_detection() -> None:
     assert [feed(tracker, i * 0.2, at(0.1 + 0.01 * i)).ids for i in range(4)] == [(), (), (1,), (1,)]
 
 
-@pytest.mark.parametrize("every_s", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("every_s", [0.1, 0.2, 0.4, 0.55])
 def test_a_walker_stays_one_track_at_any_frame_rate(every_s: float) -> None:
     tracker = Tracker(4 / 3)
     ids = {i for n in range(int(4 / every_s)) for i in feed(tracker, n * every_s, at(0.1 + 0.15 * n * every_s)).ids}
@@ -104,6 +104,52 @@ def test_a_walker_hidden_for_two_seconds_is_the_same_track_after() -> None:
     seen = [feed(tracker, t, *([] if 2 < t < 4 else [at(0.1 + 0.12 * t)])) for t in times]
     assert {i for s in seen for i in s.ids} == {1}
     assert seen[-1].ids == (1,)
+
+
+@pytest.mark.parametrize("every_s", [0.2, 0.55])
+def test_a_track_that_was_missed_once_goes_on(every_s: float) -> None:
+    tracker = Tracker(4 / 3)
+    times = np.arange(12) * every_s
+    seen = [feed(tracker, t, *([] if i == 6 else [at(0.1 + 0.1 * t)])) for i, t in enumerate(times)]
+    assert (seen[6].ids, seen[6].ended) == ((), ())
+    assert seen[7].ids == seen[-1].ids == (1,)
+
+
+def test_at_a_busy_scene_s_pace_a_walker_hidden_for_two_seconds_is_the_same_track_after() -> None:
+    tracker = Tracker(4 / 3)
+    times = np.arange(0, 7, 0.55)
+    seen = [feed(tracker, t, *([] if 2.5 < t < 4.5 else [at(0.05 + 0.11 * t)])) for t in times]
+    assert {i for s in seen for i in s.ids} == {1}
+    assert seen[-1].ids == (1,)
+
+
+@pytest.mark.parametrize(("every_s", "same"), [(0.2, False), (0.55, True)])
+def test_it_reaches_the_further_the_longer_it_did_not_look(every_s: float, same: bool) -> None:
+    tracker = Tracker(4 / 3)
+    for i in range(6):
+        feed(tracker, i * every_s, at(0.3))
+    leapt = feed(tracker, 6 * every_s, at(0.3 + 0.085))  # more than its own width to the side
+    assert (leapt.ids == (1,)) is same
+
+
+def test_an_early_sure_sight_confirms_and_an_unsure_one_does_not() -> None:
+    for score, ids in ((0.8, (1,)), (0.5, ())):
+        tracker = Tracker(4 / 3)
+        feed(tracker, 0.0, at(0.3), score=score)
+        assert feed(tracker, 0.55, at(0.33), score=score).ids == ids
+        assert feed(tracker, 1.1, at(0.36), score=score).ids == (1,)
+
+
+@pytest.mark.parametrize("walkers", [2.6, 6.7])
+def test_at_a_busy_scene_s_pace_identities_are_kept_better_than_with_the_reach_of_close_looks(walkers: float) -> None:
+    mine, close = [], []
+    for seed in range(3):
+        frames = walks(seed, walkers, seconds=60.0, rate=1.8)
+        truth = [(frame.truth, frame.identities) for frame in frames]
+        mine.append(idf1(truth, ours(frames)[0]))
+        close.append(idf1(truth, ours(frames, TrackerConfig(reach_per_s=0.0, reach_tentative_per_s=0.0))[0]))
+    assert np.mean(mine) > np.mean(close) + 0.05, (mine, close)
+    assert np.mean(mine) > 0.8
 
 
 def test_a_lost_track_ends_after_seconds_not_frames() -> None:
@@ -129,6 +175,14 @@ def test_what_stood_long_is_given_up_late() -> None:
         feed(tracker, t, at(0.3))
     assert all(feed(tracker, t).ended == () for t in np.arange(14, 32, 1.0))
     assert feed(tracker, 32.0, at(0.3)).ids == (1,)
+
+
+def test_what_stands_still_and_was_not_looked_at_for_long_is_not_given_up_when_hidden_for_a_moment() -> None:
+    tracker = Tracker(4 / 3)
+    for t in np.arange(0, 14, 1.0):
+        feed(tracker, t, at(0.3))
+    assert all(feed(tracker, t).ended == () for t in np.arange(43.0, 46.0, 0.2))
+    assert feed(tracker, 46.0, at(0.3)).ids == (1,)
 
 
 def test_a_weak_detection_keeps_a_track_and_begins_none() -> None:

@@ -1,5 +1,6 @@
 """Lines: geometry against an exact reference, hysteresis on both sides, directions, counts; on made-up tracks."""
 
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -49,6 +50,15 @@ def slowly(segment: Segment, margin: float, path: list[tuple[float, float]]) -> 
                 found.append(now)
             side, over = now, False
     return found
+
+
+@pytest.mark.parametrize(("began", "told"), [(0.4, 1), (0.6, 0), (None, 0)])
+def test_who_crossed_before_being_confirmed_is_counted_when_confirmed(began: float | None, told: int) -> None:
+    scene = Scene({"id": "r-count", "kind": "line_crossing", "line": "l-door"})
+    first = replace(at(0.62), began=at(began).box if began is not None else None)
+    scene.see(first)
+    scene.see(at(0.66))
+    assert [event.direction for event in scene.of(PersonCrossedLine)] == ["in"] * told
 
 
 @settings(max_examples=400, deadline=None)

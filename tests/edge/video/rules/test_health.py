@@ -172,6 +172,21 @@ def test_a_covered_camera_is_told_once_and_told_restored(thumbs: list[Luma]) -> 
     assert restored.after_s == uncovered_s + 4 - covered_s
 
 
+@pytest.mark.parametrize("how", ["under paper", "out of focus", "turned aside", "in the dark"])
+def test_each_fault_is_told_when_it_lasted_its_minimum_time_and_told_over(
+    how: str, frames: list[Luma], thumbs: list[Luma]
+) -> None:
+    [(spoil, fault)] = [(spoil, fault) for name, spoil, fault in SPOILT if name == how]
+    watch = Watch(min_s=6.0)
+    watch.look(thumbs, 40)
+    spoilt_s = watch.at_s
+    watch.look([small(spoil(frame)) for frame in frames[:5]], 30)
+    sound_s = watch.at_s
+    watch.look(thumbs, 20)
+    assert watch.words == [("impaired", fault), ("restored", fault)]
+    assert [at_s for at_s, _ in watch.told] == [spoilt_s + 6, sound_s + 4]
+
+
 def test_a_hand_that_wipes_the_lens_is_nothing(thumbs: list[Luma]) -> None:
     watch = Watch()
     watch.look(thumbs, 40)

@@ -1,7 +1,6 @@
 """Rules on scenes that are drawn for them, frame by frame, through a detector of colours, the tracker and the rules.
 
-What the real detector cannot be shown by drawings (a bicycle in a lift, one that is taken) is proven here and on
-made-up tracks alone.
+The same with our detector, a drawn bicycle and the decoder: `test_drawn_clip.py`.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,8 +21,10 @@ from edge.video.tracker import TrackerConfig
 from models import Detections, Kind
 from protocols.access_events import AccessGranted, AccessMethod, DoorClosed, DoorOpened, DoorReleased, ReleaseCause
 from protocols.camera_events import (
+    CameraImpaired,
     PersonPassedUnbidden,
     PersonTailgated,
+    SceneFault,
     TwoWheelerInside,
     VehicleLeftBehind,
     VehicleStood,
@@ -92,9 +93,19 @@ class Stage:
     def play(self, seconds: float, things: Callable[[float], list[Drawn]]) -> None:
         """What `things` draws at each moment, seconds from the beginning of this play."""
         for i in range(round(5 * seconds)):
-            picture = drawn(things(i / 5))
-            self._analysis.see(colours_in(picture), picture, Moment(self.at_s, self.at_s))
-            self.at_s = round(self.at_s + 0.2, 3)
+            self._show(drawn(things(i / 5)))
+
+    def cover(self, seconds: float) -> None:
+        """A hand lies on the lens."""
+        for _ in range(round(5 * seconds)):
+            self._show(np.full_like(BACKGROUND, 90))
+
+    def _show(self, picture: np.ndarray) -> None:
+        moment = Moment(self.at_s, self.at_s)
+        if self._analysis.rules.wants_glance(self.at_s):
+            self._analysis.rules.glance(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), moment)
+        self._analysis.see(colours_in(picture), picture, moment)
+        self.at_s = round(self.at_s + 0.2, 3)
 
     def sleep(self, seconds: float) -> None:
         """Nothing moves, and the detector is not asked."""
@@ -167,6 +178,21 @@ def test_a_bicycle_that_is_left_and_later_taken() -> None:
     assert left.since == taken.since
     assert taken.since.timestamp() == pytest.approx(4.0, abs=1.5)
     assert all(report.picture is not None for report in stage.reports)
+
+
+def test_what_stands_behind_a_covered_lens_was_not_taken() -> None:
+    stage = Stage(
+        {"id": "r-taken", "kind": "object_taken", "zone": "z", "min_s": 10.0},
+        {"id": "r-lens", "kind": "camera_health", "learn_s": 4.0, "min_s": 4.0},
+    )
+    stage.play(20.0, lambda s: [Drawn("bicycle", 160)])
+    stage.cover(40.0)
+    stage.play(20.0, lambda s: [Drawn("bicycle", 160)])
+    stage.play(8.0, lambda s: [Drawn("bicycle", 160 - 40 * s)])
+    [(covered_s, impaired)] = stage.of(CameraImpaired)
+    assert (impaired.fault, covered_s) == (SceneFault.COVERED, pytest.approx(20.0 + 4.0, abs=2.1))
+    [(taken_s, _)] = stage.of(VehicleTaken)
+    assert taken_s > 80.0, "when it is really taken"
 
 
 GRANT = AccessGranted(
