@@ -219,12 +219,22 @@ class _Batch:
         every = {row[0]: row for _, rows, _ in looked for row in rows}
         wrong = {each.id: each for each in _compared(self._cursor, self._dialect, list(every.values()))}
         corrections: list[tuple[int, Changed]] = []
+        progress: list[tuple[Any, ...]] = []
+        over: list[tuple[int]] = []
         for mark, rows, is_done in looked:
             mine = [(mark.number, wrong.pop(row[0])) for row in rows if row[0] in wrong]
             corrections += mine
-            last = None if is_done else (rows[-1][1], rows[-1][0])
-            self._save(mark, len(rows), len(mine), last)
+            if is_done and not (mark.kept or mine):
+                over.append((mark.number,))  # it changed nothing, and nobody asked for it
+            else:
+                last = (mark.after_us, mark.after_id) if is_done else (rows[-1][1], rows[-1][0])
+                done_us = self._now_us if is_done else None
+                progress.append((*last, len(rows), len(mine), done_us, mark.number))
         self._correct(corrections)
+        if over:
+            self._cursor.executemany(_sql(_OVER, self._dialect), over)
+        if progress:
+            self._cursor.executemany(_sql(_PROGRESS, self._dialect), progress)
         return Done(sum(is_done for *_, is_done in looked), examined, len(corrections))
 
     def _marks(self, numbers: Sequence[int]) -> list[Mark]:
@@ -259,17 +269,8 @@ class _Batch:
                 ],
             )
 
-    def _save(self, mark: Mark, examined: int, corrected: int, last: tuple[int, str] | None) -> None:
-        """How far the mark has come; one that is done and changed nothing is taken away, unless a person asked."""
-        if last is None and not (mark.kept or corrected):
-            self._cursor.execute(_sql("DELETE FROM relinking WHERE number = ?", self._dialect), (mark.number,))
-            return
-        after_us, after_id = last or (mark.after_us, mark.after_id)
-        done_us = self._now_us if last is None else None
-        progress = (after_us, after_id, examined, corrected, done_us, mark.number)
-        self._cursor.execute(_sql(_PROGRESS, self._dialect), progress)
 
-
+_OVER = "DELETE FROM relinking WHERE number = ?"
 _PROGRESS = (
     "UPDATE relinking SET after_time = ?, after_id = ?, examined = examined + ?, corrected = corrected + ?, "
     "done_at = ? WHERE number = ?"

@@ -28,7 +28,7 @@ class EventRecord(Base):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index("ix_event_received_at", "received_at", "id"),
+        Index("ix_event_received_at", "received_at", "id", "type"),
         Index("ix_event_gateway_id_subject_time", "gateway_id", "subject", "time", "id"),
         Index("ix_event_place_id_time", "place_id", "time", "id"),
         *(_of_some(f"{name}_id") for name in ("credential", "person", "dwelling")),

@@ -114,7 +114,7 @@ def _event() -> None:
     reason = "CAST(body AS json)->'data'->>'reason'" if is_postgresql else "json_extract(body, '$.data.reason')"
     op.execute(f"UPDATE event SET denied_for = {reason} WHERE type = 'access.denied.v1'")  # noqa: S608 (our own names)
     for name, columns in (
-        ("ix_event_received_at", ["received_at", "id"]),
+        ("ix_event_received_at", ["received_at", "id", "type"]),
         ("ix_event_gateway_id_subject_time", ["gateway_id", "subject", "time", "id"]),
     ):
         op.drop_index(name, "event")
