@@ -75,7 +75,7 @@ def door_events(connection: Connection, scope: Scope, gateway: str, device: str,
     """
     door = select(Door.id).where(Door.gateway_id == gateway, Door.device == device, scope.covers_place(Door.place_id))
     _require(connection, door)
-    return _read(connection, events_at_door(gateway, device, span, limit), limit)
+    return _read(connection, events_at_door(gateway, device, span, limit), limit, with_clips=True)
 
 
 def credential_events(connection: Connection, scope: Scope, credential: UUID, span: Span, limit: int) -> Found:
@@ -170,9 +170,12 @@ def _require(connection: Connection, query: Select[UUID]) -> None:
         raise NotFound
 
 
-def _read(connection: Connection, query: Select[UUID], limit: int) -> Found:
+def _read(connection: Connection, query: Select[UUID], limit: int, *, with_clips: bool = False) -> Found:
+    """The rows; clips are looked for around each receipt, which is cheap where the events lie close together."""
     ids = connection.scalars(query).all()
-    rows = sorted(read_rows(connection, ids[:limit]), key=lambda row: (row.time, row.id), reverse=True)
+    rows = sorted(
+        read_rows(connection, ids[:limit], with_clips=with_clips), key=lambda row: (row.time, row.id), reverse=True
+    )
     return Found(rows, len(ids) > limit)
 
 
