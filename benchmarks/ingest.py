@@ -395,7 +395,7 @@ def fill_register(database: Database, count: int) -> Filled:
         )
         for i in range(count)
     ]
-    since = {"since": now - timedelta(days=9)}
+    since = {"since": now - timedelta(days=400)}
     path = child_path(None, village)
     places = [(village, "community"), (gate, "entrance"), *((holder.dwelling, "dwelling") for holder in holders)]
     with database.write() as connection:

@@ -52,6 +52,7 @@ def fill(database: Database, register: Filled, events: int, end: datetime) -> Sc
         connection.execute(insert(Gateway), [{"id": g, "created_at": end, "session": 0} for g in gateways])
         rows = [{"id": new_id(), "gateway_id": g, "device": d, "place_id": p, "name": d} for g, d, p in doors]
         connection.execute(insert(Door), rows)
+    settle(database)
     scene = Scene(doors, [tuple(holder) for holder in register.holders], end - timedelta(days=365), end)
     store = (SqliteStore if database.dialect == "sqlite" else PostgresqlStore)(database)
     for part in batched(stored_events(scene, events), ROWS_A_BATCH):
@@ -154,7 +155,6 @@ def measure(kind: str, events: int, wanted: int, holders: int) -> dict[str, obje
     with tempfile.TemporaryDirectory() as name, database_of(kind, Path(name)) as database:
         began = time.monotonic()
         register = fill_register(database, holders)
-        settle(database)
         scene = fill(database, register, events, datetime.now(UTC))
         print(f"{kind}: {events:,} events stored in {time.monotonic() - began:.0f} s", flush=True)
         for name_, ask in questions(database, scene).items():
