@@ -48,11 +48,14 @@ class Part:
         return image[y : y + round(SIDE * height), x : x + round(SIDE * width)].copy()
 
     def whole(self, found: Detections) -> Detections:
-        """What was found in it, in fractions of the frame; without what an edge cuts that is not the frame's own."""
+        """What is small of what was found in it, in fractions of the frame; without what an edge cuts that is not the
+        frame's own. What is larger the whole frame shows better: from parts it would mostly be false or doubled boxes.
+        """
         boxes = found.boxes
         cut = ((boxes[:, 0] < _EDGE) & (self.left > 0)) | ((boxes[:, 2] > 1 - _EDGE) & (self.left + SIDE < 1))
         cut |= ((boxes[:, 1] < _EDGE) & (self.top > 0)) | ((boxes[:, 3] > 1 - _EDGE) & (self.top + SIDE < 1))
-        kept = found.select(~cut)
+        is_small = (boxes[:, 3] - boxes[:, 1]) * SIDE < SMALL
+        kept = found.select(is_small & ~cut)
         moved = kept.boxes * np.float32(SIDE) + np.array([self.left, self.top] * 2, np.float32)
         return Detections(moved, kept.scores, kept.kinds, kept.classes, kept.class_names)
 

@@ -66,10 +66,17 @@ def test_a_part_lies_in_the_frame_around_what_moves(x: float, y: float) -> None:
 
 
 def test_boxes_of_a_part_come_back_into_the_frame_and_cut_ones_are_left_out() -> None:
-    inside, cut, at_frame_edge = (0.2, 0.4, 0.4, 0.8), (0.0, 0.2, 0.1, 0.6), (0.9, 0.1, 1.0, 0.3)
+    inside, cut, at_frame_edge = (0.2, 0.4, 0.4, 0.6), (0.0, 0.2, 0.1, 0.4), (0.9, 0.1, 1.0, 0.3)
     found = detections((PERSON, 0.9, inside), (PERSON, 0.8, cut), (PERSON, 0.7, at_frame_edge))
     boxes = Part(0.5, 0.25).whole(found).boxes
-    np.testing.assert_allclose(boxes, [(0.6, 0.45, 0.7, 0.65), (0.95, 0.3, 1.0, 0.4)], atol=1e-6)
+    np.testing.assert_allclose(boxes, [(0.6, 0.45, 0.7, 0.55), (0.95, 0.3, 1.0, 0.4)], atol=1e-6)
+
+
+def test_a_part_adds_only_what_is_small() -> None:
+    """Larger things are found in the whole frame; parts show them falsely or twice (`video_quality`)."""
+    small, large = (0.2, 0.4, 0.3, 0.62), (0.5, 0.2, 0.7, 0.6)
+    boxes = Part(0.0, 0.0).whole(detections((PERSON, 0.9, large), (PERSON, 0.5, small))).boxes
+    np.testing.assert_allclose(boxes, [(0.1, 0.2, 0.15, 0.31)], atol=1e-6)
 
 
 def test_what_both_looks_found_is_one_thing() -> None:
