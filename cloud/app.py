@@ -39,6 +39,8 @@ from cloud.console.pages import pages_router
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
 from cloud.gateways.identity import GatewayIdentity
+from cloud.linking.chores import RelinkingChores
+from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
@@ -100,7 +102,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention, the doors' chores and the alarms."""
+    """The application; its lifespan runs the live feed, the retention, the doors' chores, relinking and the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
@@ -124,13 +126,15 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office = _office(parts)
+    histories = Histories(office.make_id)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         access_router(office, guard),
         alarm_router(_alarm_office(parts), guard),
-        disclosure_router(office, guard, Histories(office.make_id)),
+        disclosure_router(office, guard, histories),
+        linking_router(office, guard, histories),
         view_router(pictures, parts.database, may_look),
         clip_views,
         video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
@@ -187,9 +191,11 @@ def _lifespan(
             parts.registry,
             parts.live.alarms_changed,
         )
+        relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         retention.start()
         alarms.start()
         chores.start()
+        relinking.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -201,6 +207,7 @@ def _lifespan(
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(alarms.stop)
+            await asyncio.to_thread(relinking.stop)
 
     return lifespan
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command
+from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command, hub_relink_command
 from gatehouse.hub_shell import (
     ask_to_confirm,
     opened_foundation,
@@ -54,6 +54,7 @@ app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
 app.command("seed")(hub_register_command.seed)
 app.command("rotate-key")(hub_register_command.rotate_key)
+app.command("relink")(hub_relink_command.relink)
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[

@@ -3,13 +3,13 @@
 A request is good for a day, for who asked and nobody else. It is never deleted here: it is a record like the audit's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from cloud.access.errors import NotNow, NotThere
 from cloud.access.reach import Reach
@@ -22,6 +22,16 @@ DAILY_HISTORIES = 5
 """Of an account, in any 24 hours."""
 GOOD_FOR = timedelta(days=1)
 MAX_EVENTS = 500
+
+
+class Passages(NamedTuple):
+    """Where some persons went, read at once rather than one person at a time."""
+
+    persons: Sequence[UUID]
+    purpose: str
+    case_number: str
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -39,26 +49,64 @@ class Histories:
         self, connection: Connection, person: UUID, wanted: HistoryRequest, account: UUID, now: datetime
     ) -> HistoryValue:
         """Ask for the history of a person who was checked."""
-        connection.execute(select(Account.id).where(Account.id == account).with_for_update())  # one after the other
-        recent = select(func.count()).select_from(HistoryLook)
-        recent = recent.where(HistoryLook.asked_by == account, HistoryLook.asked_at > now - GOOD_FOR)
-        identifier = self.make_id()
-        connection.execute(
-            insert(HistoryLook).values(
-                id=identifier,
-                person_id=person,
-                purpose=wanted.purpose,
-                case_number=wanted.case_number,
-                since=wanted.since,
-                until=wanted.until,
-                asked_by=account,
-                asked_at=now,
-                needs_second=connection.execute(recent).scalar_one() >= self.daily,
-                confirmed_by=None,
-                confirmed_at=None,
-            )
-        )
+        passages = Passages((person,), wanted.purpose, wanted.case_number, wanted.since, wanted.until)
+        needs_second = _count_of_a_day(connection, account, now) >= self.daily
+        (identifier,) = self._note(connection, passages, account, now, needs_second=needs_second)
         return _value(connection.execute(_REQUESTS.where(HistoryLook.id == identifier)).one(), now)
+
+    def read_at_once(self, connection: Connection, passages: Passages, account: UUID, now: datetime) -> None:
+        """Count what is read without a request of its own; persons whose history is open for this case count once.
+
+        Raises:
+            NotNow: if that would be more than an account may open by itself in 24 hours.
+        """
+        count = _count_of_a_day(connection, account, now)
+        open_ones = select(HistoryLook.person_id).where(
+            HistoryLook.asked_by == account,
+            HistoryLook.asked_at > now - GOOD_FOR,
+            HistoryLook.case_number == passages.case_number,
+            or_(HistoryLook.needs_second.is_(False), HistoryLook.confirmed_by.is_not(None)),
+        )
+        known = set(connection.scalars(open_ones))
+        fresh = [each for each in passages.persons if each not in known]
+        if count + len(fresh) > self.daily:
+            raise NotNow(
+                "history",
+                f"more than {self.daily} persons' histories in a day need another person",
+                "ask for the history of each person, and let a colleague confirm it",
+            )
+        self._note(connection, passages._replace(persons=fresh), account, now, needs_second=False)
+
+    def _note(
+        self, connection: Connection, passages: Passages, account: UUID, now: datetime, *, needs_second: bool
+    ) -> list[UUID]:
+        rows: list[dict[str, Any]] = [
+            {
+                "id": self.make_id(),
+                "person_id": person,
+                "purpose": passages.purpose,
+                "case_number": passages.case_number,
+                "since": passages.since,
+                "until": passages.until,
+                "asked_by": account,
+                "asked_at": now,
+                "needs_second": needs_second,
+                "confirmed_by": None,
+                "confirmed_at": None,
+            }
+            for person in passages.persons
+        ]
+        if rows:
+            connection.execute(insert(HistoryLook), rows)
+        return [row["id"] for row in rows]
+
+
+def _count_of_a_day(connection: Connection, account: UUID, now: datetime) -> int:
+    """How many an account has asked for in 24 hours; two that ask at once go one after the other."""
+    connection.execute(select(Account.id).where(Account.id == account).with_for_update())
+    recent = select(func.count()).select_from(HistoryLook)
+    recent = recent.where(HistoryLook.asked_by == account, HistoryLook.asked_at > now - GOOD_FOR)
+    return connection.execute(recent).scalar_one()
 
 
 def waiting(connection: Connection, reach: Reach) -> list[HistoryValue]:

@@ -21,7 +21,8 @@ from cloud.database.tables import Account, AccountRole, Place, PlaceKind
 from cloud.gateways.purposes import CARD_KEY
 from cloud.register.credentials import NUMBER
 from cloud.rules.book import prepare_rules
-from protocols.events import Event
+from protocols.access_events import AccessDenied, AccessMethod, DenialReason
+from protocols.events import Box, Event, PersonEnteredZone
 from tests.support import register as given
 from tests.support.console import PASSWORD, RunningConsole, utc_now
 from tests.support.events import FakeGateway, new_id, opened
@@ -52,6 +53,8 @@ class Names:
     corr: str
     history: str
     alarm: str
+    dwelling_id: str
+    sighting: str
     picture: str
     clip: str
 
@@ -65,7 +68,18 @@ class Names:
 def _names(mark: str) -> Names:
     ids = {
         kind: str(new_id())
-        for kind in ("credential", "access_pass", "person", "residency", "lockdown", "corr", "history", "alarm")
+        for kind in (
+            "credential",
+            "access_pass",
+            "person",
+            "residency",
+            "lockdown",
+            "corr",
+            "history",
+            "alarm",
+            "dwelling_id",
+            "sighting",
+        )
     }
     return Names(
         gateway=f"gw-{mark}",
@@ -98,12 +112,31 @@ class TwoCommunities:
             self._add_grid(connection)
         self._add_files()
         self.store_foreign()
+        self._store_more()
 
     def store_foreign(self) -> Event:
         """An event at the foreign gate."""
         event = self.gateway.event(opened(), FOREIGN.device, place=FOREIGN.place, at=utc_now())
         self.console.store(event)
         return event
+
+    def _store_more(self) -> None:
+        """Somebody refused at the foreign gate, and somebody seen there."""
+        refused = AccessDenied(
+            reader=FOREIGN.reader,
+            method=AccessMethod.CARD,
+            reason=DenialReason.EXPIRED,
+            credential=UUID(FOREIGN.credential),
+            policy_version=1,
+            decision_us=1,
+        )
+        seen = PersonEnteredZone(zone="z", track=1, score=0.9, box=Box(left=0.0, top=0.0, right=0.5, bottom=0.5))
+        self.console.store(
+            self.gateway.event(refused, FOREIGN.device, place=FOREIGN.place, at=utc_now()),
+            self.gateway.event(seen, FOREIGN.camera, place=FOREIGN.place, at=utc_now()).model_copy(
+                update={"id": UUID(FOREIGN.sighting)}
+            ),
+        )
 
     @contextmanager
     def client(self, role: AccountRole, *, bound: bool = True) -> Iterator[httpx.Client]:
@@ -145,7 +178,8 @@ class TwoCommunities:
             connection.execute(insert(tables.GridPlace).values(place_id=found[code], since=since, grid_id=grid))
 
     def _add_foreign(self, connection: Any) -> None:
-        community, gate, dwelling, door = (new_id() for _ in range(4))
+        community, gate, door = (new_id() for _ in range(3))
+        dwelling = UUID(FOREIGN.dwelling_id)
         now = utc_now()
         given.add_place(connection, _place(community, PlaceKind.COMMUNITY, "异地社区"))
         given.add_place(connection, _place(gate, PlaceKind.ENTRANCE, "异地大门", FOREIGN.place), community)
@@ -196,6 +230,10 @@ class TwoCommunities:
             (tables.DoorGroup, {"code": FOREIGN.group, "name": "异地门组", "schedule_code": "always"}),
             (tables.DoorGroupDoor, {"group_code": FOREIGN.group, "door_id": door}),
             (tables.Person, {"id": person, "name": "司徒异地"}),
+            (
+                tables.Household,
+                {"id": new_id(), "code": "household-foreign", "dwelling_id": dwelling, "since": given.LONG_AGO},
+            ),
             (
                 tables.Residency,
                 {

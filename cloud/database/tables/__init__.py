@@ -48,6 +48,7 @@ from cloud.database.tables.gateways import (
     RegisterChange,
 )
 from cloud.database.tables.history import RegisterHistory, VaultState
+from cloud.database.tables.linking import LinkCorrection, Relinking
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -107,6 +108,7 @@ __all__ = [
     "JointUnitPlace",
     "LeaseGrace",
     "LeaseWarning",
+    "LinkCorrection",
     "Lockdown",
     "LoginSession",
     "Person",
@@ -119,6 +121,7 @@ __all__ = [
     "RecoveryCode",
     "RegisterChange",
     "RegisterHistory",
+    "Relinking",
     "Residency",
     "ResidencyRole",
     "RuleEventType",

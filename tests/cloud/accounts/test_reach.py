@@ -73,6 +73,7 @@ PASS = {
 }
 CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
+LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
 def _around(moment: datetime) -> str:
@@ -94,6 +95,8 @@ LISTS = {
     f"GET {ACCESS}/lease-notices": Permission.SEE_NOTICES,
     "GET /api/v1/histories/waiting": Permission.READ_HISTORY,
     "GET /api/v1/alarms": Permission.SEE_ALARMS,
+    f"GET {LINKING}/expired-credentials": Permission.WATCH,
+    f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
 """Without parameters: what is foreign is not among it."""
 
@@ -121,6 +124,16 @@ CASES = {
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
     "GET /api/v1/audit/subjects/{identifier}": case(Permission.READ_AUDIT, "/api/v1/audit/subjects/$person"),
+    f"GET {LINKING}/doors/{{gateway}}/{{device}}/events": case(
+        Permission.WATCH, f"{LINKING}/doors/$gateway/$device/events"
+    ),
+    f"GET {LINKING}/ties": case(Permission.WATCH, f"{LINKING}/ties?event=$sighting"),
+    f"GET {LINKING}/dwellings/{{dwelling}}/events": case(
+        Permission.READ_HISTORY, f"{LINKING}/dwellings/$dwelling_id/events?{CASE}"
+    ),
+    f"GET {LINKING}/credentials/{{credential}}/events": case(
+        Permission.READ_HISTORY, f"{LINKING}/credentials/$credential/events?{CASE}"
+    ),
     "GET /api/v1/alarms/figures": case(Permission.SEE_ALARMS, f"/api/v1/alarms/figures?{_around(ALARM_RAISED)}"),
     "GET /api/v1/alarms/health": case(Permission.SEE_ALARMS, f"/api/v1/alarms/health?{_around(ALARM_RAISED)}"),
     "GET /api/v1/alarms/{identifier}": case(Permission.SEE_ALARMS, ALARM),
