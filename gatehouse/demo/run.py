@@ -21,6 +21,7 @@ from rich.live import Live
 
 from edge.access.drivers.virtual.driver import ALLOW_VARIABLE
 from gatehouse.demo import site
+from gatehouse.demo.administrator import recovery_codes
 from gatehouse.demo.layout import BOARD_DOOR, DOORS, GATEWAY, LOBBY_DOOR, MARKER, Folder
 from gatehouse.demo.people import RESIDENT_COUNT, Resident, lease_has_ended, residents
 from gatehouse.demo.played_board import FakeBoard
@@ -114,6 +115,7 @@ def _put_up(
     guard_password = (folder.passwords / GUARD).read_text().strip()
     console.print(
         f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
+        f"  The administrator's password and codes for ten log-ins: {folder.passwords}/{_ADMINISTRATOR}, -codes\n"
     )
     return addresses, cast
 
@@ -172,6 +174,8 @@ def _make_accounts(folder: Folder) -> None:
         path = folder.passwords / name
         site.write_secret(path, secrets.token_urlsafe(12))
         _hub(folder, "accounts", "add", name, "--role", role, "--password-file", str(path))
+    codes = recovery_codes(folder.hub_configuration, _ADMINISTRATOR)
+    site.write_secret(folder.passwords / f"{_ADMINISTRATOR}-codes", "\n".join(codes))
 
 
 def _hub(folder: Folder, *arguments: str) -> str:
