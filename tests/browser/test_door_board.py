@@ -11,7 +11,7 @@ from protocols.commands import ReplyState
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import opened
 
-ANSWER_MS = 2000
+ANSWER_MS = 10_000
 
 
 def card(desk: Page, device: str = "d-east") -> Locator:

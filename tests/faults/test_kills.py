@@ -1,6 +1,7 @@
 """kill -9 of gateway, broker and hub, each at 50 random moments, all three at once, under load."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +31,23 @@ def test_nothing_is_lost_or_doubled_when_everything_is_killed_at_random(loaded: 
         loaded.start_gateway(RATE)
         return True
 
+    starting = threading.Lock()
+
     def hub() -> bool:
-        loaded.site.hub.kill9()
-        loaded.site.hub.start()
+        with starting:
+            loaded.site.hub.kill9()
+            loaded.site.hub.start()
         return True
 
+    def broker() -> bool:
+        """A hub whose broker is killed at its start ends; as systemd does, it is started again."""
+        with starting:
+            if loaded.site.hub.has_ended:
+                loaded.site.hub.start()
+        return loaded.site.kill_broker()
+
     loaded.order(f"rate {RATE}")
-    parts = ((gateway, 2.6), (loaded.site.kill_broker, 2.0), (hub, 4.0))
+    parts = ((gateway, 2.6), (broker, 2.0), (hub, 4.0))
     with ThreadPoolExecutor(len(parts)) as pool:
         killers = [
             pool.submit(kill_at_random, kill, random.Random(SEED + number), longest_s)
@@ -44,6 +55,8 @@ def test_nothing_is_lost_or_doubled_when_everything_is_killed_at_random(loaded: 
         ]
     assert [killer.result() for killer in killers] == [KILLS] * len(parts)
 
+    if loaded.site.hub.has_ended:
+        loaded.site.hub.start()
     loaded.site.wait_for_hub()
     loaded.drain()
     compared = loaded.verify()

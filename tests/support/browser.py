@@ -18,6 +18,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 LIVE_DEADLINE_MS = 20_000
+expect.set_options(timeout=20_000)  # a page's own 5 s are too few where three files of tests share two cores
 Theme = Literal["light", "dark"]
 
 

@@ -50,6 +50,11 @@ class Process:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and is over."""
+        return self.process is not None and self.process.poll() is not None
+
     def kill9(self) -> None:
         assert self.process is not None
         self.process.kill()
