@@ -129,7 +129,7 @@ def _put_up(
     guard_password = (folder.passwords / GUARD).read_text().strip()
     console.print(
         f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
-        f"  The administrator's password and codes for ten log-ins: {folder.passwords}/{city.ADMINISTRATOR}, -codes\n"
+        f"  The administrator's password and codes for nine log-ins: {folder.passwords}/{city.ADMINISTRATOR}, -codes\n"
     )
     return addresses, cast
 

@@ -36,7 +36,7 @@ def test_the_demo_counts_every_step_of_the_path_and_ends_by_itself(tmp_path: Pat
     assert all(value > 0 for value in counted.values()), counted
     assert counted["card_reads"] < counted["decisions"]  # PINs and QR codes are decided, too
     codes = (tmp_path / "demo" / "passwords" / "admin-codes").read_text().split()
-    assert len(codes) == 10
+    assert len(codes) == 9  # the demo itself took one
     clips = list((tmp_path / "demo" / "gateway" / "video" / "clips").glob("*.mp4"))
     assert {path.name.split(".")[1] for path in clips} == {"c-east", "c-north", "c-lift"}
 
