@@ -10,11 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -22,16 +21,25 @@ from starlette.applications import Starlette
 from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
-from cloud.accounts import Accounts
+from cloud.accounts import Accounts, Permission
+from cloud.alarms.api import AlarmOffice, alarm_router
+from cloud.alarms.desk import AlarmDesk
+from cloud.alarms.engine import AlarmEngine
+from cloud.alarms.roster import EveryoneOfLevel
+from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
+from cloud.console.described import described_api
 from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
+from cloud.disclosure import Histories, disclosure_router
 from cloud.gateways.identity import GatewayIdentity
+from cloud.linking.chores import RelinkingChores
+from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
@@ -40,7 +48,7 @@ from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.ids import IdMaker
-from cloud.retention import RetentionDays, RetentionService
+from cloud.retention import RetentionService
 from cloud.signing import HubSigner
 from cloud.vault import Vault
 from cloud.video.gateway_socket import video_gateway_router
@@ -49,20 +57,6 @@ from cloud.video.viewers import Looking, video_view_router
 from protocols.live import MAX_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
-
-
-class AppSettings(BaseModel):
-    """What an operator sets of the web application."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    """The names under which browsers and gateways reach the hub, without ports."""
-    https: bool = False
-    """Whether they reach it by HTTPS (a proxy in front of it): cookies are then `Secure`."""
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
-    retention: RetentionDays = RetentionDays()
 
 
 @dataclass(frozen=True)
@@ -91,11 +85,11 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention and the doors' chores."""
+    """The application; its lifespan runs the live feed, the retention, the doors' chores, relinking and the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
-    guard = Guard(parts.accounts.sessions, parts.settings.https)
+    guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
     app = FastAPI(
         title="Gatehouse hub",
@@ -113,18 +107,28 @@ def create_app(parts: AppParts) -> FastAPI:
         app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
-    app.include_router(api_router(parts.database, guard, parts.commands, parts.audit))
-    app.include_router(access_router(_office(parts), guard))
-    app.include_router(view_router(pictures, Depends(guard.signed_in)))
-    app.include_router(live_router(parts.live.fanout, guard.hand_shake, parts.accounts.sessions.find_by_hash))
-    clip_views = clip_view_router(clips, Looks(parts.audit, parts.now), guard.signed_in)
+    find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
+    office = _office(parts)
+    histories = Histories(office.make_id)
+    clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
-    app.include_router(clip_views)
+    for_accounts = (
+        api_router(parts.database, guard, parts.commands, parts.audit),
+        access_router(office, guard),
+        alarm_router(_alarm_office(parts), guard),
+        disclosure_router(office, guard, histories),
+        linking_router(office, guard, histories),
+        view_router(pictures, parts.database, may_look),
+        clip_views,
+        video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
+    )
+    for router in for_accounts:
+        app.include_router(router)
+    app.include_router(described_api(for_accounts, guard.signed_in))
+    app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
     app.include_router(upload_router(PictureIntake(pictures, senders, parts.registry)))
     app.include_router(clip_uploads)
-    looking = Looking(guard, parts.accounts.sessions.find_by_hash, parts.audit)
-    app.include_router(video_view_router(video.relay, looking))
     app.include_router(video_gateway_router(video.relay, GatewayIdentity(parts.keys, parts.now), parts.signer.seal))
     for router in parts.gateway_routers:
         app.include_router(router)
@@ -161,8 +165,20 @@ def _lifespan(
             parts.database, pictures, clips, parts.audit, parts.now, parts.settings.retention, parts.registry
         )
         chores = AccessChores(parts.database, parts.now, parts.registry)
+        alarms = AlarmEngine(
+            parts.database,
+            parts.now,
+            IdMaker(),
+            parts.settings.alarms,
+            EveryoneOfLevel(),
+            parts.registry,
+            parts.live.alarms_changed,
+        )
+        relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         retention.start()
+        alarms.start()
         chores.start()
+        relinking.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -173,6 +189,8 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(alarms.stop)
+            await asyncio.to_thread(relinking.stop)
 
     return lifespan
 
@@ -189,6 +207,11 @@ def _office(parts: AppParts) -> DoorOffice:
     )
 
 
+def _alarm_office(parts: AppParts) -> AlarmOffice:
+    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
+    return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
+
+
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
     router = APIRouter()
 
@@ -201,7 +224,7 @@ def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:
     @router.get("/metrics")
     def metrics(request: Request) -> Response:
         if not _is_local(request):
-            guard.administrator(request)
+            guard.may(Permission.READ_METRICS, whole=True)(request)
         return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.broker.access import MqttProtocol
 from cloud.broker.embedded import is_loopback
 from cloud.broker.engines import BrokerKind
+from cloud.register.organisation import DEFAULT_GRID_CODE
 
 ENVIRONMENT_PREFIX = "GATEHOUSE_HUB_"
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -108,6 +109,22 @@ class IngestSection(_Section):
         return self.shared or self.workers > 1
 
 
+class OrganisationSection(_Section):
+    """What a city spells in its own way."""
+
+    grid_code: str = DEFAULT_GRID_CODE
+    """The pattern (Python's regular expressions) that codes of grids follow."""
+
+    @field_validator("grid_code")
+    @classmethod
+    def _is_a_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error})") from error
+        return value
+
+
 class HubConfig(_Section):
     """Everything an operator sets."""
 
@@ -119,6 +136,7 @@ class HubConfig(_Section):
     web: AppSettings = AppSettings()
     broker: BrokerSection = BrokerSection()
     ingest: IngestSection = IngestSection()
+    organisation: OrganisationSection = OrganisationSection()
 
     @property
     def database_url(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
-from cloud.accounts import SignedIn
+from cloud.accounts import Scope, SignedIn
 
 SEND_TIMEOUT_S = 10.0
 """A peer that does not take a message for so long is cut off."""
@@ -51,13 +51,16 @@ async def until_it_talks(socket: WebSocket) -> int | None:
     return None if message["type"] == "websocket.disconnect" else CLOSE_TALKATIVE
 
 
-async def until_logged_out(session: str, find: Callable[[str], SignedIn | None]) -> int:
+async def until_logged_out(session: str, scope: Scope, find: Callable[[str], SignedIn | None]) -> int:
     """A page's session is looked up again and again, so that who was logged out receives nothing more.
+
+    Nor does a page whose account is bound to another part of the hub now: it logs in anew, and is told of that.
 
     Args:
         find: the account of a session's hash, if it still lives. May block.
     """
     while True:
         await asyncio.sleep(CHECK_S)
-        if await run_in_threadpool(find, session) is None:
+        found = await run_in_threadpool(find, session)
+        if found is None or found.scope != scope:
             return CLOSE_LOG_IN

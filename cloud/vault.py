@@ -29,6 +29,11 @@ class Vault:
         self._cipher = AESGCM(hmac.digest(master_key, b"gatehouse vault seal 1", "sha256"))
         self._index_key = hmac.digest(master_key, b"gatehouse vault index 1", "sha256")
 
+    @property
+    def key_check(self) -> str:
+        """64 hex digits that tell whether two vaults have the same master key, and nothing else of it."""
+        return self.index("", "gatehouse vault key check 1")
+
     def seal(self, value: bytes, purpose: str) -> bytes:
         """Encrypt `value` for one purpose (`person.phone`, `gateway.message_key`)."""
         nonce = os.urandom(_NONCE_BYTES)
@@ -76,9 +81,14 @@ def read_or_make_secret_file(path: Path, length: int) -> bytes:
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(length))
-            file.flush()
-            os.fsync(file.fileno())
+        write_secret_file(path, os.urandom(length))
     return read_secret_file(path, length)
+
+
+def write_secret_file(path: Path, secret: bytes) -> None:
+    """Write a secret to a file that is not there yet, and sync it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())

@@ -5,16 +5,24 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
-from gatehouse import hub_doors_command
-from gatehouse.hub_shell import ask_to_confirm, opened_foundation, print_table, read_settings, told_faults
+from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command, hub_relink_command
+from gatehouse.hub_shell import (
+    ask_to_confirm,
+    opened_foundation,
+    print_table,
+    progress_on_terminal,
+    read_settings,
+    told_faults,
+)
 
 if TYPE_CHECKING:
     from cloud.accounts import Accounts
+    from cloud.foundation import Foundation
     from cloud.gateways import GatewayRegister
-    from cloud.hub import Foundation
 
 _EXAMPLES = """Examples:
 
@@ -31,14 +39,22 @@ app = typer.Typer(help="The hub: events, register, gateways and the guards' cons
 gateways = typer.Typer(help="Add, list, enrol anew and revoke gateways.", no_args_is_help=True, rich_markup_mode=None)
 credentials = typer.Typer(help="Revoke credentials.", no_args_is_help=True, rich_markup_mode=None)
 accounts = typer.Typer(
-    help="Add, list and disable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
+    help="Add, bind, list, disable and enable the console's accounts.", no_args_is_help=True, rich_markup_mode=None
 )
+tokens = typer.Typer(help="Add, list and revoke tokens for programs.", no_args_is_help=True, rich_markup_mode=None)
 audit = typer.Typer(help="Check the audit.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateways")
 app.add_typer(credentials, name="credentials")
+accounts.add_typer(tokens, name="tokens")
 app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
+app.add_typer(hub_alarms_command.alarms, name="alarms")
+app.add_typer(hub_alarms_command.rules, name="rules")
+app.add_typer(hub_alarms_command.care, name="care")
+app.command("seed")(hub_register_command.seed)
+app.command("rotate-key")(hub_register_command.rotate_key)
+app.command("relink")(hub_relink_command.relink)
 
 _CONFIG_HELP = "The hub's configuration (TOML). GATEHOUSE_HUB_... variables stand above it; without it they do alone."
 _Config = Annotated[
@@ -51,10 +67,21 @@ _PasswordFile = Annotated[
 _Hours = Annotated[float, typer.Option("--hours", min=0.01, max=24 * 30, help="How long the code may be used.")]
 
 
+_Place = Annotated[str | None, typer.Option("--place", help="Only this place and what lies below it, by its code.")]
+_Grid = Annotated[str | None, typer.Option("--grid", help="Only this grid, by its code.")]
+
+
 class Role(StrEnum):
-    """What an account may do."""
+    """What an account may do (docs/privacy.md)."""
 
     GUARD = "guard"
+    GRID_MEMBER = "grid_member"
+    COMMUNITY = "community"
+    TOWNSHIP = "township"
+    DISTRICT = "district"
+    REGISTRAR = "registrar"
+    CATEGORY_OFFICER = "category_officer"
+    AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
 
 
@@ -130,14 +157,28 @@ def import_file(
         Path, typer.Argument(help="A workbook (.xlsx), a CSV file of residents, or a folder of CSV files.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check it.")] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="What a header of the file means: 户主=name. May be given several times."),
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Take a register in: all of it, or nothing and a list of the faults by row. A repeated import changes only what
     differs. `import-template` writes an empty file."""
     with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.register.files import column_map
         from cloud.register.importing import import_register, summary
 
-        report = import_register(foundation.database, foundation.vault, file, dry_run)
+        settings = foundation.config
+        report = import_register(
+            foundation.database,
+            foundation.vault,
+            file,
+            dry_run,
+            progress=progress_on_terminal(),
+            columns=column_map(columns or []),
+            grid_code=settings.organisation.grid_code,
+        )
         if report.imported:
             _audit(foundation, "register.import", file=file.name[:120])
         typer.echo(summary(report), err=not report.ok)
@@ -219,7 +260,7 @@ def revoke_credential(
 ) -> None:
     """End a card at every door, at once: within 5 seconds where the gateway is connected."""
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.credentials import find_credential, revoke_credential
 
         with foundation.database.read() as connection:
@@ -238,35 +279,69 @@ def add_account(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Small letters, digits, dot, dash and underscore.")],
     role: Annotated[Role, typer.Option("--role", help="What the account may do.")] = Role.GUARD,
+    place: _Place = None,
+    grid: _Grid = None,
     password_file: _PasswordFile = None,
     config: _Config = None,
 ) -> None:
-    """Make an account for the console. The password is asked for twice; there is no default one."""
+    """Make an account for the console: a role, and the part of the hub that it is for (all of it without --place and
+    --grid). The password is asked for twice; there is no default one."""
     with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Binding
         from cloud.database.tables import AccountRole
 
-        _accounts(foundation).create_account(name, _password(password_file), AccountRole(role.value))
-        typer.echo(f"account {name} ({role.value}) is made")
+        role_of = AccountRole(role.value)
+        _accounts(foundation).create_account(name, _password(password_file), role_of, Binding(place, grid))
+        typer.echo(f"account {name} ({role.value}, {_bound_to(place, grid)}) is made")
+
+
+@accounts.command("bind")
+def bind_account(
+    context: typer.Context,
+    name: str,
+    role: Annotated[Role, typer.Option("--role", help="What the account may do.")],
+    place: _Place = None,
+    grid: _Grid = None,
+    config: _Config = None,
+) -> None:
+    """Give an account another role or another part of the hub (all of it without --place and --grid), and end its
+    sessions at once."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Binding
+        from cloud.database.tables import AccountRole
+
+        _accounts(foundation).bind(name, AccountRole(role.value), Binding(place, grid))
+        typer.echo(f"account {name} is {role.value}, {_bound_to(place, grid)}")
 
 
 @accounts.command("list")
 def list_accounts(context: typer.Context, config: _Config = None) -> None:
-    """List the accounts: name, role, state, open sessions, when made."""
+    """List the accounts: name, role, state, open sessions, when made, which part of the hub it is for."""
     with told_faults(), opened_foundation(context, config) as foundation:
-        lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE")]
+        lines: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "SESSIONS", "MADE", "FOR")]
         for each in _accounts(foundation).list_accounts():
             state = "disabled" if each.disabled_at else "active"
-            lines.append((each.username, each.role, state, str(each.sessions), f"{each.created_at:%Y-%m-%d %H:%M}Z"))
+            made = f"{each.created_at:%Y-%m-%d %H:%M}Z"
+            where = _bound_to(each.place, each.grid)
+            lines.append((each.username, each.role, state, str(each.sessions), made, where))
         print_table(lines)
 
 
 @accounts.command("disable")
 def disable_account(context: typer.Context, name: str, yes: _Yes = False, config: _Config = None) -> None:
-    """Let an account in no more and end its sessions, at once (an open page within seconds). It cannot be undone."""
+    """Let an account in no more and end its sessions, at once (an open page within seconds). `enable` undoes it."""
     with told_faults(), opened_foundation(context, config) as foundation:
         ask_to_confirm(f"Disable account {name}?", yes)
         _accounts(foundation).disable(name)
         typer.echo(f"account {name} is disabled")
+
+
+@accounts.command("enable")
+def enable_account(context: typer.Context, name: str, config: _Config = None) -> None:
+    """Let a disabled account in again, with the password that it had."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).enable(name)
+        typer.echo(f"account {name} is enabled")
 
 
 @accounts.command("password")
@@ -279,17 +354,142 @@ def change_password(
         typer.echo(f"account {name} has a new password")
 
 
-@audit.command("verify")
-def verify_audit(context: typer.Context, config: _Config = None) -> None:
-    """Walk the audit's chain of hashes: how many entries are sound, or the first that is not (exit status 1).
+@accounts.command("second-factor")
+def set_second_factor(
+    context: typer.Context,
+    name: str,
+    remove: Annotated[bool, typer.Option("--remove", help="Ask for no codes any more.")] = False,
+    yes: _Yes = False,
+    config: _Config = None,
+) -> None:
+    """Set up an authenticator program (TOTP) for an account, anew if there was one, and print its recovery codes.
 
-    Entries cut off at the end leave a sound chain: keep the last hash, which this prints, away from the hub.
+    Administrators and officers for categories cannot log in without one; everybody else may have one.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.audit import verify_chain
+        accounts = _accounts(foundation)
+        if remove:
+            ask_to_confirm(f"Take the second factor from account {name}?", yes)
+            accounts.remove_second_factor(name)
+            typer.echo(f"account {name} has no second factor any more")
+            return
+        secret, uri = accounts.new_second_factor(name)
+        _show_qr_code(uri)
+        code = str(typer.prompt("The code that the program shows now"))
+        codes = accounts.set_second_factor(name, secret, code)
+        typer.echo("recovery codes, each good for one log-in without the program; they are shown this once:")
+        typer.echo("\n".join(codes))
 
-        count, last = verify_chain(foundation.database)
+
+@accounts.command("log-out")
+def end_sessions(context: typer.Context, name: str, config: _Config = None) -> None:
+    """End every session of an account, at once (an open page within seconds)."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).end_sessions(name)
+        typer.echo(f"account {name} is logged out everywhere")
+
+
+@tokens.command("add")
+def add_token(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="The account in whose name the program acts.")],
+    name: Annotated[str, typer.Option("--name", help="What the token is for.")],
+    may: Annotated[list[str], typer.Option("--may", help="A permission (docs/privacy.md); once for each.")],
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="How long it lasts.")] = 90,
+    config: _Config = None,
+) -> None:
+    """Make a token and print it; it is shown this once. A program sends it as `Authorization: Bearer ...`."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.accounts import Permission
+
+        permissions = [Permission(each) for each in may]
+        typer.echo(_accounts(foundation).tokens.create(account, name, permissions, timedelta(days=days)))
+
+
+@tokens.command("list")
+def list_tokens(context: typer.Context, config: _Config = None) -> None:
+    """List the tokens: id, account, name, what they may, until when."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        lines: list[tuple[str, ...]] = [("TOKEN", "ACCOUNT", "NAME", "MAY", "UNTIL")]
+        for each in _accounts(foundation).tokens.list():
+            until = "revoked" if each.revoked_at else f"{each.expires_at:%Y-%m-%d %H:%M}Z"
+            lines.append((str(each.id), each.username, each.name, " ".join(each.permissions), until))
+        print_table(lines)
+
+
+@tokens.command("revoke")
+def revoke_token(
+    context: typer.Context,
+    token: Annotated[UUID, typer.Argument(help="The id that 'list' shows.")],
+    config: _Config = None,
+) -> None:
+    """End a token at once."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        _accounts(foundation).tokens.revoke(token)
+        typer.echo(f"token {token} is revoked")
+
+
+@audit.command("verify")
+def verify_audit(
+    context: typer.Context,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", help="Heads that were kept elsewhere, a line each, as 'audit head' prints."),
+    ] = None,
+    config: _Config = None,
+) -> None:
+    """Walk the audit's chain of hashes: how many entries are sound, or the first that is not (exit status 1).
+
+    Entries cut off at the end leave a sound chain: keep heads away from the hub, and check against them.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import read_head, verify_chain
+
+        lines = heads.read_text(encoding="utf-8").splitlines() if heads else []
+        kept = [read_head(line, foundation.signer.public_key) for line in lines if line.strip()]
+        count, last = verify_chain(foundation.database, kept)
         typer.echo(f"{count} audit entries, each as it was written; the last hash is {last}")
+
+
+@audit.command("head")
+def audit_head(context: typer.Context, config: _Config = None) -> None:
+    """Check the audit and print its head, signed by the hub: a line to be kept where this machine cannot change it."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import Head, signed_head, verify_chain
+        from cloud.foundation import utc_now
+
+        head = Head(*verify_chain(foundation.database))
+        typer.echo(signed_head(head, utc_now(), foundation.signer.sign))
+
+
+@audit.command("subject")
+def audit_subject(
+    context: typer.Context,
+    person: Annotated[UUID, typer.Argument(help="The person's id in the register.")],
+    config: _Config = None,
+) -> None:
+    """Who saw what of a person beyond the mask, when and what for: what the person may ask to know."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import looks_at
+
+        lines: list[tuple[str, ...]] = [("ENTRY", "TIME", "ACCOUNT", "WHAT", "DETAIL")]
+        for each in looks_at(foundation.database, person):
+            detail = ", ".join(f"{key}: {value}" for key, value in each.detail.items() if key != "person")
+            when = f"{each.time:%Y-%m-%d %H:%M}Z"
+            lines.append((str(each.number), when, each.account or "-", each.action, detail))
+        print_table(lines)
+
+
+def _show_qr_code(uri: str) -> None:
+    import segno
+
+    segno.make_qr(uri, error="l").terminal(compact=True)
+    typer.echo(uri)
+
+
+def _bound_to(place: str | None, grid: str | None) -> str:
+    bound = [f"{kind} {code}" for kind, code in (("place", place), ("grid", grid)) if code]
+    return ", ".join(bound) or "the whole hub"
 
 
 def _password(file: Path | None) -> str:
@@ -302,8 +502,8 @@ def _password(file: Path | None) -> str:
 def _register(foundation: "Foundation") -> "GatewayRegister":
     import os
 
+    from cloud.foundation import utc_now
     from cloud.gateways import GatewayRegister
-    from cloud.hub import utc_now
 
     return GatewayRegister(foundation.database, foundation.vault, utc_now, os.urandom)
 
@@ -311,14 +511,14 @@ def _register(foundation: "Foundation") -> "GatewayRegister":
 def _accounts(foundation: "Foundation") -> "Accounts":
     from cloud.accounts import open_accounts
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
-    return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
+    return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), foundation.vault, utc_now)
 
 
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     AuditLog(foundation.database, utc_now).append(action, None, detail)
 

@@ -1,7 +1,8 @@
 """What the sub-commands of `gatehouse hub` share: configuration, database, tables, and errors told in a sentence."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from cloud.config import HubConfig
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
 
 
 def print_table(lines: list[tuple[str, ...]]) -> None:
@@ -17,6 +18,18 @@ def print_table(lines: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def progress_on_terminal() -> Callable[[str, int], None]:
+    """Tells on a terminal how many of what are done; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        return lambda _what, _done: None
+
+    def tell(what: str, done: int) -> None:
+        sys.stderr.write(f"\r{what}: {done:,}\x1b[K")
+        sys.stderr.flush()
+
+    return tell
 
 
 def ask_to_confirm(question: str, yes: bool) -> None:
@@ -39,7 +52,7 @@ def read_settings(context: typer.Context, config: Path | None) -> "HubConfig":
 @contextlib.contextmanager
 def opened_foundation(context: typer.Context, config: Path | None) -> Iterator["Foundation"]:
     """Secrets and database, closed at the end."""
-    from cloud.hub import open_foundation
+    from cloud.foundation import open_foundation
 
     foundation = open_foundation(read_settings(context, config))
     try:
@@ -56,7 +69,7 @@ def told_faults() -> Iterator[None]:
     from cloud.audit.log import AuditError
     from cloud.broker import BrokerError
     from cloud.database.migrations import DatabaseIsNewer
-    from cloud.hub import HubError
+    from cloud.foundation import HubError
     from cloud.vault import VaultError
 
     try:

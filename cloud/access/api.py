@@ -1,7 +1,7 @@
 """The REST interface of door management, below `/api/v1/access`, and its OpenAPI document.
 
-Any account reads doors, rules, passes and lockdowns, and may open, free, lock and lock down; an administrator changes
-what is stored and sees what persons hold. Every error is a problem detail (`cloud.access.problems`).
+What a role may do is in `cloud.accounts.permissions`; each route finds and changes what lies within the account's
+scope, and what is outside it is not there. Every error is a problem detail (`cloud.access.problems`).
 """
 
 from typing import Any

@@ -32,7 +32,7 @@ def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
     @router.post("/doors/{gateway}/{device}/release", status_code=202, responses=_ACTS)
     def release_door(gateway: GatewayName, device: DeviceName, asked: Asked, by: Annotated[SignedIn, operator]) -> Sent:
         """Open a door once. The command lives for eight seconds; who, why and how it ended are in the audit."""
-        _check_door(office, gateway, device)
+        _check_door(office, gateway, device, by)
         args = DoorRelease(door=device)
         return Sent(commands=(office.command(gateway, args, by.account_id, asked.why, {"door": device}),))
 
@@ -41,7 +41,7 @@ def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
         gateway: GatewayName, device: DeviceName, change: ModeChange, by: Annotated[SignedIn, operator]
     ) -> Sent:
         """Let a door stand free, lock it, or give it back to its rules. A way out is never blocked."""
-        _check_door(office, gateway, device)
+        _check_door(office, gateway, device, by)
         if change.until is not None and change.until <= office.now():
             raise RegisterError("until", "it is past", "leave it out, or name a later moment")
         args = DoorModeSet(door=device, mode=change.mode, until=change.until)
@@ -52,7 +52,7 @@ def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
     def forgive(code: Code, asked: Asked, by: Annotated[SignedIn, operator]) -> Sent:
         """Forget who is in an area, at every gateway with a reader that leads into it."""
         with office.database.read() as connection:
-            areas.area(connection, code)
+            areas.own_area(connection, code, by.scope)
             gateways = areas.gateways_of(connection, code)
         args, detail = Forgive(area=code), {"area": code}
         return Sent(commands=tuple(office.command(each, args, by.account_id, asked.why, detail) for each in gateways))
@@ -61,14 +61,14 @@ def command_routes(office: DoorOffice, may: Admission) -> APIRouter:
 
 
 def hold_routes(office: DoorOffice, may: Admission) -> APIRouter:
-    """Holds of evidence at gateways, for a case. They are an administrator's to begin and to end."""
-    router = new_router("holds", may.manage)
-    administrator = Depends(may.manage)
+    """Holds of evidence at gateways, for a case. They outlive the days of retention."""
+    router = new_router("holds", may.hold)
+    holder = Depends(may.hold)
 
     @router.post("/gateways/{gateway}/holds", status_code=202, responses=_HOLDS)
-    def hold_evidence(gateway: GatewayName, wanted: HoldRequest, by: Annotated[SignedIn, administrator]) -> HoldSent:
+    def hold_evidence(gateway: GatewayName, wanted: HoldRequest, by: Annotated[SignedIn, holder]) -> HoldSent:
         """Keep what was filmed, whatever its days and the disk say, until the hold is ended."""
-        _check_gateway(office, gateway)
+        _check_gateway(office, gateway, by)
         if wanted.until <= wanted.since:
             raise RegisterError("until", "it is not after since", "name a later moment")
         hold = office.make_id()
@@ -82,11 +82,9 @@ def hold_routes(office: DoorOffice, may: Admission) -> APIRouter:
         return HoldSent(hold=hold, command=office.command(gateway, args, by.account_id, wanted.why, detail))
 
     @router.post("/gateways/{gateway}/holds/{identifier}/end", status_code=202, responses=_HOLDS)
-    def end_hold(
-        gateway: GatewayName, identifier: Identifier, asked: Asked, by: Annotated[SignedIn, administrator]
-    ) -> Sent:
+    def end_hold(gateway: GatewayName, identifier: Identifier, asked: Asked, by: Annotated[SignedIn, holder]) -> Sent:
         """End a hold: what it kept goes when its own time is over."""
-        _check_gateway(office, gateway)
+        _check_gateway(office, gateway, by)
         now = office.now()
         args = EvidenceHold(hold=identifier, active=False, since=now, until=now + timedelta(seconds=1))
         corr = office.command(gateway, args, by.account_id, asked.why, {"hold": str(identifier), "end": "yes"})
@@ -98,31 +96,32 @@ def hold_routes(office: DoorOffice, may: Admission) -> APIRouter:
 def lockdown_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """Lockdowns: one person asks, another confirms."""
     router = new_router("lockdowns", may.read)
-    operator = Depends(may.act)
+    operator, viewer = Depends(may.lock_down), Depends(may.read)
 
     @router.get("/lockdowns", responses=documented(503))
-    def list_lockdowns() -> Listing[LockdownValue]:
+    def list_lockdowns(by: Annotated[SignedIn, viewer]) -> Listing[LockdownValue]:
         """The newest hundred."""
         with office.database.read() as connection:
-            return Listing(items=tuple(lockdown.list_lockdowns(connection)))
+            return Listing(items=tuple(lockdown.list_lockdowns(connection, within=by.scope)))
 
     @router.get("/lockdowns/{identifier}", responses=documented(404, 422, 503))
-    def show_lockdown(identifier: Identifier) -> LockdownValue:
+    def show_lockdown(identifier: Identifier, by: Annotated[SignedIn, viewer]) -> LockdownValue:
         """One lockdown."""
         with office.database.read() as connection:
-            return lockdown.find(connection, identifier)
+            return lockdown.find(connection, identifier, by.scope)
 
     @router.post("/lockdowns", status_code=201, responses=documented(403, 422, 503))
     def ask_for_lockdown(wanted: LockdownRequest, by: Annotated[SignedIn, operator]) -> LockdownValue:
         """Ask for a lockdown. Nothing happens at the doors until another person confirms, within five minutes."""
         with office.database.write() as connection:
-            asked = lockdown.ask(connection, office.make_id, wanted, by.account_id, office.now())
+            asked = lockdown.ask(connection, office.make_id, wanted, by.account_id, office.now(), by.scope)
         office.changed(by.account_id, "lockdown.ask", lockdown=str(asked.id), why=asked.why)
         return asked
 
     @router.post("/lockdowns/{identifier}/confirm", responses=_ACTS)
     def confirm_lockdown(identifier: Identifier, by: Annotated[SignedIn, operator]) -> LockdownValue:
         """Agree to another person's lockdown: the doors are locked at once. Ways out stay open."""
+        _check_lockdown(office, identifier, by)
         office.changed(by.account_id, "lockdown.confirm", lockdown=str(identifier))
         with office.database.write() as connection:
             active = lockdown.confirm(connection, identifier, by.account_id, office.now())
@@ -131,6 +130,7 @@ def lockdown_routes(office: DoorOffice, may: Admission) -> APIRouter:
     @router.post("/lockdowns/{identifier}/repeat", responses=_ACTS)
     def repeat_lockdown(identifier: Identifier, by: Annotated[SignedIn, operator]) -> LockdownValue:
         """Send the commands of an active lockdown again, for a gateway that was away."""
+        _check_lockdown(office, identifier, by)
         with office.database.read() as connection:
             active = lockdown.active(connection, identifier)
         office.changed(by.account_id, "lockdown.repeat", lockdown=str(identifier))
@@ -139,6 +139,7 @@ def lockdown_routes(office: DoorOffice, may: Admission) -> APIRouter:
     @router.post("/lockdowns/{identifier}/end", responses=_ACTS)
     def end_lockdown(identifier: Identifier, by: Annotated[SignedIn, operator]) -> LockdownValue:
         """End a lockdown, or take one back that waits. A gateway that another lockdown holds stays locked."""
+        _check_lockdown(office, identifier, by)
         office.changed(by.account_id, "lockdown.end", lockdown=str(identifier))
         return end_and_send(office, identifier, by.account_id)
 
@@ -172,12 +173,18 @@ def _send(
     return tuple(office.command(each, args, account, value.why, detail) for each in gateways)
 
 
-def _check_gateway(office: DoorOffice, gateway: str) -> None:
+def _check_lockdown(office: DoorOffice, identifier: UUID, by: SignedIn) -> None:
     with office.database.read() as connection:
-        if connection.execute(select(Gateway.id).where(Gateway.id == gateway)).first() is None:
+        lockdown.find(connection, identifier, by.scope)
+
+
+def _check_gateway(office: DoorOffice, gateway: str, by: SignedIn) -> None:
+    query = select(Gateway.id).where(Gateway.id == gateway, by.scope.holds_gateway(Gateway.id))
+    with office.database.read() as connection:
+        if connection.execute(query).first() is None:
             raise NotThere("gateway", f"there is no gateway {gateway}", "see: gatehouse hub gateways list")
 
 
-def _check_door(office: DoorOffice, gateway: str, device: str) -> None:
+def _check_door(office: DoorOffice, gateway: str, device: str, by: SignedIn) -> None:
     with office.database.read() as connection:
-        door_id(connection, DoorKey(gateway, device))
+        door_id(connection, DoorKey(gateway, device), by.scope)

@@ -39,19 +39,19 @@ _PUT, _REMOVE = documented(403, 404, 409, 422, 503), documented(403, 404, 409, 4
 def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """Doors, their rules and their readers."""
     router = new_router("doors", may.read)
-    manager = Depends(may.manage)
+    manager, viewer = Depends(may.set_doors), Depends(may.read)
 
     @router.get("/doors", responses=_READ)
-    def list_doors() -> Listing[DoorValue]:
+    def list_doors(by: Annotated[SignedIn, viewer]) -> Listing[DoorValue]:
         """Every door with its rule, readers and groups."""
         with office.database.read() as connection:
-            return Listing(items=tuple(doors.list_doors(connection)))
+            return Listing(items=tuple(doors.list_doors(connection, within=by.scope)))
 
     @router.get("/doors/{gateway}/{device}", responses=_READ_ONE)
-    def show_door(gateway: GatewayName, device: DeviceName) -> DoorValue:
+    def show_door(gateway: GatewayName, device: DeviceName, by: Annotated[SignedIn, viewer]) -> DoorValue:
         """One door with its rule, readers and groups."""
         with office.database.read() as connection:
-            return doors.door(connection, DoorKey(gateway, device))
+            return doors.door(connection, DoorKey(gateway, device), by.scope)
 
     @router.put("/doors/{gateway}/{device}", responses=_PUT)
     def put_door(
@@ -59,14 +59,14 @@ def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
     ) -> Changed:
         """Add a door that the gateway's configuration names, or change where it is and what it is called."""
         with office.database.write() as connection:
-            done = doors.put_door(connection, office.make_id, DoorKey(gateway, device), change)
+            done = doors.put_door(connection, office.make_id, DoorKey(gateway, device), change, by.scope)
         return _told(office, by, done, "door.put", gateway=gateway, door=device)
 
     @router.delete("/doors/{gateway}/{device}", status_code=204, responses=_REMOVE)
     def remove_door(gateway: GatewayName, device: DeviceName, by: Annotated[SignedIn, manager]) -> None:
         """Take a door out of the register, with its rule and readers. A group must not hold it any more."""
         with office.database.write() as connection:
-            doors.remove_door(connection, DoorKey(gateway, device))
+            doors.remove_door(connection, DoorKey(gateway, device), by.scope)
         office.changed(by.account_id, "door.remove", gateway=gateway, door=device)
 
     @router.put("/doors/{gateway}/{device}/rule", responses=_PUT)
@@ -75,14 +75,14 @@ def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
     ) -> Changed:
         """Set what a door asks for, in force at a connected gateway within seconds."""
         with office.database.write() as connection:
-            done = doors.put_rule(connection, DoorKey(gateway, device), rule)
+            done = doors.put_rule(connection, DoorKey(gateway, device), rule, by.scope)
         return _told(office, by, done, "door.rule.put", gateway=gateway, door=device, rule=rule.model_dump_json())
 
     @router.delete("/doors/{gateway}/{device}/rule", status_code=204, responses=_REMOVE)
     def remove_rule(gateway: GatewayName, device: DeviceName, by: Annotated[SignedIn, manager]) -> None:
         """Let a door take any credential that has a right there."""
         with office.database.write() as connection:
-            doors.remove_rule(connection, DoorKey(gateway, device))
+            doors.remove_rule(connection, DoorKey(gateway, device), by.scope)
         office.changed(by.account_id, "door.rule.remove", gateway=gateway, door=device)
 
     @router.put("/doors/{gateway}/{device}/readers/{reader}", responses=_PUT)
@@ -96,7 +96,7 @@ def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
         """Add a reader to a door, or change where it leads. The path names it; `device` in the body is overruled."""
         value = change.model_copy(update={"device": reader})
         with office.database.write() as connection:
-            done = doors.put_reader(connection, DoorKey(gateway, device), value)
+            done = doors.put_reader(connection, DoorKey(gateway, device), value, by.scope)
         return _told(office, by, done, "reader.put", gateway=gateway, door=device, reader=reader, leads=value.leads)
 
     @router.delete("/doors/{gateway}/{device}/readers/{reader}", status_code=204, responses=_REMOVE)
@@ -105,7 +105,7 @@ def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
     ) -> None:
         """Take a reader out of the register."""
         with office.database.write() as connection:
-            doors.remove_reader(connection, DoorKey(gateway, device), reader)
+            doors.remove_reader(connection, DoorKey(gateway, device), reader, by.scope)
         office.changed(by.account_id, "reader.remove", gateway=gateway, door=device, reader=reader)
 
     return router
@@ -114,19 +114,19 @@ def door_routes(office: DoorOffice, may: Admission) -> APIRouter:
 def area_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """Areas and their anti-passback."""
     router = new_router("areas", may.read)
-    manager = Depends(may.manage)
+    manager, viewer = Depends(may.set_all), Depends(may.read)
 
     @router.get("/areas", responses=_READ)
-    def list_areas() -> Listing[AreaValue]:
+    def list_areas(by: Annotated[SignedIn, viewer]) -> Listing[AreaValue]:
         """Every area."""
         with office.database.read() as connection:
-            return Listing(items=tuple(areas.list_areas(connection)))
+            return Listing(items=tuple(areas.list_areas(connection, by.scope)))
 
     @router.get("/areas/{code}", responses=_READ_ONE)
-    def show_area(code: Code) -> AreaValue:
+    def show_area(code: Code, by: Annotated[SignedIn, viewer]) -> AreaValue:
         """One area."""
         with office.database.read() as connection:
-            return areas.area(connection, code)
+            return areas.area(connection, code, by.scope)
 
     @router.put("/areas/{code}", responses=_PUT)
     def put_area(code: Code, change: AreaChange, by: Annotated[SignedIn, manager]) -> Changed:
@@ -148,19 +148,19 @@ def area_routes(office: DoorOffice, may: Admission) -> APIRouter:
 def group_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """Door groups."""
     router = new_router("groups", may.read)
-    manager = Depends(may.manage)
+    manager, viewer = Depends(may.set_all), Depends(may.read)
 
     @router.get("/groups", responses=_READ)
-    def list_groups() -> Listing[GroupValue]:
+    def list_groups(by: Annotated[SignedIn, viewer]) -> Listing[GroupValue]:
         """Every door group with its doors and how many credentials have it."""
         with office.database.read() as connection:
-            return Listing(items=tuple(groups.list_groups(connection)))
+            return Listing(items=tuple(groups.list_groups(connection, within=by.scope, now=office.now())))
 
     @router.get("/groups/{code}", responses=_READ_ONE)
-    def show_group(code: Code) -> GroupValue:
+    def show_group(code: Code, by: Annotated[SignedIn, viewer]) -> GroupValue:
         """One door group."""
         with office.database.read() as connection:
-            return groups.group(connection, code)
+            return groups.group(connection, code, by.scope, office.now())
 
     @router.put("/groups/{code}", responses=_PUT)
     def put_group(code: Code, change: GroupChange, by: Annotated[SignedIn, manager]) -> Changed:
@@ -183,7 +183,7 @@ def group_routes(office: DoorOffice, may: Admission) -> APIRouter:
 def schedule_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """Schedules."""
     router = new_router("schedules", may.read)
-    manager = Depends(may.manage)
+    manager = Depends(may.set_all)
 
     @router.get("/schedules", responses=_READ)
     def list_schedules() -> Listing[ScheduleValue]:
@@ -218,7 +218,7 @@ def schedule_routes(office: DoorOffice, may: Admission) -> APIRouter:
 def holiday_routes(office: DoorOffice, may: Admission) -> APIRouter:
     """The holiday calendar."""
     router = new_router("holidays", may.read)
-    manager = Depends(may.manage)
+    manager = Depends(may.set_all)
 
     @router.get("/holidays", responses=documented(422, 503))
     def list_holidays(

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from cloud.access.errors import InUse, NotThere
 from cloud.access.people import check_person
+from cloud.access.reach import EVERYWHERE, Reach
 from cloud.access.values.people import CredentialChange, CredentialValue, NewCredential
 from cloud.credentials.leases import earlier, lease_ends
-from cloud.database.tables import Credential, CredentialGroup, DoorGroup
+from cloud.database.tables import Credential, DoorGroup
 from cloud.register.credentials import NUMBER, PIN, revoke_credential, set_groups
 from cloud.register.errors import RegisterError
 from cloud.register.ids import IdMaker
@@ -23,35 +24,39 @@ from protocols.plates import normal_plate
 from protocols.strength import Strength, strength_of_card, strength_of_pin
 
 
-def credentials_of(connection: Connection, vault: Vault, person: UUID) -> list[CredentialValue]:
+def credentials_of(
+    connection: Connection, vault: Vault, person: UUID, reach: Reach = EVERYWHERE
+) -> list[CredentialValue]:
     """The credentials of a person that were not revoked, passes left out.
 
     Raises:
         RegisterError: if there is no such person.
     """
-    check_person(connection, person, "person")
+    check_person(connection, person, "person", reach.person)
     rows = connection.execute(_IN_FORCE.where(Credential.person_id == person).order_by(Credential.id)).all()
-    return [_value(connection, vault, row) for row in rows]
+    return [_value(connection, vault, row, reach) for row in rows]
 
 
-def credential(connection: Connection, vault: Vault, identifier: UUID) -> CredentialValue:
+def credential(connection: Connection, vault: Vault, identifier: UUID, reach: Reach = EVERYWHERE) -> CredentialValue:
     """One credential that was not revoked.
 
     Raises:
         NotThere: if there is none, or it is a pass.
     """
-    return _value(connection, vault, _row(connection, identifier))
+    return _value(connection, vault, _row(connection, identifier, reach), reach)
 
 
-def add_credential(connection: Connection, vault: Vault, new_id: IdMaker, new: NewCredential) -> UUID:
+def add_credential(
+    connection: Connection, vault: Vault, new_id: IdMaker, new: NewCredential, reach: Reach = EVERYWHERE
+) -> UUID:
     """Give a person a card, a PIN or a plate.
 
     Raises:
         RegisterError: if its number is none of its kind, or its person or a group is not there.
         InUse: if somebody has it.
     """
-    check_person(connection, new.person, "person")
-    _check(connection, new, new.kind)
+    check_person(connection, new.person, "person", reach.person)
+    _check(connection, new, new.kind, reach)
     number = canonical(new.kind, new.number)
     index = vault.index(number, NUMBER)
     if is_taken(connection, index):
@@ -64,15 +69,17 @@ def add_credential(connection: Connection, vault: Vault, new_id: IdMaker, new: N
     return identifier
 
 
-def change_credential(connection: Connection, vault: Vault, identifier: UUID, change: CredentialChange) -> None:
+def change_credential(
+    connection: Connection, vault: Vault, identifier: UUID, change: CredentialChange, reach: Reach = EVERYWHERE
+) -> None:
     """Change validity, groups, uses and PINs.
 
     Raises:
         NotThere: if there is none, or it is a pass.
         RegisterError: if a group is not there, or the PINs do not go together.
     """
-    row = _row(connection, identifier)
-    _check(connection, change, CredentialKind(row.kind))
+    row = _row(connection, identifier, reach)
+    _check(connection, change, CredentialKind(row.kind), reach)
     has_pin = row.pin_sealed is not None if change.pin is None else bool(change.pin)
     has_duress_pin = row.duress_pin_sealed is not None if change.duress_pin is None else bool(change.duress_pin)
     if has_duress_pin and not has_pin:
@@ -80,16 +87,16 @@ def change_credential(connection: Connection, vault: Vault, identifier: UUID, ch
     if _pins_are_alike(vault, row, change):
         raise RegisterError("duress_pin", "it is the same as the PIN", "take another")
     connection.execute(update(Credential).where(Credential.id == identifier).values(**_changed(vault, change)))
-    set_groups(connection, identifier, change.groups)
+    reach.set_groups(connection, identifier, change.groups)
 
 
-def remove_credential(connection: Connection, identifier: UUID, now: datetime) -> None:
+def remove_credential(connection: Connection, identifier: UUID, now: datetime, reach: Reach = EVERYWHERE) -> None:
     """Revoke a credential at once.
 
     Raises:
         NotThere: if there is none, or it is a pass.
     """
-    _row(connection, identifier)
+    _row(connection, identifier, reach)
     revoke_credential(connection, identifier, now)
 
 
@@ -123,13 +130,14 @@ def is_taken(connection: Connection, index: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def check_groups(connection: Connection, groups: frozenset[str]) -> None:
-    """That these door groups are there.
+def check_groups(connection: Connection, groups: frozenset[str], reach: Reach = EVERYWHERE) -> None:
+    """That these door groups are there, and this reach's to give.
 
     Raises:
         RegisterError: naming the first that is not.
     """
-    known = set(connection.execute(select(DoorGroup.code).where(DoorGroup.code.in_(groups))).scalars())
+    query = select(DoorGroup.code).where(DoorGroup.code.in_(groups), reach.group_given)
+    known = set(connection.execute(query).scalars())
     if missing := sorted(groups - known):
         raise RegisterError("groups", f"there is no door group {missing[0]!r}", "add it to the groups first")
 
@@ -137,14 +145,14 @@ def check_groups(connection: Connection, groups: frozenset[str]) -> None:
 _IN_FORCE = select(Credential.__table__).where(Credential.revoked_at.is_(None), Credential.kind != CredentialKind.PASS)
 
 
-def _row(connection: Connection, identifier: UUID) -> Row[*tuple[Any, ...]]:
-    row = connection.execute(_IN_FORCE.where(Credential.id == identifier)).first()
+def _row(connection: Connection, identifier: UUID, reach: Reach) -> Row[*tuple[Any, ...]]:
+    row = connection.execute(_IN_FORCE.where(Credential.id == identifier, reach.covers(Credential.person_id))).first()
     if row is None:
         raise NotThere("credential", "there is no such credential in force", "look up those of the person")
     return row
 
 
-def _check(connection: Connection, change: CredentialChange, kind: CredentialKind) -> None:
+def _check(connection: Connection, change: CredentialChange, kind: CredentialKind, reach: Reach) -> None:
     if change.since is not None and change.until is not None and change.until <= change.since:
         raise RegisterError("until", "the credential ends before it begins", "correct one of the dates")
     if kind is not CredentialKind.CARD and (change.pin or change.duress_pin):
@@ -153,7 +161,7 @@ def _check(connection: Connection, change: CredentialChange, kind: CredentialKin
         raise RegisterError("duress_pin", "it is the same as the PIN", "take another")
     if isinstance(change, NewCredential) and change.duress_pin and not change.pin:
         raise RegisterError("duress_pin", "the card has no PIN beside it", "give it a PIN too")
-    check_groups(connection, change.groups)
+    check_groups(connection, change.groups, reach)
 
 
 def _pins_are_alike(vault: Vault, row: Row[*tuple[Any, ...]], change: CredentialChange) -> bool:
@@ -176,8 +184,7 @@ def _changed(vault: Vault, change: CredentialChange) -> dict[str, Any]:
     return values
 
 
-def _value(connection: Connection, vault: Vault, row: Row[*tuple[Any, ...]]) -> CredentialValue:
-    groups = select(CredentialGroup.group_code).where(CredentialGroup.credential_id == row.id)
+def _value(connection: Connection, vault: Vault, row: Row[*tuple[Any, ...]], reach: Reach) -> CredentialValue:
     kind, number = CredentialKind(row.kind), vault.open(row.number_sealed, NUMBER).decode()
     return CredentialValue(
         id=row.id,
@@ -185,7 +192,7 @@ def _value(connection: Connection, vault: Vault, row: Row[*tuple[Any, ...]]) -> 
         kind=kind,
         ends_with=number[-2:],
         strength=_strength(kind, number, has_pin=row.pin_sealed is not None),
-        groups=tuple(sorted(connection.execute(groups).scalars())),
+        groups=reach.shown_groups(connection, row.id),
         since=row.since,
         until=row.until,
         ends_at=earlier(row.until, lease_ends(connection, [row.person_id]).get(row.person_id)),

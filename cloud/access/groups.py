@@ -1,23 +1,34 @@
 """Doors that are granted together."""
 
+from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, true
 
 from cloud.access.errors import InUse, NotThere
 from cloud.access.values.base import DoorKeyValue
 from cloud.access.values.weeks import GroupChange, GroupValue
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import Credential, CredentialGroup, Door, DoorGroup, DoorGroupDoor
 from cloud.register.change import Change
 from cloud.register.doors import DoorKey, put_door_group
 
 
-def list_groups(connection: Connection, code: str | None = None) -> list[GroupValue]:
-    """Every group, or the one of this code, with its doors and the number of credentials in force."""
+def list_groups(
+    connection: Connection, code: str | None = None, within: Scope = WHOLE, now: datetime | None = None
+) -> list[GroupValue]:
+    """Every group, or the one of this code, with its doors and the number of credentials in force.
+
+    Args:
+        within: of a group only the doors, and the credentials of people, within this scope; without any of its doors
+            the group is not there.
+        now: when those people live there; needed for a scope that is not the whole hub.
+    """
+    held_here = true() if now is None else within.covers_person(Credential.person_id, now)
     counted = (
         select(CredentialGroup.group_code, func.count().label("credentials"))
         .join(Credential, Credential.id == CredentialGroup.credential_id)
-        .where(Credential.revoked_at.is_(None))
+        .where(Credential.revoked_at.is_(None), held_here)
         .group_by(CredentialGroup.group_code)
     )
     counts = {row.group_code: row.credentials for row in connection.execute(counted)}
@@ -27,6 +38,8 @@ def list_groups(connection: Connection, code: str | None = None) -> list[GroupVa
         .outerjoin(Door, Door.id == DoorGroupDoor.door_id)
         .order_by(DoorGroup.code, Door.gateway_id, Door.device)
     )
+    if not within.is_whole:
+        query = query.where(within.covers_place(Door.place_id))
     if code is not None:
         query = query.where(DoorGroup.code == code)
     found = []
@@ -42,13 +55,13 @@ def list_groups(connection: Connection, code: str | None = None) -> list[GroupVa
     return found
 
 
-def group(connection: Connection, code: str) -> GroupValue:
+def group(connection: Connection, code: str, within: Scope = WHOLE, now: datetime | None = None) -> GroupValue:
     """One group.
 
     Raises:
         NotThere: if there is none of this code.
     """
-    found = list_groups(connection, code)
+    found = list_groups(connection, code, within, now)
     if not found:
         raise NotThere("group", f"there is no door group {code!r}", "the list of groups shows those there are")
     return found[0]

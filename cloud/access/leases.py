@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 
 from cloud.access.errors import NotThere
 from cloud.access.values.leases import GraceChange, LeaseNotice, LeaseNotices, LeaseValue
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.credentials.leases import lease_ends
 from cloud.database.tables import (
     Account,
@@ -39,24 +40,28 @@ _AHEAD = max(WARNING_DAYS) * _DAY
 _Parent, _Grandparent = aliased(Place), aliased(Place)
 
 
-def ending_leases(connection: Connection, now: datetime, within: timedelta, *, grace: bool = False) -> list[LeaseValue]:
+def ending_leases(
+    connection: Connection, now: datetime, within: timedelta, *, grace: bool = False, scope: Scope = WHOLE
+) -> list[LeaseValue]:
     """The residencies that end within a time, and end their person's access, the next first.
 
     Args:
         grace: also those that have ended, and whose access goes on by grace.
     """
-    return _leases(connection, now, _ending(connection, now, within, grace=grace))
+    return _leases(connection, now, _ending(connection, now, within, scope, grace=grace))
 
 
-def notices(connection: Connection, now: datetime) -> LeaseNotices:
+def notices(connection: Connection, now: datetime, scope: Scope = WHOLE) -> LeaseNotices:
     """The leases that end within the first warning's time or are in grace, those first whose access ends first."""
-    found = _leases(connection, now, _ending(connection, now, _AHEAD, grace=True).limit(_MAX_LOOKED_AT))
+    found = _leases(connection, now, _ending(connection, now, _AHEAD, scope, grace=True).limit(_MAX_LOOKED_AT))
     found.sort(key=lambda lease: (lease.ends_at, lease.residency))
     shown = tuple(LeaseNotice(**lease.model_dump(exclude={"person"})) for lease in found[:MAX_NOTICES])
     return LeaseNotices(items=shown, more=len(found) > MAX_NOTICES)
 
 
-def deal_with(connection: Connection, residency: UUID, until: datetime, account: UUID, now: datetime) -> bool:
+def deal_with(
+    connection: Connection, residency: UUID, until: datetime, account: UUID, now: datetime, scope: Scope = WHOLE
+) -> bool:
     """Mark the warnings of a lease as dealt with; whether there was one that nobody had marked.
 
     A later warning of the same lease is shown anew.
@@ -64,7 +69,8 @@ def deal_with(connection: Connection, residency: UUID, until: datetime, account:
     Raises:
         NotThere: if no lease with this end is shown: it was moved, or is over.
     """
-    query = _ending(connection, now, _AHEAD, grace=True).where(Residency.id == residency, Residency.until == until)
+    shown = _ending(connection, now, _AHEAD, scope, grace=True)
+    query = shown.where(Residency.id == residency, Residency.until == until)
     lease = next(iter(_leases(connection, now, query)), None)
     if lease is None:
         raise NotThere("residency", "no lease with this end is about to end or in grace", "read the leases again")
@@ -107,7 +113,9 @@ def set_grace(connection: Connection, change: GraceChange) -> None:
         connection.execute(insert(LeaseGrace), rows)
 
 
-def _ending(connection: Connection, now: datetime, within: timedelta, *, grace: bool) -> Select[*tuple[Any, ...]]:
+def _ending(
+    connection: Connection, now: datetime, within: timedelta, scope: Scope, *, grace: bool
+) -> Select[*tuple[Any, ...]]:
     """The residencies that end within a time, and perhaps those in grace, by their ends."""
     later = [Residency.until > now]
     if grace:
@@ -115,7 +123,7 @@ def _ending(connection: Connection, now: datetime, within: timedelta, *, grace: 
             and_(Residency.role == role, Residency.until > now - timedelta(seconds=grace_s))
             for role, grace_s in _policy(connection).items()
         ]
-    return _JOINED.where(or_(*later), Residency.until <= now + within)
+    return _JOINED.where(or_(*later), Residency.until <= now + within, scope.covers_place(Residency.dwelling_id))
 
 
 def _leases(connection: Connection, now: datetime, query: Select[*tuple[Any, ...]]) -> list[LeaseValue]:

@@ -3,9 +3,10 @@
 The states and the only ways between them: asked -> active -> ended, and asked -> lapsed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,13 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from cloud.access.errors import NotNow, NotThere
 from cloud.access.values.commands import LockdownRequest, LockdownValue
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import Gateway, Lockdown
 from cloud.register.errors import RegisterError
 
 CONFIRM_WITHIN = timedelta(minutes=5)
+MOST_LOOKED_AT = 1000
+"""Of the newest lockdowns, to find those of a part of the hub."""
 
 
 class LockdownState(StrEnum):
@@ -27,15 +31,19 @@ class LockdownState(StrEnum):
 
 
 def ask(
-    connection: Connection, make_id: Callable[[], UUID], wanted: LockdownRequest, account: UUID, now: datetime
+    connection: Connection,
+    make_id: Callable[[], UUID],
+    wanted: LockdownRequest,
+    account: UUID,
+    now: datetime,
+    within: Scope = WHOLE,
 ) -> LockdownValue:
     """Ask for a lockdown; nothing happens at the doors yet.
 
     Raises:
-        RegisterError: if a gateway is not there.
+        RegisterError: if a gateway is not there, or has doors outside the scope, which would be locked too.
     """
-    known = set(connection.execute(select(Gateway.id).where(Gateway.id.in_(wanted.gateways))).scalars())
-    if missing := sorted(set(wanted.gateways) - known):
+    if missing := sorted(set(wanted.gateways) - _held(connection, wanted.gateways, within)):
         raise RegisterError("gateways", f"there is no gateway {missing[0]!r}", "correct its name")
     identifier = make_id()
     connection.execute(
@@ -104,28 +112,40 @@ def held_by_others(connection: Connection, ended: LockdownValue) -> set[str]:
     return {gateway for gateways in rows.scalars() for gateway in gateways}
 
 
-def find(connection: Connection, identifier: UUID) -> LockdownValue:
-    """One lockdown.
+def find(connection: Connection, identifier: UUID, within: Scope = WHOLE) -> LockdownValue:
+    """One lockdown, all of whose gateways are within the scope.
 
     Raises:
         NotThere: if there is none.
     """
     row = connection.execute(select(Lockdown.__table__).where(Lockdown.id == identifier)).first()
-    if row is None:
+    if row is None or not _is_within(connection, row.gateways, within):
         raise NotThere("lockdown", "there is no such lockdown", "the list of lockdowns shows those there are")
     return _value(row)
 
 
-def list_lockdowns(connection: Connection, limit: int = 100) -> list[LockdownValue]:
-    """The newest lockdowns."""
-    query = select(Lockdown.__table__).order_by(Lockdown.asked_at.desc(), Lockdown.id.desc()).limit(limit)
-    return [_value(row) for row in connection.execute(query)]
+def list_lockdowns(connection: Connection, limit: int = 100, within: Scope = WHOLE) -> list[LockdownValue]:
+    """The newest lockdowns, those all of whose gateways are within the scope."""
+    query = select(Lockdown.__table__).order_by(Lockdown.asked_at.desc(), Lockdown.id.desc())
+    rows = connection.execute(query.limit(limit if within.is_whole else MOST_LOOKED_AT))
+    shown = (_value(row) for row in rows if _is_within(connection, row.gateways, within))
+    return list(islice(shown, limit))
 
 
 def lapse_old(connection: Connection, now: datetime) -> None:
     """Mark those that nobody confirmed in time."""
     late = (Lockdown.state == LockdownState.ASKED) & (Lockdown.asked_at <= now - CONFIRM_WITHIN)
     connection.execute(update(Lockdown).where(late).values(state=LockdownState.LAPSED))
+
+
+def _held(connection: Connection, gateways: Collection[str], within: Scope) -> set[str]:
+    """Those of the gateways that are within a scope with all their doors."""
+    query = select(Gateway.id).where(Gateway.id.in_(gateways), within.holds_gateway(Gateway.id))
+    return set(connection.execute(query).scalars())
+
+
+def _is_within(connection: Connection, gateways: Collection[str], within: Scope) -> bool:
+    return within.is_whole or _held(connection, gateways, within) == set(gateways)
 
 
 def _is_open(found: LockdownValue) -> bool:

@@ -7,6 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from cloud.access.passes import PassMaker
+from cloud.access.reach import Reach
+from cloud.accounts import SignedIn
 from cloud.audit import AuditLog
 from cloud.commands.service import Args
 from cloud.database.engine import Database
@@ -42,6 +44,10 @@ class DoorOffice:
     @property
     def passes(self) -> PassMaker:
         return PassMaker(self.vault, self.signer, self.make_id)
+
+    def reach(self, who: SignedIn) -> Reach:
+        """What an account reaches now."""
+        return Reach(who.scope, self.now())
 
     def changed(self, account: UUID | None, action: str, **detail: str | int) -> None:
         """Audit a change of the register that was made.

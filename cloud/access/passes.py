@@ -22,6 +22,7 @@ from cloud.access.credentials import check_groups, is_taken
 from cloud.access.doors import door_id
 from cloud.access.errors import NotNow, NotThere
 from cloud.access.people import check_person
+from cloud.access.reach import EVERYWHERE, Reach
 from cloud.access.values.base import DoorKeyValue
 from cloud.access.values.passes import IssuedPass, PassRequest, PassValue, QrCode
 from cloud.credentials.compiler import card_keys
@@ -30,7 +31,6 @@ from cloud.database.tables import (
     AccessPass,
     AccessPassDoor,
     Credential,
-    CredentialGroup,
     Door,
     DoorGroupDoor,
     Residency,
@@ -73,14 +73,21 @@ class PassMaker:
     make_id: Callable[[], UUID]
     random_below: Callable[[int], int] = secrets.randbelow
 
-    def create(self, connection: Connection, wanted: PassRequest, account: UUID | None, now: datetime) -> IssuedPass:
+    def create(
+        self,
+        connection: Connection,
+        wanted: PassRequest,
+        account: UUID | None,
+        now: datetime,
+        reach: Reach = EVERYWHERE,
+    ) -> IssuedPass:
         """Make a pass with its first codes.
 
         Raises:
             RegisterError: if it is too long, its host does not live here, or a door or group is not there.
         """
         kind = PassKind(wanted.kind)
-        self._check(connection, wanted, kind, now)
+        self._check(connection, wanted, kind, now, reach)
         identifier = self.make_id()
         code = self._free_code(connection) if kind is PassKind.COURIER else None
         number = code or str(identifier)
@@ -110,13 +117,15 @@ class PassMaker:
             )
         )
         for key in dict.fromkeys((each.gateway, each.device) for each in wanted.doors):
-            named = door_id(connection, DoorKey(*key))
+            named = door_id(connection, DoorKey(*key), reach.scope)
             connection.execute(insert(AccessPassDoor).values(pass_id=identifier, door_id=named))
         set_groups(connection, identifier, wanted.groups)
         qr_codes = () if code else self.issue(connection, identifier, now)
-        return IssuedPass(id=identifier, access_pass=find(connection, identifier), code=code, qr_codes=qr_codes)
+        return IssuedPass(id=identifier, access_pass=find(connection, identifier, reach), code=code, qr_codes=qr_codes)
 
-    def issue(self, connection: Connection, identifier: UUID, now: datetime) -> tuple[QrCode, ...]:
+    def issue(
+        self, connection: Connection, identifier: UUID, now: datetime, reach: Reach = EVERYWHERE
+    ) -> tuple[QrCode, ...]:
         """New QR codes, one for each gateway that the pass has doors at. Earlier ones stay valid until they run out.
 
         Raises:
@@ -124,7 +133,8 @@ class PassMaker:
             NotNow: if it is a courier's, or over.
             RegisterError: if it names more doors than a code holds.
         """
-        found = find(connection, identifier)
+        find(connection, identifier, reach)
+        found = find(connection, identifier)  # whole: a code is for all doors of the pass
         if found.kind == PassKind.COURIER:
             raise NotNow("pass", "a courier's code is shown once, when it is made", "make another pass")
         if found.ends_at <= now:
@@ -164,12 +174,12 @@ class PassMaker:
             raise RegisterError("doors", "the doors' names do not fit a QR code", "name fewer doors")
         return QrCode(gateway=gateway, token=text, svg=qr_svg(text), since=window[0], until=window[1])
 
-    def _check(self, connection: Connection, wanted: PassRequest, kind: PassKind, now: datetime) -> None:
+    def _check(self, connection: Connection, wanted: PassRequest, kind: PassKind, now: datetime, reach: Reach) -> None:
         if wanted.until - wanted.since > LONGEST[kind]:
             raise RegisterError("until", f"a {kind}'s pass lasts {LONGEST[kind].days} days at most", "end it earlier")
         if wanted.until <= now:
             raise RegisterError("until", "the pass is over before it begins", "correct the date")
-        check_person(connection, wanted.host, "host")
+        check_person(connection, wanted.host, "host", reach.person)
         lives_here = select(Residency.id).where(
             Residency.person_id == wanted.host,
             Residency.since < wanted.until,
@@ -177,7 +187,7 @@ class PassMaker:
         )
         if connection.execute(lives_here).first() is None:
             raise RegisterError("host", "the host does not live here in that time", "name a resident as the host")
-        check_groups(connection, frozenset(wanted.groups))
+        check_groups(connection, frozenset(wanted.groups), reach)
 
     def _free_code(self, connection: Connection) -> str:
         """A code that no PIN in force has."""
@@ -195,36 +205,40 @@ def qr_svg(text: str) -> str:
     return out.getvalue().decode().strip()
 
 
-def list_passes(connection: Connection, host: UUID | None, running_at: datetime | None) -> list[PassValue]:
+def list_passes(
+    connection: Connection, host: UUID | None, running_at: datetime | None, reach: Reach = EVERYWHERE
+) -> list[PassValue]:
     """Passes, newest first: of a host, or only those that are not over."""
     query = _PASSES.order_by(AccessPass.created_at.desc(), AccessPass.id.desc()).limit(1000)
+    query = query.where(reach.covers(Credential.person_id))
     if host is not None:
         query = query.where(Credential.person_id == host)
     if running_at is not None:
         query = query.where(Credential.until > running_at, Credential.revoked_at.is_(None))
-    return [_value(connection, row) for row in connection.execute(query).all()]
+    return [_value(connection, row, reach) for row in connection.execute(query).all()]
 
 
-def find(connection: Connection, identifier: UUID) -> PassValue:
+def find(connection: Connection, identifier: UUID, reach: Reach = EVERYWHERE) -> PassValue:
     """One pass.
 
     Raises:
         NotThere: if there is none.
     """
-    row = connection.execute(_PASSES.where(AccessPass.id == identifier)).first()
+    query = _PASSES.where(AccessPass.id == identifier, reach.covers(Credential.person_id))
+    row = connection.execute(query).first()
     if row is None:
         raise NotThere("pass", "there is no such pass", "the list of passes shows those there are")
-    return _value(connection, row)
+    return _value(connection, row, reach)
 
 
-def revoke(connection: Connection, identifier: UUID, now: datetime) -> None:
+def revoke(connection: Connection, identifier: UUID, now: datetime, reach: Reach = EVERYWHERE) -> None:
     """End a pass at once; gateways refuse its codes as soon as they hear of it.
 
     Raises:
         NotThere: if there is none.
         NotNow: if it was revoked before.
     """
-    find(connection, identifier)
+    find(connection, identifier, reach)
     if not revoke_credential(connection, identifier, now):
         raise NotNow("pass", "it was revoked before", "nothing is left to do")
 
@@ -261,14 +275,13 @@ _PASSES = select(
 ).join(Credential, Credential.id == AccessPass.id)
 
 
-def _value(connection: Connection, row: Row[*tuple[Any, ...]]) -> PassValue:
+def _value(connection: Connection, row: Row[*tuple[Any, ...]], reach: Reach) -> PassValue:
     doors = (
         select(Door.gateway_id, Door.device)
         .join(AccessPassDoor, AccessPassDoor.door_id == Door.id)
-        .where(AccessPassDoor.pass_id == row.id)
+        .where(AccessPassDoor.pass_id == row.id, reach.door)
         .order_by(Door.gateway_id, Door.device)
     )
-    groups = select(CredentialGroup.group_code).where(CredentialGroup.credential_id == row.id)
     ends_at = earlier(earlier(row.until, row.revoked_at), lease_ends(connection, [row.person_id]).get(row.person_id))
     return PassValue(
         id=row.id,
@@ -283,7 +296,7 @@ def _value(connection: Connection, row: Row[*tuple[Any, ...]]) -> PassValue:
         uses=row.uses,
         offline_s=row.offline_s,
         doors=tuple(DoorKeyValue(gateway=gateway, device=device) for gateway, device in connection.execute(doors)),
-        groups=tuple(sorted(connection.execute(groups).scalars())),
+        groups=reach.shown_groups(connection, row.id),
         created_at=row.created_at,
         created_by=row.created_by,
         revoked_at=row.revoked_at,

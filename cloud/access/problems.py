@@ -68,7 +68,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _EXAMPLES = {
     401: "log in first",
-    403: "for administrators only",
+    403: "the role guard may not do this (set_doors)",
     404: "door: there is no door gw-east/d-lobby; the list of doors shows those there are",
     409: "door: group residents holds gw-east/d-lobby; take it out of there first",
     422: "methods: a face may never be the only way in",

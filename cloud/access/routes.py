@@ -1,17 +1,16 @@
 """What the routes of door management have in common: who may, the shape of lists and answers, and example values."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict
 
 from cloud.access.problems import ProblemRoute
-from cloud.accounts import SignedIn
-from cloud.console.guard import Guard
+from cloud.accounts import Permission
+from cloud.console.guard import Dependency, Guard
 from cloud.register.change import Change
 from protocols.rules import RuleId
 
@@ -66,28 +65,39 @@ class Sent(BaseModel):
     commands: tuple[UUID, ...]
 
 
-Dependency = Callable[[Request], SignedIn]
-
-
 @dataclass(frozen=True)
 class Admission:
-    """Who may: `read` any account, `act` any account from the hub's own page, `manage` an administrator from there,
-    `see_people` an administrator."""
+    """Who may: dependencies by what is asked for (`cloud.accounts.permissions`). `set_all` is for what concerns the
+    whole hub; those that change something take requests of the hub's own page alone."""
 
     read: Dependency
+    see_passes: Dependency
+    see_notices: Dependency
     see_people: Dependency
+    give: Dependency
     act: Dependency
-    manage: Dependency
+    lock_down: Dependency
+    deal: Dependency
+    set_doors: Dependency
+    set_all: Dependency
+    hold: Dependency
 
 
 def admission(guard: Guard) -> Admission:
     """By the session's cookie, the Origin and the page's token (`cloud.console.guard`)."""
-
-    def manage(request: Request) -> SignedIn:
-        guard.administrator(request)
-        return guard.changing(request)
-
-    return Admission(guard.signed_in, guard.administrator, guard.changing, manage)
+    return Admission(
+        read=guard.may(Permission.WATCH),
+        see_passes=guard.may(Permission.SEE_PASSES),
+        see_notices=guard.may(Permission.SEE_NOTICES),
+        see_people=guard.may(Permission.SEE_PEOPLE),
+        give=guard.may_change(Permission.GIVE),
+        act=guard.may_change(Permission.OPERATE),
+        lock_down=guard.may_change(Permission.LOCK_DOWN),
+        deal=guard.may_change(Permission.SEE_NOTICES),
+        set_doors=guard.may_change(Permission.SET_DOORS),
+        set_all=guard.may_change(Permission.SET_DOORS, whole=True),
+        hold=guard.may_change(Permission.HOLD_EVIDENCE),
+    )
 
 
 def new_router(tag: str, dependency: Dependency) -> APIRouter:

@@ -1,24 +1,38 @@
 """Who may use the console: accounts, passwords, log-in with throttling, sessions. No account exists by default."""
 
-from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, LogIn
+from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, Binding, LogIn
 from cloud.accounts.opening import open_accounts
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
+from cloud.accounts.permissions import PERMISSIONS, Permission
+from cloud.accounts.scope import WHOLE, Scope
+from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, WrongCode
 from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
+from cloud.accounts.tokens import ApiTokens, TokenError
 
 __all__ = [
+    "PERMISSIONS",
+    "WHOLE",
     "AccountError",
     "AccountSummary",
     "Accounts",
+    "ApiTokens",
     "BadLogin",
+    "Binding",
+    "CodeWanted",
     "LogIn",
     "LoginThrottle",
     "Passwords",
+    "Permission",
+    "Scope",
+    "SecondFactorMissing",
     "SessionLimits",
     "Sessions",
     "SignedIn",
     "Throttled",
+    "TokenError",
     "TooBusy",
     "UnacceptablePassword",
+    "WrongCode",
     "open_accounts",
 ]

@@ -11,11 +11,14 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle
+from cloud.accounts.tokens import ApiTokens
+from cloud.accounts.totp import setup_uri
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole, LoginSession
+from cloud.database.tables import Account, AccountRole, Grid, LoginSession, Place
 
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MAX_ADDRESS_CHARACTERS = 64
@@ -39,13 +42,29 @@ class LogIn:
 
 @dataclass(frozen=True)
 class AccountSummary:
-    """An account as `accounts list` shows it; `sessions` counts those that are open now."""
+    """An account as `accounts list` shows it; `sessions` counts those that are open now.
+
+    `place` and `grid` are the codes of what it is bound to; both None: the whole hub.
+    """
 
     username: str
     role: AccountRole
+    place: str | None
+    grid: str | None
     created_at: datetime
     disabled_at: datetime | None
     sessions: int
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The part of the hub that an account is for, by codes: a place with all below it, within it a grid; or neither."""
+
+    place: str | None = None
+    grid: str | None = None
+
+
+WHOLE_HUB = Binding()
 
 
 class Accounts:
@@ -59,6 +78,8 @@ class Accounts:
         passwords: Passwords,
         throttle: LoginThrottle,
         sessions: Sessions,
+        second_factors: SecondFactors,
+        tokens: ApiTokens,
         audit: AuditLog,
     ) -> None:
         self._database = database
@@ -67,13 +88,16 @@ class Accounts:
         self._passwords = passwords
         self._throttle = throttle
         self.sessions = sessions
+        self._second_factors = second_factors
+        self.tokens = tokens
         self._audit = audit
 
-    def create_account(self, username: str, password: str, role: AccountRole) -> UUID:
+    def create_account(self, username: str, password: str, role: AccountRole, binding: Binding = WHOLE_HUB) -> UUID:
         """Make an account and return its id.
 
         Raises:
-            AccountError: if the name is taken or not made of a-z, 0-9, dot, dash and underscore.
+            AccountError: if the name is taken or not made of a-z, 0-9, dot, dash and underscore, or the place or grid
+                is not there, or the role needs one.
             UnacceptablePassword: if the password is too short or too long.
         """
         if not _USERNAME.fullmatch(username):
@@ -82,13 +106,25 @@ class Accounts:
             )
         account_id, encoded = self._make_id(), self._passwords.hash(password)
         values = {"id": account_id, "username": username, "password_hash": encoded, "role": role}
+        values |= self._bound(role, binding)
         try:
             with self._database.write() as connection:
                 connection.execute(insert(Account).values(**values, created_at=self._now(), disabled_at=None))
         except IntegrityError as error:
             raise AccountError(f"user name {username!r} is taken") from error
-        self._audit.append("account.created", None, {"account": str(account_id), "role": role.value})
+        self._audit.append("account.created", None, {"account": str(account_id), **_told(role, binding)})
         return account_id
+
+    def bind(self, username: str, role: AccountRole, binding: Binding) -> None:
+        """Give an account a role and the part of the hub that it is for, and end its sessions, at once.
+
+        Raises:
+            AccountError: if there is none of that name, the place or grid is not there, or the role needs one.
+        """
+        account_id, _ = self._find(username)
+        values = self._bound(role, binding)
+        self._audit.append("account.bound", None, {"account": str(account_id), **_told(role, binding)})
+        self._change(account_id, {"role": role, **values})
 
     def list_accounts(self) -> list[AccountSummary]:
         """Every account, by name."""
@@ -99,16 +135,22 @@ class Accounts:
                 Account.role,
                 Account.created_at,
                 Account.disabled_at,
+                Place.code.label("place"),
+                Grid.code.label("grid"),
                 func.count(LoginSession.token_hash).label("sessions"),
             )
             .outerjoin(LoginSession, is_open)
-            .group_by(Account.id)
+            .outerjoin(Place, Place.id == Account.place_id)
+            .outerjoin(Grid, Grid.id == Account.grid_id)
+            .group_by(Account.id, Place.code, Grid.code)
             .order_by(Account.username)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [
-            AccountSummary(row.username, AccountRole(row.role), row.created_at, row.disabled_at, row.sessions)
+            AccountSummary(
+                row.username, AccountRole(row.role), row.place, row.grid, row.created_at, row.disabled_at, row.sessions
+            )
             for row in rows
         ]
 
@@ -124,6 +166,18 @@ class Accounts:
         self._audit.append("account.disabled", None, {"account": str(account_id)})
         self._change(account_id, {"disabled_at": self._now()})
 
+    def enable(self, username: str) -> None:
+        """Let a disabled account in again, with the password that it had.
+
+        Raises:
+            AccountError: if there is none of that name, or it is not disabled.
+        """
+        account_id, disabled_at = self._find(username)
+        if disabled_at is None:
+            raise AccountError(f"account {username!r} is not disabled")
+        self._audit.append("account.enabled", None, {"account": str(account_id)})
+        self._change(account_id, {"disabled_at": None})
+
     def set_password(self, username: str, password: str) -> None:
         """Give an account another password and end its sessions, at once. A disabled one stays disabled.
 
@@ -136,6 +190,51 @@ class Accounts:
         self._audit.append("account.password", None, {"account": str(account_id)})
         self._change(account_id, {"password_hash": encoded})
 
+    def new_second_factor(self, username: str) -> tuple[bytes, str]:
+        """A secret for an authenticator program, and what its QR code says; nothing is stored yet.
+
+        Raises:
+            AccountError: if there is none of that name.
+        """
+        self._find(username)
+        secret = self._second_factors.new_secret()
+        return secret, setup_uri(secret, username)
+
+    def set_second_factor(self, username: str, secret: bytes, code: str) -> tuple[str, ...]:
+        """Ask the account for codes of this secret from now on, end its sessions, and return its recovery codes.
+
+        Raises:
+            AccountError: if there is none of that name.
+            WrongCode: if the code is not the secret's.
+        """
+        account_id, _ = self._find(username)
+        codes = self._second_factors.set_up(account_id, secret, code)
+        self._audit.append("account.second_factor", None, {"account": str(account_id)})
+        self._change(account_id, {})
+        return codes
+
+    def remove_second_factor(self, username: str) -> None:
+        """Ask the account for no codes any more, and end its sessions.
+
+        Raises:
+            AccountError: if there is none of that name, or it has no second factor.
+        """
+        account_id, _ = self._find(username)
+        if not self._second_factors.remove(account_id):
+            raise AccountError(f"account {username!r} has no second factor")
+        self._audit.append("account.second_factor.removed", None, {"account": str(account_id)})
+        self._change(account_id, {})
+
+    def end_sessions(self, username: str) -> None:
+        """Log an account out everywhere, at once.
+
+        Raises:
+            AccountError: if there is none of that name.
+        """
+        account_id, _ = self._find(username)
+        self._audit.append("account.sessions.ended", None, {"account": str(account_id)})
+        self._change(account_id, {})
+
     def _find(self, username: str) -> tuple[UUID, datetime | None]:
         query = select(Account.id, Account.disabled_at).where(Account.username == username)
         with self._database.read() as connection:
@@ -144,28 +243,44 @@ class Accounts:
             raise AccountError(f"there is no account {username!r}; 'accounts list' shows those there are")
         return row.id, row.disabled_at
 
+    def _bound(self, role: AccountRole, binding: Binding) -> dict[str, UUID | None]:
+        if role is AccountRole.GRID_MEMBER and binding.grid is None:
+            raise AccountError("a grid member is bound to a grid: write --grid CODE")
+        with self._database.read() as connection:
+            place = connection.execute(select(Place.id).where(Place.code == binding.place)).scalar()
+            grid = connection.execute(select(Grid.id).where(Grid.code == binding.grid)).scalar()
+        if binding.place is not None and place is None:
+            raise AccountError(f"there is no place {binding.place!r}: import the register first, or correct the code")
+        if binding.grid is not None and grid is None:
+            raise AccountError(f"there is no grid {binding.grid!r}: import the register first, or correct the code")
+        return {"place_id": place, "grid_id": grid}
+
     def _change(self, account_id: UUID, values: dict[str, Any]) -> None:
         with self._database.write() as connection:
-            connection.execute(update(Account).where(Account.id == account_id).values(**values))
+            if values:
+                connection.execute(update(Account).where(Account.id == account_id).values(**values))
             connection.execute(delete(LoginSession).where(LoginSession.account_id == account_id))
 
-    def log_in(self, username: str, password: str, address: str) -> LogIn:
-        """Check a password and open a session.
+    def log_in(self, username: str, password: str, address: str, code: str = "") -> LogIn:
+        """Check a password, and the code of who has a second factor, and open a session.
 
         Raises:
             Throttled: after too many wrong passwords.
-            BadLogin: if user name or password is wrong, or the account is disabled.
+            BadLogin: if user name, password or code is wrong, or the account is disabled.
+            CodeWanted, SecondFactorMissing: as `SecondFactors.check`.
             TooBusy: if too many log-ins are being checked.
         """
         username, address = username.strip().casefold(), address[:_MAX_ADDRESS_CHARACTERS]
         self._throttle.begin(username, address)
         with self._database.read() as connection:
             row = connection.execute(
-                select(Account.id, Account.password_hash).where(
+                select(Account.id, Account.password_hash, Account.role).where(
                     Account.username == username, Account.disabled_at.is_(None)
                 )
             ).first()
         fits = self._passwords.fits(row.password_hash if row else None, password)
+        if row is not None and fits:
+            fits = self._second_factors.check(row.id, AccountRole(row.role), code)
         token = self.sessions.open(row.id, row.password_hash) if row is not None and fits else None
         if row is None or token is None:
             self._audit.append("login.refused", row.id if row else None, {"address": address})
@@ -187,3 +302,8 @@ class Accounts:
         encoded = self._passwords.hash(password)
         with self._database.write() as connection:
             connection.execute(update(Account).where(same).values(password_hash=encoded))
+
+
+def _told(role: AccountRole, binding: Binding) -> dict[str, str]:
+    """For the audit."""
+    return {"role": role.value, "place": binding.place or "", "grid": binding.grid or ""}

@@ -7,23 +7,33 @@ from datetime import datetime
 
 from cloud.accounts.accounts import Accounts
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import SessionLimits, Sessions
 from cloud.accounts.throttle import LoginThrottle
+from cloud.accounts.tokens import ApiTokens
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
+from cloud.vault import Vault
 from protocols.ids import UuidV7Maker
 
 
 def open_accounts(
-    database: Database, audit: AuditLog, now: Callable[[], datetime], passwords: Passwords | None = None
+    database: Database,
+    audit: AuditLog,
+    vault: Vault,
+    now: Callable[[], datetime],
+    passwords: Passwords | None = None,
 ) -> Accounts:
     """Accounts on a database that is migrated."""
+    make_id = UuidV7Maker(lambda: now().timestamp(), os.urandom)
     return Accounts(
         database=database,
         now=now,
-        make_id=UuidV7Maker(lambda: now().timestamp(), os.urandom),
+        make_id=make_id,
         passwords=passwords or Passwords(),
         throttle=LoginThrottle(time.monotonic),
         sessions=Sessions(database, now, SessionLimits()),
+        tokens=ApiTokens(database, now, make_id, audit),
+        second_factors=SecondFactors(database, vault, now),
         audit=audit,
     )

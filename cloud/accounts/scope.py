@@ -5,16 +5,18 @@ list nor by its id, and not in an error message.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from cloud.database.tables import Account, Grid, GridPlace, Place
+from cloud.database.tables import Account, Door, EventRecord, Grid, GridPlace, Place, Residency
 from cloud.register.paths import PathRange, subtree
 
 IdColumn = InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None] | ColumnElement[Any]
+NameColumn = InstrumentedAttribute[str] | ColumnElement[Any]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,33 @@ class Scope:
         if self.grid_id is not None:
             conditions.append(grid_id.in_(self._grids()))
         return and_(true(), *conditions)
+
+    def covers_person(self, person_id: IdColumn, now: datetime) -> ColumnElement[bool]:
+        """The condition on a column of person ids: who lives, or will live, in a dwelling that it covers."""
+        if self.is_whole:
+            return true()
+        stays = or_(Residency.until.is_(None), Residency.until > now)
+        return person_id.in_(select(Residency.person_id).where(stays, self.covers_place(Residency.dwelling_id)))
+
+    def covers_gateway(self, gateway_id: NameColumn) -> ColumnElement[bool]:
+        """The condition on a column of gateway names: it has a door that is covered."""
+        if self.is_whole:
+            return true()
+        return gateway_id.in_(select(Door.gateway_id).where(self.covers_place(Door.place_id)))
+
+    def holds_gateway(self, gateway_id: NameColumn) -> ColumnElement[bool]:
+        """As `covers_gateway`, and it has no door elsewhere: what concerns the whole gateway concerns nobody else."""
+        if self.is_whole:
+            return true()
+        foreign = select(Door.gateway_id).where(not_(self.covers_place(Door.place_id)))
+        return and_(self.covers_gateway(gateway_id), gateway_id.not_in(foreign))
+
+    def covers_event(self) -> ColumnElement[bool]:
+        """The condition on `EventRecord`: by its place; one without a place (a gateway's own) by its gateway."""
+        if self.is_whole:
+            return true()
+        of_gateway = and_(EventRecord.place_id.is_(None), self.holds_gateway(EventRecord.gateway_id))
+        return or_(self.covers_place(EventRecord.place_id), of_gateway)
 
     def _grids(self) -> Any:
         return select(Grid.id).where(or_(Grid.id == self.grid_id, Grid.parent_id == self.grid_id))

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
 
+from cloud.accounts.permissions import PERMISSIONS, Permission
+from cloud.accounts.scope import Scope, scope_of
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, LoginSession
 
@@ -33,11 +35,13 @@ class SessionLimits:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """The account behind a request, and the hash that its session is stored under."""
+    """The account behind a request, what it may do and where, and the hash that its session is stored under."""
 
     account_id: UUID
     username: str
     role: AccountRole
+    permissions: frozenset[Permission]
+    scope: Scope
     session: str
 
 
@@ -95,10 +99,12 @@ class Sessions:
         )
         with self._database.read() as connection:
             row = connection.execute(query).first()
-        if row is None or now >= row.created_at + self._limits.absolute:
-            return None
+            if row is None or now >= row.created_at + self._limits.absolute:
+                return None
+            scope = scope_of(connection, row.id)
         self._renew(session, now, row.created_at, row.expires_at)
-        return SignedIn(row.id, row.username, AccountRole(row.role), session)
+        role = AccountRole(row.role)
+        return SignedIn(row.id, row.username, role, PERMISSIONS[role], scope, session)
 
     def _renew(self, session: str, now: datetime, created_at: datetime, expires_at: datetime) -> None:
         until = min(now + self._limits.idle, created_at + self._limits.absolute)

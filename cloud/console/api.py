@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select, true
 
-from cloud.accounts import SignedIn
+from cloud.accounts import Permission, SignedIn
 from cloud.audit import AuditLog
 from cloud.console.guard import Guard
 from cloud.database.engine import Database
@@ -68,36 +68,39 @@ class CommandAnswer(_Answer):
 
 
 def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: AuditLog) -> APIRouter:
-    """Everything below `/api/v1` that a page needs; each route asks for a session."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(guard.signed_in)])
+    """Everything below `/api/v1` that a page needs, within the account's scope."""
+    router = APIRouter(prefix="/api/v1")
+    watching, operating = guard.may(Permission.WATCH), guard.may_change(Permission.OPERATE)
 
     @router.get("/events")
     def events(
+        by: Annotated[SignedIn, Depends(watching)],
         after: Annotated[AwareDatetime | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = MAX_ROWS,
         only: RowFilter = RowFilter.ALL,
     ) -> EventsAnswer:
         with database.read() as connection:
-            ids = [row.id for row in connection.execute(newest(limit, after, only))]
-            clips = news_since(connection, after) if after is not None else ()
-            return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids))), clips=tuple(clips))
+            ids = [row.id for row in connection.execute(newest(limit, after, only, by.scope))]
+            clips = news_since(connection, after, by.scope) if after is not None else ()
+            return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids, by.scope))), clips=tuple(clips))
 
     @router.get("/doors")
-    def doors() -> DoorsAnswer:
+    def doors(by: Annotated[SignedIn, Depends(watching)]) -> DoorsAnswer:
         with database.read() as connection:
-            return DoorsAnswer(doors=read_board(connection).doors)
+            return DoorsAnswer(doors=read_board(connection, by.scope).doors)
 
     @router.get("/gateways")
-    def gateways() -> GatewaysAnswer:
+    def gateways(by: Annotated[SignedIn, Depends(watching)]) -> GatewaysAnswer:
         with database.read() as connection:
-            return GatewaysAnswer(gateways=read_board(connection).gateways)
+            return GatewaysAnswer(gateways=read_board(connection, by.scope).gateways)
 
     @router.post("/doors/{gateway}/{device}/release", status_code=202)
     def release(
-        gateway: GatewayName, device: DeviceName, signed_in: Annotated[SignedIn, Depends(guard.changing)]
+        gateway: GatewayName, device: DeviceName, signed_in: Annotated[SignedIn, Depends(operating)]
     ) -> ReleaseAnswer:
+        query = select(Door.id).where(Door.gateway_id == gateway, Door.device == device)
         with database.read() as connection:
-            known = connection.execute(select(Door.id).where(Door.gateway_id == gateway, Door.device == device)).first()
+            known = connection.execute(query.where(signed_in.scope.covers_place(Door.place_id))).first()
         if known is None:
             raise HTTPException(404, "no such door")
         door: dict[str, Any] = {"gateway": gateway, "door": device}
@@ -107,9 +110,10 @@ def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: 
         return ReleaseAnswer(corr=corr)
 
     @router.get("/commands/{corr}")
-    def command(corr: UUID) -> CommandAnswer:
+    def command(corr: UUID, by: Annotated[SignedIn, Depends(watching)]) -> CommandAnswer:
+        query = select(CommandRecord.__table__).where(CommandRecord.corr == corr, _seen_by(by))
         with database.read() as connection:
-            row = connection.execute(select(CommandRecord.__table__).where(CommandRecord.corr == corr)).first()
+            row = connection.execute(query).first()
         if row is None:
             raise HTTPException(404, "no such command")
         return CommandAnswer(
@@ -123,3 +127,19 @@ def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: 
         )
 
     return router
+
+
+def _seen_by(who: SignedIn) -> ColumnElement[bool]:
+    """Commands to a door that the account's scope covers; those to a whole gateway that it holds; and its own."""
+    if who.scope.is_whole:
+        return true()
+    covered = select(Door.id).where(
+        Door.gateway_id == CommandRecord.gateway_id,
+        Door.device == CommandRecord.door,
+        who.scope.covers_place(Door.place_id),
+    )
+    of_gateway = and_(
+        CommandRecord.door == "",
+        or_(who.scope.holds_gateway(CommandRecord.gateway_id), CommandRecord.account_id == who.account_id),
+    )
+    return or_(covered.exists(), of_gateway)

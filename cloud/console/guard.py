@@ -4,59 +4,87 @@ Three things stand between a foreign page and a door: the cookie is SameSite=Str
 a token that only this hub's page knows must come with every change.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from cloud.accounts import Sessions, SignedIn
+from cloud.accounts import ApiTokens, Permission, Sessions, SignedIn
 from cloud.accounts.sessions import csrf_fits, csrf_token
-from cloud.database.tables import AccountRole
 
 CSRF_HEADER = "X-Gatehouse-Token"
+Dependency = Callable[[Request], SignedIn]
 
 
 class Guard:
     """Reads the session cookie.
 
     Args:
+        tokens: for programs, which send `Authorization: Bearer ...`; None: it knows none.
         https: whether browsers reach the hub by HTTPS; the cookie is then `Secure` and bound to the host by its name.
     """
 
-    def __init__(self, sessions: Sessions, https: bool) -> None:
+    def __init__(self, sessions: Sessions, https: bool, tokens: ApiTokens | None = None) -> None:
         self._sessions = sessions
+        self._tokens = tokens
         self._https = https
         self._cookie = "__Host-gatehouse" if https else "gatehouse"
 
     def find(self, connection: HTTPConnection) -> SignedIn | None:
-        """Who is logged in, if anybody."""
+        """Whose browser it is, if anybody's who is logged in. A program's token is none: it has no page."""
         return self._sessions.find(connection.cookies.get(self._cookie))
+
+    def _find_token(self, token: str) -> SignedIn | None:
+        return self._tokens.find(token) if self._tokens is not None else None
 
     def signed_in(self, request: Request) -> SignedIn:
         """Dependency: somebody is logged in (401)."""
-        found = self.find(request)
+        bearer = _bearer(request)
+        found = self.find(request) if bearer is None else self._find_token(bearer)
         if found is None:
             raise HTTPException(401, "log in first")
         return found
 
     def changing(self, request: Request) -> SignedIn:
-        """Dependency: somebody is logged in, and the request is from this hub's page (403)."""
+        """Dependency: somebody is logged in, and the request is from this hub's page (403).
+
+        One with a token is from no page: browsers add no token to what a foreign page has them send.
+        """
         found = self.signed_in(request)
+        if _bearer(request) is not None:
+            return found
         if not self.is_same_origin(request) or not self.token_fits(request, request.headers.get(CSRF_HEADER)):
             raise HTTPException(403, "this request does not come from the hub's own page")
         return found
 
-    def administrator(self, request: Request) -> SignedIn:
-        """Dependency: an administrator is logged in (403)."""
-        found = self.signed_in(request)
-        if found.role is not AccountRole.ADMINISTRATOR:
-            raise HTTPException(403, "for administrators only")
-        return found
+    def may(self, permission: Permission, *, whole: bool = False) -> Dependency:
+        """A dependency: who is logged in has this permission (403); `whole`: and is bound to no part of the hub."""
 
-    def hand_shake(self, socket: WebSocket) -> SignedIn | None:
-        """Who a WebSocket is from; None without a session, or if another origin's page opens it."""
-        return self.find(socket) if self.is_same_origin(socket) else None
+        def dependency(request: Request) -> SignedIn:
+            return _checked(self.signed_in(request), permission, whole)
+
+        return dependency
+
+    def may_change(self, permission: Permission, *, whole: bool = False) -> Dependency:
+        """As `may`, for a request that changes something: it is from this hub's page too (403)."""
+
+        def dependency(request: Request) -> SignedIn:
+            found = _checked(self.signed_in(request), permission, whole)
+            self.changing(request)
+            return found
+
+        return dependency
+
+    def hand_shake(self, permission: Permission) -> Callable[[WebSocket], SignedIn | None]:
+        """Who a WebSocket is from; None without a session or the permission, or if another origin's page opens it."""
+
+        def check(socket: WebSocket) -> SignedIn | None:
+            found = self.find(socket) if self.is_same_origin(socket) else None
+            return found if found is not None and permission in found.permissions else None
+
+        return check
 
     def is_same_origin(self, connection: HTTPConnection) -> bool:
         """Whether the Origin header is there and names this hub."""
@@ -79,3 +107,17 @@ class Guard:
     def take_cookie(self, response: Response) -> None:
         """Log the browser out."""
         response.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._https, path="/")
+
+
+def _bearer(request: Request) -> str | None:
+    """The token of RFC 6750, section 2.1."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _checked(found: SignedIn, permission: Permission, whole: bool) -> SignedIn:
+    if permission not in found.permissions:
+        raise HTTPException(403, f"the role {found.role} may not do this ({permission})")
+    if whole and not found.scope.is_whole:
+        raise HTTPException(403, "this concerns the whole hub, and the account is bound to a part of it")
+    return found

@@ -9,12 +9,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, Counter
 
-from cloud.accounts import Accounts, BadLogin, Throttled, TooBusy
+from cloud.accounts import Accounts, BadLogin, CodeWanted, SecondFactorMissing, Throttled, TooBusy
 from cloud.console.guard import Guard
 from cloud.console.language import Language, Theme, load_words, look_of, speaker
 from cloud.live.feed import LiveFeed
 
 _FOREIGN = "this request does not come from the hub's own page"
+WANTS_HEADER = "X-Gatehouse-Wants"
+"""`code`: the password was right, and the account has a second factor."""
 _YEAR_S = 365 * 24 * 3600
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5cad"/>'
@@ -59,15 +61,19 @@ class LoginDesk:
         self._pages = pages
         self._log_ins = Counter("gatehouse_log_ins", "Log-ins by outcome", ["outcome"], registry=registry)
 
-    def log_in(self, request: Request, username: str, password: str) -> Response:
+    def log_in(self, request: Request, username: str, password: str, code: str) -> Response:
         if not self._guard.is_same_origin(request):
             self._log_ins.labels("foreign_origin").inc()
             raise HTTPException(403, _FOREIGN)
         address = request.client.host if request.client else ""
         try:
-            opened = self._accounts.log_in(username, password, address)
+            opened = self._accounts.log_in(username, password, address, code)
         except BadLogin:
             return self._again(request, username, "refused", 401, "login.wrong")
+        except CodeWanted:
+            return self._again(request, username, "code_wanted", 401, "login.code_wanted")
+        except SecondFactorMissing:
+            return self._again(request, username, "no_second_factor", 403, "login.no_second_factor")
         except Throttled as error:
             wait_s = ceil(error.retry_after_s)
             page = self._again(request, username, "throttled", 429, "login.throttled", seconds=wait_s)
@@ -85,7 +91,12 @@ class LoginDesk:
     ) -> Response:
         self._log_ins.labels(outcome).inc()
         error = self._pages.speak(request, key, **values)
-        return self._pages.render(request, "login.html", status, error=error, username=username[:63])
+        wants_code = key == "login.code_wanted"
+        page = {"error": error, "username": username[:63], "wants_code": wants_code}
+        answer = self._pages.render(request, "login.html", status, **page)
+        if wants_code:
+            answer.headers[WANTS_HEADER] = "code"
+        return answer
 
     def log_out(self, request: Request, page_token: str) -> Response:
         found = self._guard.find(request)
@@ -118,15 +129,16 @@ def pages_router(accounts: Accounts, guard: Guard, live: LiveFeed, registry: Col
     def login_page(request: Request) -> Response:
         if guard.find(request) is not None:
             return RedirectResponse("/", 303)
-        return pages.render(request, "login.html", error=None, username="")
+        return pages.render(request, "login.html", error=None, username="", wants_code=False)
 
     @router.post("/login")
     def log_in(
         request: Request,
         username: Annotated[str, Form(max_length=200)],
         password: Annotated[str, Form(max_length=1000)],
+        code: Annotated[str, Form(max_length=40)] = "",
     ) -> Response:
-        return desk.log_in(request, username, password)
+        return desk.log_in(request, username, password, code)
 
     @router.post("/logout")
     def log_out(request: Request, page_token: Annotated[str, Form(max_length=200)]) -> Response:

@@ -7,6 +7,7 @@ from cloud.database.types import to_us
 from cloud.ingest.coverage import Range
 from cloud.ingest.projection import DeviceMove, move_of
 from cloud.linking.links import LinkKey, link_key
+from protocols.access_events import AccessDenied
 from protocols.event_reading import EventFields
 from protocols.events import OutboxGap
 
@@ -29,6 +30,8 @@ class Arrival(NamedTuple):
     """The state that it puts its device into."""
     gaps: tuple[Range, ...]
     """Numbers that it says will never come."""
+    denied_for: str | None
+    """Why a door stayed shut, if that is what it tells."""
     body: str
     """Its JSON as it came."""
 
@@ -50,6 +53,7 @@ def arrival_of(event: EventFields, body: str) -> Arrival:
             link_key(event, at_us),
             move_of(event),
             tuple(map(tuple, event["data"]["ranges"])) if kind == OutboxGap.TYPE else (),
+            event["data"].get("reason") if kind == AccessDenied.TYPE else None,
             body,
         ),
     )

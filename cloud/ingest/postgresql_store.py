@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.database.engine import Database
 from cloud.ingest.store import EVENT_COLUMNS, EventRow, Store
+from cloud.linking.relinking import INGEST_LOCK
 
 _STAGING = "CREATE TEMPORARY TABLE staged_event (LIKE event) ON COMMIT DELETE ROWS"
 _COPY = f"COPY staged_event ({EVENT_COLUMNS}) FROM STDIN"
@@ -32,7 +33,9 @@ class PostgresqlStore(Store):
         self._pooled.commit()
 
     def begin(self) -> None:
-        """The driver begins by itself with the first statement."""
+        """The driver begins by itself with the first statement. Whoever links events anew waits for those that have
+        read the register before it was changed (`cloud.linking.relinking`)."""
+        self._cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (INGEST_LOCK,))
 
     def insert_events(self, rows: Sequence[EventRow]) -> set[str]:
         with self._cursor.copy(_COPY) as copy:

@@ -123,7 +123,8 @@ def _insert(store: Store, batch: Batch) -> tuple[list[Arrival], int]:
     links = store.links([arrival.link for arrival in arrivals])
     received_us = to_us(batch.received_at)
     rows: list[EventRow] = [
-        (*arrival[:7], received_us, *link, arrival.body) for arrival, link in zip(arrivals, links, strict=True)
+        (*arrival[:7], received_us, *link, arrival.denied_for, arrival.body)
+        for arrival, link in zip(arrivals, links, strict=True)
     ]
     inserted = store.insert_events(rows)
     if inserted is not None:

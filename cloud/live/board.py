@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, and_, select
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import DeviceState, Door, Gateway, Place
 
 
@@ -57,7 +58,7 @@ class GatewayRow(BaseModel):
 
 
 class Board(BaseModel):
-    """Every door and every gateway at one moment."""
+    """Every door and every gateway of a scope at one moment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,8 +66,8 @@ class Board(BaseModel):
     gateways: tuple[GatewayRow, ...] = ()
 
 
-def read_board(connection: Connection) -> Board:
-    """The whole board in two queries; doors by name, gateways by id."""
+def read_board(connection: Connection, within: Scope = WHOLE) -> Board:
+    """The doors within a scope and the gateways that have one, in two queries; doors by name, gateways by id."""
     gateways = tuple(
         GatewayRow(gateway=row.id, presence=_presence(row.enrolled_at, row.revoked_at, row.presence), since=row.at)
         for row in connection.execute(
@@ -76,7 +77,9 @@ def read_board(connection: Connection) -> Board:
                 Gateway.revoked_at,
                 Gateway.presence,
                 Gateway.presence_at.label("at"),
-            ).order_by(Gateway.id)
+            )
+            .where(within.covers_gateway(Gateway.id))
+            .order_by(Gateway.id)
         )
     )
     online = {row.gateway for row in gateways if row.presence is GatewayPresence.ONLINE}
@@ -98,6 +101,7 @@ def read_board(connection: Connection) -> Board:
                 DeviceState.kind == "door",
             ),
         )
+        .where(within.covers_place(Door.place_id))
         .order_by(Door.name, Door.gateway_id, Door.device)
     )
     return Board(

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, Row, Select, or_, select
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import EventRecord
 from protocols.clip_events import ClipKept, ClipLost
 from protocols.events import Event
@@ -29,6 +30,8 @@ class EventClip(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     camera: str
+    told_by: UUID
+    """The event that tells of it: who sees a part of the hub names it to watch the clip."""
     sha256: str | None = None
     seconds: float | None = None
     unmasked: bool = False
@@ -47,34 +50,40 @@ class ClipNews(BaseModel):
     clip: EventClip
 
 
-_NEWS = select(EventRecord.gateway_id, EventRecord.subject, EventRecord.body).where(EventRecord.type.in_(CLIP_TYPES))
-_Found = Row[str, str, str]
+_NEWS = select(EventRecord.id, EventRecord.gateway_id, EventRecord.subject, EventRecord.body).where(
+    EventRecord.type.in_(CLIP_TYPES)
+)
+_Found = Row[UUID, str, str, str]
 EventKey = tuple[str, UUID]
 """A gateway and the id of an event of it."""
 
 
-def read_news(connection: Connection, ids: Collection[UUID]) -> list[ClipNews]:
+def read_news(connection: Connection, ids: Collection[UUID], within: Scope = WHOLE) -> list[ClipNews]:
     """What these events tell of clips, oldest receipt first."""
     if not ids:
         return []
-    query = _NEWS.where(EventRecord.id.in_(ids)).order_by(EventRecord.received_at, EventRecord.id)
+    query = _NEWS.where(EventRecord.id.in_(ids), within.covers_event()).order_by(
+        EventRecord.received_at, EventRecord.id
+    )
     return list(_told(connection.execute(query)))
 
 
-def news_since(connection: Connection, moment: datetime) -> list[ClipNews]:
+def news_since(connection: Connection, moment: datetime, within: Scope = WHOLE) -> list[ClipNews]:
     """What was told of clips after a moment, the newest `MAX_NEWS`."""
-    return list(_told(connection.execute(_newest(_NEWS.where(EventRecord.received_at > moment)))))
+    return list(
+        _told(connection.execute(_newest(_NEWS.where(EventRecord.received_at > moment, within.covers_event()))))
+    )
 
 
 def clips_of(
-    connection: Connection, events: Sequence[Row[*tuple[Any, ...]]]
+    connection: Connection, events: Sequence[Row[*tuple[Any, ...]]], within: Scope = WHOLE
 ) -> Mapping[EventKey, tuple[EventClip, ...]]:
     """The clips of events, rows with `gateway_id`, `id` and `received_at`, by gateway and event; one query for all."""
     if not events:
         return {}
     wanted = {(event.gateway_id, event.id) for event in events}
     windows = _joined(sorted(event.received_at for event in events))
-    query = _NEWS.where(or_(*(EventRecord.received_at.between(*window) for window in windows)))
+    query = _NEWS.where(within.covers_event(), or_(*(EventRecord.received_at.between(*window) for window in windows)))
     query = query.where(EventRecord.gateway_id.in_({gateway for gateway, _ in wanted}))
     found: dict[EventKey, list[EventClip]] = defaultdict(list)
     for news in _told(connection.execute(_newest(query))):
@@ -83,7 +92,7 @@ def clips_of(
     return {key: tuple(sorted(clips, key=lambda clip: clip.camera)) for key, clips in found.items()}
 
 
-def _newest(query: Select[str, str, str]) -> Select[str, str, str]:
+def _newest(query: Select[UUID, str, str, str]) -> Select[UUID, str, str, str]:
     return query.order_by(EventRecord.received_at.desc()).limit(MAX_NEWS)
 
 
@@ -99,15 +108,17 @@ def _joined(moments: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
 
 
 def _told(rows: Iterable[_Found]) -> Iterator[ClipNews]:
-    for gateway, camera, body in rows:
+    for told_by, gateway, camera, body in rows:
         try:
             data = Event.model_validate_json(body).data
         except ValidationError:  # stored by another version of the hub
             continue
         if isinstance(data, ClipKept):
             seconds = (data.until - data.since).total_seconds()
-            clip = EventClip(camera=camera, sha256=data.sha256, seconds=seconds, unmasked=data.unmasked)
+            clip = EventClip(
+                camera=camera, told_by=told_by, sha256=data.sha256, seconds=seconds, unmasked=data.unmasked
+            )
             yield ClipNews(gateway=gateway, events=data.events, clip=clip)
         elif isinstance(data, ClipLost):
-            clip = EventClip(camera=camera, lost=data.reason.value)
+            clip = EventClip(camera=camera, told_by=told_by, lost=data.reason.value)
             yield ClipNews(gateway=gateway, events=data.events, clip=clip)

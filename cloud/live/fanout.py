@@ -4,7 +4,10 @@ Lives on one event loop and is not thread-safe: `cloud.live.feed` brings everyth
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from cloud.accounts.scope import WHOLE, Scope
 
 QUEUE_MESSAGES = 256
 MAX_SUBSCRIBERS = 200
@@ -20,6 +23,8 @@ class Subscriber:
     """An open page. Messages are numbered from 1; a number that is missing tells the page to read again."""
 
     session: str
+    scope: Scope = WHOLE
+    """What of the hub the page is told of."""
     queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_MESSAGES))
     number: int = 0
     rereads: int = 0
@@ -53,7 +58,12 @@ class Fanout:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def join(self, session: str) -> Subscriber:
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """Those of the open pages."""
+        return frozenset(subscriber.scope for subscriber in self._subscribers)
+
+    def join(self, session: str, scope: Scope = WHOLE) -> Subscriber:
         """Begin to receive.
 
         Raises:
@@ -61,17 +71,19 @@ class Fanout:
         """
         if len(self._subscribers) >= self._max_subscribers:
             raise TooManyPages(f"{self._max_subscribers} pages are open already")
-        subscriber = Subscriber(session)
+        subscriber = Subscriber(session, scope)
         self._subscribers.add(subscriber)
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
 
-    def send(self, content: str) -> None:
-        """Queue a message for every page."""
+    def send(self, contents: Mapping[Scope, str]) -> None:
+        """Queue for every page what is for its scope; nothing for one whose scope has none."""
         for subscriber in self._subscribers:
-            subscriber.offer(content)
+            content = contents.get(subscriber.scope)
+            if content is not None:
+                subscriber.offer(content)
 
     def end_session(self, session: str) -> None:
         """Close the pages of a session that was logged out."""

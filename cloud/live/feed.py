@@ -9,19 +9,19 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.commands.service import CommandOutcome
 from cloud.database.engine import Database
 from cloud.live.board import Board, changed, read_board
-from cloud.live.clips import ClipNews
-from cloud.live.fanout import Fanout
+from cloud.live.fanout import REREAD, Fanout
 from cloud.live.rows import EventRow
-from cloud.live.tail import EventTail
+from cloud.live.tail import EventTail, News
 from protocols.commands import Action
 
 POLL_S = 1.0
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 
 
 class LiveFeed:
-    """Made by the hub's assembly and run by the application's lifespan. `wake`, `command_changed` and `end_session`
-    may be called from any thread, also before it runs and after it ended.
+    """Made by the hub's assembly and run by the application's lifespan. `wake`, `command_changed`, `alarms_changed`
+    and `end_session` may be called from any thread, also before it runs and after it ended.
 
     Args:
         database: read only.
@@ -45,7 +45,7 @@ class LiveFeed:
         self._now = now
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
-        self._board = Board()
+        self._boards: dict[Scope, Board] = {}
         self._board_read_s = 0.0
         self._is_watching = False
         self.fanout = Fanout()
@@ -76,7 +76,12 @@ class LiveFeed:
             "code": outcome.code,
         }
         text = f'"kind":"command","command":{json.dumps(content)}'
-        self._on_loop(lambda: self.fanout.send(text))
+        self._on_loop(lambda: self._send_command((outcome.gateway, outcome.door), text))
+
+    def alarms_changed(self) -> None:
+        """Something was done to an alarm: pages read the queue again. It is not said to which: not every page may
+        know of it."""
+        self._on_loop(lambda: self.fanout.send(dict.fromkeys(self.fanout.scopes, '"kind":"alarms"')))
 
     def end_session(self, session: str) -> None:
         """A session was logged out: close its pages."""
@@ -112,41 +117,67 @@ class LiveFeed:
     def _begin(self) -> EventTail:
         tail = EventTail(self._database, self._now)
         tail.prime()
-        self._board = self._read_board()
+        self._boards = {WHOLE: self._read_board(WHOLE)}
         self._is_watching = True
         return tail
 
     async def _look(self, tail: EventTail, sweep: bool) -> None:
         skipped = tail.skipped_rows
-        news = await asyncio.to_thread(tail.look, sweep)
+        fresh = await asyncio.to_thread(tail.look, sweep)
         self._skipped.inc(tail.skipped_rows - skipped)
-        if news.rows:
-            self._send_rows(news.rows)
-        if news.clips:
-            self._send_clips(news.clips)
-        if not self._is_board_due(news.rows):
+        scopes = self.fanout.scopes | {WHOLE}
+        has_news = bool(fresh.rows or fresh.clips)
+        told = {scope: await asyncio.to_thread(tail.news, fresh, scope) for scope in scopes} if has_news else {}
+        self._send_news(told, is_flood=fresh.is_flood)
+        if fresh.rows and not self._is_board_due(told[WHOLE].rows, scopes):
             return
-        board = await asyncio.to_thread(self._read_board)
+        boards = {scope: await asyncio.to_thread(self._read_board, scope) for scope in scopes}
         self._board_read_s = time.monotonic()
-        difference = changed(self._board, board)
-        self._board = board
-        if difference.doors or difference.gateways:
-            self.fanout.send(f'"kind":"board","board":{difference.model_dump_json()}')
+        self._send_boards(boards)
 
-    def _is_board_due(self, rows: list[EventRow]) -> bool:
-        """Rows that moved no door are told without reading the board again, but for once a second."""
+    def _is_board_due(self, rows: list[EventRow], scopes: Set[Scope]) -> bool:
+        """Rows that moved no door are told without reading the boards again, but for once a second."""
         moved = any(row.type.startswith("door.") for row in rows)
-        return moved or not rows or time.monotonic() - self._board_read_s >= POLL_S
+        return moved or not scopes <= self._boards.keys() or time.monotonic() - self._board_read_s >= POLL_S
 
-    def _send_rows(self, rows: list[EventRow]) -> None:
+    def _send_news(self, told: Mapping[Scope, News], *, is_flood: bool) -> None:
+        """A part of the hub may have had rows beyond a flood's window: its pages read again."""
         pushed_at = self._now()
-        texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in rows)
-        self.fanout.send(f'"kind":"events","rows":[{",".join(texts)}]')
-        self._rows.inc(len(rows))
+        rows, clips = {}, {}
+        for scope, news in told.items():
+            if is_flood and not scope.is_whole:
+                rows[scope] = REREAD
+                continue
+            if news.rows:
+                texts = (row.model_copy(update={"pushed_at": pushed_at}).model_dump_json() for row in news.rows)
+                rows[scope] = f'"kind":"events","rows":[{",".join(texts)}]'
+            if news.clips:
+                clips[scope] = f'"kind":"clips","clips":[{",".join(each.model_dump_json() for each in news.clips)}]'
+        self._rows.inc(len(told[WHOLE].rows) if told else 0)
+        self.fanout.send(rows)
+        self.fanout.send(clips)
 
-    def _send_clips(self, clips: list[ClipNews]) -> None:
-        self.fanout.send(f'"kind":"clips","clips":[{",".join(each.model_dump_json() for each in clips)}]')
+    def _send_boards(self, boards: dict[Scope, Board]) -> None:
+        """What changed of each; all of it to the pages of a scope that had none yet."""
+        differences = {scope: changed(self._boards.get(scope, Board()), board) for scope, board in boards.items()}
+        self._boards = boards
+        self.fanout.send(
+            {
+                scope: f'"kind":"board","board":{difference.model_dump_json()}'
+                for scope, difference in differences.items()
+                if difference.doors or difference.gateways
+            }
+        )
 
-    def _read_board(self) -> Board:
+    def _send_command(self, door: tuple[str, str], text: str) -> None:
+        """To the pages that have the door on their board, as it was read last."""
+        have = [
+            scope
+            for scope, board in self._boards.items()
+            if any((row.gateway, row.device) == door for row in board.doors)
+        ]
+        self.fanout.send(dict.fromkeys([WHOLE, *have], text))
+
+    def _read_board(self, scope: Scope) -> Board:
         with self._database.read() as connection:
-            return read_board(connection)
+            return read_board(connection, scope)

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy import Connection, Row, Select, and_, or_, select, true
 from sqlalchemy.orm import aliased
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.clips import CLIP_TYPES, EventClip, clips_of
 from cloud.live.masking import dwelling_text, masked_name
@@ -93,9 +94,12 @@ def kind_of(event_type: str) -> RowKind:
     return _KINDS.get(event_type.partition(".")[0], RowKind.SYSTEM)
 
 
-def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilter.ALL) -> Select[UUID, datetime]:
+def newest(
+    limit: int, after: datetime | None = None, only: RowFilter = RowFilter.ALL, within: Scope = WHOLE
+) -> Select[UUID, datetime]:
     """The ids of the newest events that make rows, by time of receipt, those after a moment, newest first."""
-    query = select(EventRecord.id, EventRecord.received_at).where(EventRecord.type.not_in(CLIP_TYPES))
+    query = select(EventRecord.id, EventRecord.received_at)
+    query = query.where(EventRecord.type.not_in(CLIP_TYPES), within.covers_event())
     if after is not None:
         query = query.where(EventRecord.received_at > after)
     if only is RowFilter.ALARMS:
@@ -107,12 +111,21 @@ def newest(limit: int, after: datetime | None = None, only: RowFilter = RowFilte
     return query.order_by(EventRecord.received_at.desc(), EventRecord.id.desc()).limit(limit)
 
 
-def read_rows(connection: Connection, ids: Collection[UUID], *, with_clips: bool = True) -> list[EventRow]:
-    """The rows of these events, oldest receipt first; one query whatever their number, and one for their clips."""
+def read_rows(
+    connection: Connection, ids: Collection[UUID], within: Scope = WHOLE, *, with_clips: bool = True
+) -> list[EventRow]:
+    """The rows of these events that are within a scope, oldest receipt first.
+
+    One query whatever their number, and one for their clips.
+
+    Who passed is told if his dwelling is within it too: whoever comes from elsewhere is nobody's to name here.
+    """
     if not ids:
         return []
-    found = connection.execute(_JOINED.where(EventRecord.id.in_(ids))).all()
-    clips = clips_of(connection, found) if with_clips else {}
+    is_known = true() if within.is_whole else within.covers_place(EventRecord.dwelling_id)
+    query = _JOINED.add_columns(is_known.label("is_known")).where(EventRecord.id.in_(ids), within.covers_event())
+    found = connection.execute(query).all()
+    clips = clips_of(connection, found, within) if with_clips else {}
     return [_row(each, clips.get((each.gateway_id, each.id), ())) for each in found]
 
 
@@ -158,8 +171,8 @@ def _row(found: Row[*tuple[Any, ...]], clips: tuple[EventClip, ...]) -> EventRow
         late=found.received_at - found.time > LATE_AFTER,
         place=found.place_name or place_code,
         device=found.door_name or found.subject,
-        person=masked_name(found.person_name) if found.person_name else None,
-        dwelling=_dwelling(found),
+        person=masked_name(found.person_name) if found.person_name and found.is_known else None,
+        dwelling=_dwelling(found) if found.is_known else None,
         clips=clips,
         **details,
     )

@@ -47,13 +47,15 @@ def live_router(
             return
         await socket.accept()
         try:
-            subscriber = fanout.join(signed_in.session)
+            subscriber = fanout.join(signed_in.session, signed_in.scope)
         except TooManyPages:
             await close(socket, CLOSE_FULL)
             return
         try:
             code = await first_of(
-                _send(socket, subscriber), until_it_talks(socket), until_logged_out(subscriber.session, find)
+                _send(socket, subscriber),
+                until_it_talks(socket),
+                until_logged_out(subscriber.session, subscriber.scope, find),
             )
         finally:
             fanout.leave(subscriber)

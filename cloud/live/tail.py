@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.engine import Database
 from cloud.database.tables import EventRecord
 from cloud.live.clips import CLIP_TYPES, ClipNews, read_news
@@ -24,6 +25,19 @@ SWEEP_OVERLAP = timedelta(seconds=30)
 WINDOW = 1000
 MAX_ROWS = 200
 _REMEMBERED = 8 * WINDOW
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Events that are new, newest receipt first: those that make rows, and those that tell of clips."""
+
+    rows: list[UUID]
+    clips: list[UUID]
+
+    @property
+    def is_flood(self) -> bool:
+        """Whether there may be more than were looked at."""
+        return len(self.rows) + len(self.clips) >= WINDOW
 
 
 @dataclass(frozen=True)
@@ -48,23 +62,26 @@ class EventTail:
         self._watermark = now()
         self._seen: OrderedDict[UUID, None] = OrderedDict()
         self.skipped_rows = 0
-        """Rows that a flood brought beyond what a page can hold."""
+        """Rows that a flood brought beyond what a page of the whole hub can hold."""
 
     def prime(self) -> None:
         """Take what is there as known; the pages read it over REST."""
         self._new_ids(SWEEP_OVERLAP)
 
-    def look(self, sweep: bool = False) -> News:
-        """What is new since the last look, at most `MAX_ROWS` (the newest) of each kind."""
+    def look(self, sweep: bool = False) -> Fresh:
+        """What is new since the last look, at most `WINDOW` events."""
         fresh = self._new_ids(SWEEP_OVERLAP if sweep else OVERLAP)
         clips = [id_ for id_, event_type in fresh if event_type in CLIP_TYPES]
-        ids = [id_ for id_, event_type in fresh if event_type not in CLIP_TYPES]
-        self.skipped_rows += max(len(ids) - MAX_ROWS, 0)
-        if not fresh:
-            return News([], [])
+        rows = [id_ for id_, event_type in fresh if event_type not in CLIP_TYPES]
+        self.skipped_rows += max(len(rows) - MAX_ROWS, 0)
+        return Fresh(rows, clips)
+
+    def news(self, fresh: Fresh, within: Scope = WHOLE) -> News:
+        """What a scope sees of that, at most `MAX_ROWS` (the newest) of each kind."""
+        rows, clips = (ids[:MAX_ROWS] if within.is_whole else ids for ids in (fresh.rows, fresh.clips))
         with self._database.read() as connection:
-            rows = read_rows(connection, ids[:MAX_ROWS], with_clips=False)  # theirs is told when it comes
-            return News(rows, read_news(connection, clips[:MAX_ROWS]))
+            shown = read_rows(connection, rows, within, with_clips=False)  # theirs is told when it comes
+            return News(shown[-MAX_ROWS:], read_news(connection, clips, within)[-MAX_ROWS:])
 
     def _new_ids(self, overlap: timedelta) -> list[tuple[UUID, str]]:
         """Ids and types of the events that were not seen before, newest first."""

@@ -16,7 +16,10 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud.accounts import SignedIn
 from cloud.audit import AuditLog
+from cloud.database.engine import Database
+from cloud.database.tables import Clip
 from cloud.media.clips import ClipStore, NoRoom, UploadFault, WrongPlace
+from cloud.media.reach import is_shown
 from cloud.media.senders import Senders
 from protocols.base import ProtocolError
 from protocols.clips import MAX_CLIP_BYTES, MAX_PART_BYTES, PREFIX, UploadState
@@ -149,8 +152,10 @@ def clip_upload_router(intake: ClipIntake) -> APIRouter:
     return router
 
 
-def clip_view_router(store: ClipStore, looks: Looks, signed_in: Callable[[Request], SignedIn]) -> APIRouter:
-    """The console's route, with ranges (RFC 9110, section 14); `signed_in` asks for a session."""
+def clip_view_router(
+    store: ClipStore, database: Database, looks: Looks, looking: Callable[[Request], SignedIn]
+) -> APIRouter:
+    """The console's route, with ranges (RFC 9110, section 14); `looking` asks who may look at clips."""
     router = APIRouter(tags=["clips"])
 
     @router.get(
@@ -158,10 +163,13 @@ def clip_view_router(store: ClipStore, looks: Looks, signed_in: Callable[[Reques
         response_class=FileResponse,
         responses={**_said(401, 404), 200: _FILM, 206: _FILM | _said(206)[206]},
     )
-    def get_clip(sha256: Sha256, who: Annotated[SignedIn, Depends(signed_in)]) -> FileResponse:
-        """The clip as MP4, whole or a range of it. Who looks at it is written into the audit first."""
+    def get_clip(sha256: Sha256, who: Annotated[SignedIn, Depends(looking)], event: UUID | None = None) -> FileResponse:
+        """The clip as MP4, whole or a range of it. Who looks at it is written into the audit first.
+
+        Who sees a part of the hub names the event that the clip belongs to, where its gateway serves other parts too.
+        """
         path = store.find(sha256)
-        if path is None:
+        if path is None or not is_shown(database, Clip, sha256, who.scope, event):
             raise HTTPException(404, "no such clip: not sent yet, or past its retention")
         looks.note(who.account_id, sha256)
         headers = {"Cache-Control": "private, no-store"}

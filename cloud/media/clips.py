@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -115,13 +115,17 @@ class ClipStore:
         """Delete a clip's file; its row is the caller's."""
         self._path(sha256).unlink(missing_ok=True)
 
-    def remove_files_older_than(self, moment: datetime) -> None:
-        """Delete files last written before `moment`, which have no row, and parts that nobody went on with for days."""
+    def remove_files_older_than(self, moment: datetime, keep: Collection[str] = ()) -> None:
+        """Delete files last written before `moment`, which have no row, and parts that nobody went on with for days.
+
+        Args:
+            keep: names of clips that have a row all the same.
+        """
         stale = self._now() - STALE_PART
         for path in self._folder.glob("*/*"):
             before = stale if path.parent.name == _INCOMING else moment
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < before.timestamp():
+                if path.name not in keep and path.stat().st_mtime < before.timestamp():
                     path.unlink()
 
     def _complete(self, part: Path, gateway: str, sha256: str, size_bytes: int) -> None:

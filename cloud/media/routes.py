@@ -2,14 +2,20 @@
 
 import hashlib
 import logging
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from fastapi.responses import FileResponse
 from prometheus_client import CollectorRegistry, Counter
 from starlette.concurrency import run_in_threadpool
 
+from cloud.accounts import SignedIn
+from cloud.database.engine import Database
+from cloud.database.tables import Picture
 from cloud.media import jpeg
+from cloud.media.reach import is_shown
 from cloud.media.senders import Senders
 from cloud.media.store import PictureStore
 from protocols.base import ProtocolError
@@ -77,14 +83,16 @@ def upload_router(intake: PictureIntake) -> APIRouter:
     return router
 
 
-def view_router(store: PictureStore, logged_in: Any) -> APIRouter:
-    """The console's route; `logged_in` is the FastAPI dependency that asks for a session."""
-    router = APIRouter(dependencies=[logged_in])
+def view_router(store: PictureStore, database: Database, looking: Callable[[Request], SignedIn]) -> APIRouter:
+    """The console's route; `looking` is the dependency that asks who may look at pictures."""
+    router = APIRouter()
 
     @router.get("/api/v1/pictures/{sha256}")
-    def get_picture(sha256: Sha256) -> FileResponse:
+    def get_picture(
+        sha256: Sha256, by: Annotated[SignedIn, Depends(looking)], event: UUID | None = None
+    ) -> FileResponse:
         path = store.find(sha256)
-        if path is None:
+        if path is None or not is_shown(database, Picture, sha256, by.scope, event):
             raise HTTPException(404, "no such picture: not sent yet, or past its retention")
         headers = {"Cache-Control": "private, max-age=86400, immutable", "Content-Disposition": "inline"}
         return FileResponse(path, media_type="image/jpeg", headers=headers)

@@ -49,6 +49,52 @@ PLACES = Sheet(
         Column("kind", "类型", True, "dwelling"),
         Column("name", "名称", True, "501"),
         Column("parent", "上级编码", False, "aj-3-2"),
+        Column("division", "区划代码", False, ""),
+    ),
+)
+GRIDS = Sheet(
+    "grids",
+    "网格",
+    (
+        Column("code", "编码", True, "520402001001-01"),
+        Column("name", "名称", True, "第一网格"),
+        Column("place", "位置编码", True, "aj"),
+        Column("parent", "上级网格", False, ""),
+        Column("since", "设立日期", True, "2024-01-31"),
+        Column("until", "撤销日期", False, ""),
+    ),
+)
+JOINT_UNITS = Sheet(
+    "joint_units",
+    "联户单元",
+    (
+        Column("code", "编码", True, "aj-l-01"),
+        Column("name", "名称", True, "第一联户单元"),
+        Column("place", "位置编码", True, "aj"),
+        Column("grid", "网格", False, "520402001001-01"),
+        Column("since", "设立日期", True, "2024-01-31"),
+        Column("until", "撤销日期", False, ""),
+    ),
+)
+MEMBERSHIPS = Sheet(
+    "memberships",
+    "网格归属",
+    (
+        Column("place", "位置编码", True, "aj-3"),
+        Column("grid", "网格", False, "520402001001-01"),
+        Column("joint_unit", "联户单元", False, "aj-l-01"),
+        Column("since", "开始日期", True, "2024-01-31"),
+        Column("until", "结束日期", False, ""),
+    ),
+)
+HOUSEHOLDS = Sheet(
+    "households",
+    "家庭",
+    (
+        Column("code", "户编号", True, "aj-3-2-501-1"),
+        Column("dwelling", "房屋编码", True, "aj-3-2-501"),
+        Column("since", "入住日期", True, "2024-01-31"),
+        Column("until", "迁出日期", False, ""),
     ),
 )
 SCHEDULES = Sheet(
@@ -97,9 +143,10 @@ RESIDENTS = Sheet(
         Column("card_since", "卡生效日期", False, ""),
         Column("card_until", "卡失效日期", False, ""),
         Column("groups", "门组", False, "residents"),
+        Column("household", "户编号", False, "aj-3-2-501-1"),
     ),
 )
-SHEETS = (PLACES, SCHEDULES, DOORS, DOOR_GROUPS, RESIDENTS)
+SHEETS = (PLACES, GRIDS, JOINT_UNITS, MEMBERSHIPS, SCHEDULES, DOORS, DOOR_GROUPS, HOUSEHOLDS, RESIDENTS)
 """In the order in which they are taken up: each may name what stands before it."""
 
 NOTES = ("说明", "notes")

@@ -1,27 +1,29 @@
-"""Events, pictures, clips, dead letters and sessions end here. The audit itself is never shortened.
+"""Events, pictures, clips, visitors' names, dead letters and sessions end here. The audit itself is never shortened.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
 """
 
+import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import Clip, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import AccessPass, Clip, Credential, DeadLetter, EventRecord, LoginSession, Picture
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.periodic import Periodic
+from cloud.retention.holds import active_holds, free_events, free_files
 
 BATCH = 500
 EVERY_S = 3600.0
@@ -34,13 +36,15 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class RetentionDays(BaseModel):
-    """How many days after the hub received it a thing is kept."""
+    """How many days after the hub received it a thing is kept; what a case holds stays longer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     events: Days = 180
     pictures: Days = 30
     clips: Days = 30
+    visitors: Days = 90
+    """After a pass is over: whom or what it was for, in the host's words."""
     dead_letters: Days = 30
 
 
@@ -81,21 +85,32 @@ class RetentionService:
         self._schedule.stop()
 
     def run_once(self) -> dict[str, int]:
-        """Delete what is past its days; returns how much of each, and audits it if there was any."""
-        now = self._now()
-        counts = {
-            "events": self._expire(EventRecord.id, EventRecord.received_at, now - timedelta(days=self._days.events)),
-            "pictures": self._expire_pictures(now - timedelta(days=self._days.pictures)),
-            "clips": self._expire_clips(now - timedelta(days=self._days.clips)),
+        """Delete what is past its days and needed by no hold or alarm; returns how much of each, and audits it.
+
+        The audit's entry holds the counts, and for each kind the SHA-256 of the keys of what went, in their order, each
+        with a line feed: whoever kept the keys can show that these went, and no others.
+        """
+        now, days = self._now(), self._days
+        with self._database.read() as connection:
+            holds = active_holds(connection)
+        gone = {
+            "events": self._expire(
+                EventRecord.id, EventRecord.received_at, now - timedelta(days=days.events), free_events(holds)
+            ),
+            "pictures": self._expire_pictures(now - timedelta(days=days.pictures), free_files(Picture, holds)),
+            "clips": self._expire_clips(now - timedelta(days=days.clips), free_files(Clip, holds)),
+            "visitors": self._forget_visitors(now - timedelta(days=days.visitors)),
             "dead_letters": self._expire(
-                DeadLetter.id, DeadLetter.received_at, now - timedelta(days=self._days.dead_letters)
+                DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
             ),
             "sessions": self._expire(LoginSession.token_hash, LoginSession.expires_at, now),
         }
+        counts = {what: each.count for what, each in gone.items()}
         for what, count in counts.items():
             self._deleted.labels(what).inc(count)
         if any(counts.values()):
-            self._audit.append("retention", None, counts)
+            proofs = {f"{what}_sha256": each.digest for what, each in gone.items() if each.count}
+            self._audit.append("retention", None, {**counts, **proofs, "holds": len(holds)})
         return counts
 
     def _expire(
@@ -103,30 +118,76 @@ class RetentionService:
         key: InstrumentedAttribute[Any],
         moment: InstrumentedAttribute[datetime],
         before: datetime,
+        free: ColumnElement[bool] | None = None,
         first: Callable[[str], None] = lambda _key: None,
-    ) -> int:
+    ) -> "_Gone":
         """Delete the rows whose `moment` is earlier, in batches; `first` is called with each key beforehand."""
-        count = 0
+        gone = _Gone()
+        due = select(key).where(moment < before, true() if free is None else free)
         while not self._stopping.is_set():
             with self._database.read() as connection:
-                keys = connection.scalars(select(key).where(moment < before).order_by(moment).limit(BATCH)).all()
+                keys = connection.scalars(due.order_by(moment).limit(BATCH)).all()
             if not keys:
                 break
             for value in keys:
                 first(value)
             with self._database.write() as connection:
                 connection.execute(delete(key.class_).where(key.in_(keys)))
-            count += len(keys)
+            gone.add(keys)
             self._stopping.wait(_PAUSE_S)
-        return count
+        return gone
 
-    def _expire_pictures(self, before: datetime) -> int:
-        count = self._expire(Picture.sha256, Picture.received_at, before, self._pictures.remove)
+    def _expire_pictures(self, before: datetime, free: ColumnElement[bool]) -> "_Gone":
+        gone = self._expire(Picture.sha256, Picture.received_at, before, free, self._pictures.remove)
+        held = self._known(Picture.sha256, Picture.received_at, before)
         for name in self._pictures.files_older_than(before):
-            self._pictures.remove(name)
-        return count
+            if name not in held:
+                self._pictures.remove(name)
+        return gone
 
-    def _expire_clips(self, before: datetime) -> int:
-        count = self._expire(Clip.sha256, Clip.received_at, before, self._clips.remove)
-        self._clips.remove_files_older_than(before)
-        return count
+    def _expire_clips(self, before: datetime, free: ColumnElement[bool]) -> "_Gone":
+        gone = self._expire(Clip.sha256, Clip.received_at, before, free, self._clips.remove)
+        self._clips.remove_files_older_than(before, keep=self._known(Clip.sha256, Clip.received_at, before))
+        return gone
+
+    def _known(
+        self, key: InstrumentedAttribute[str], moment: InstrumentedAttribute[datetime], before: datetime
+    ) -> set[str]:
+        """What is past its days and stays: a hold or an open alarm needs it."""
+        with self._database.read() as connection:
+            return set(connection.scalars(select(key).where(moment < before)))
+
+    def _forget_visitors(self, before: datetime) -> "_Gone":
+        """Blank whom or what a pass was for, once it is over for long. The pass stays: past events are linked to it."""
+        over = (
+            select(AccessPass.id)
+            .join(Credential, Credential.id == AccessPass.id)
+            .where(Credential.until < before, AccessPass.label != "")
+        )
+        gone = _Gone()
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                keys = connection.scalars(over.order_by(AccessPass.id).limit(BATCH)).all()
+                if not keys:
+                    break
+                connection.execute(update(AccessPass).where(AccessPass.id.in_(keys)).values(label=""))
+            gone.add(keys)
+            self._stopping.wait(_PAUSE_S)
+        return gone
+
+
+class _Gone:
+    """What of a kind went: how much, and the digest of its keys."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, keys: Sequence[object]) -> None:
+        self.count += len(keys)
+        for key in keys:
+            self._hash.update(f"{key}\n".encode())
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()

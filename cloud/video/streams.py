@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
+from cloud.accounts.scope import WHOLE, Scope
 from protocols.live import Kind, Quality
 
 GROUP_BYTES = 8 << 20
@@ -36,6 +37,7 @@ class Viewer:
 
     session: str
     ticket: str
+    scope: Scope = WHOLE
     queue: deque[Message] = field(default_factory=deque)
     size_bytes: int = 0
     needs_key: bool = True

@@ -17,10 +17,11 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from cloud.access.routes import DeviceName, GatewayName
-from cloud.accounts import SignedIn
+from cloud.accounts import Permission, SignedIn
 from cloud.audit import AuditLog
 from cloud.audit.log import AuditError
 from cloud.console.guard import Guard
+from cloud.database.engine import Database
 from cloud.sockets import (
     CLOSE_FULL,
     CLOSE_LOG_IN,
@@ -31,6 +32,7 @@ from cloud.sockets import (
     until_it_talks,
     until_logged_out,
 )
+from cloud.video.reach import is_shown
 from cloud.video.relay import Refused, Relay, TooManyViewers
 from cloud.video.streams import Ending, Key, Viewer
 from protocols.live import LiveCode, Quality
@@ -52,19 +54,26 @@ class Looking:
     guard: Guard
     find: Callable[[str], SignedIn | None]
     audit: AuditLog
+    database: Database
+
+    def shows(self, gateway: str, camera: str, who: SignedIn) -> bool:
+        """Whether a camera is within the account's scope. Blocks."""
+        return is_shown(self.database, gateway, camera, who.scope)
 
 
 def video_view_router(relay: Relay, looking: Looking) -> APIRouter:
-    """The routes; each asks for a session."""
+    """The routes; each asks who may look, and shows the cameras within the account's scope."""
+    may_look = looking.guard.may(Permission.LOOK)
+    hand_shake = looking.guard.hand_shake(Permission.LOOK)
     router = APIRouter(prefix="/api/v1/cameras/{gateway}/{camera}")
 
     @router.websocket("/live")
     async def live(socket: WebSocket, gateway: GatewayName, camera: DeviceName, stream: Quality = Quality.SUB) -> None:
-        signed_in = await run_in_threadpool(looking.guard.hand_shake, socket)
-        if signed_in is None:
+        signed_in = await run_in_threadpool(hand_shake, socket)
+        if signed_in is None or not await run_in_threadpool(looking.shows, gateway, camera, signed_in):
             await socket.close(CLOSE_LOG_IN)  # before `accept`: answered as 403
             return
-        viewer = Viewer(signed_in.session, uuid4().hex)
+        viewer = Viewer(signed_in.session, uuid4().hex, signed_in.scope)
         detail: dict[str, str | int] = {
             "gateway": gateway,
             "camera": camera,
@@ -87,8 +96,12 @@ def video_view_router(relay: Relay, looking: Looking) -> APIRouter:
 
     @router.get("/snapshot", response_class=Response)
     async def snapshot(
-        gateway: GatewayName, camera: DeviceName, signed_in: Annotated[SignedIn, Depends(looking.guard.signed_in)]
+        gateway: GatewayName,
+        camera: DeviceName,
+        signed_in: Annotated[SignedIn, Depends(may_look)],
     ) -> Response:
+        if not await run_in_threadpool(looking.shows, gateway, camera, signed_in):
+            return _refused(Refused(LiveCode.UNKNOWN_CAMERA, "there is no such camera"))
         ticket = uuid4().hex
         detail = {"gateway": gateway, "camera": camera, "ticket": ticket}
         await run_in_threadpool(looking.audit.append, "camera.snapshot", signed_in.account_id, detail)
@@ -117,7 +130,7 @@ async def _watch(socket: WebSocket, relay: Relay, key: Key, viewer: Viewer, look
         return
     try:
         code = await first_of(
-            _send(socket, viewer), until_it_talks(socket), until_logged_out(viewer.session, looking.find)
+            _send(socket, viewer), until_it_talks(socket), until_logged_out(viewer.session, viewer.scope, looking.find)
         )
     finally:
         relay.leave(stream, viewer)

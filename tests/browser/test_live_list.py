@@ -66,12 +66,13 @@ def test_a_clip_is_watched_from_its_event_and_makes_no_row_of_its_own(desk: Page
     header = authorise(gateway.name, gateway.key.secret, "PUT", path, film, int(time.time()))
     assert httpx.put(console.url + path, content=film, headers={"Authorization": header}).status_code == 201
     console.store(alarm)
-    console.store(gateway.event(clip, "c-east", at=utc_now()))
+    told = gateway.event(clip, "c-east", at=utc_now())
+    console.store(told)
     console.store(opening)  # behind what is told of its clip
     for _ in range(2):
         for event in (alarm, opening):
             link = desk.locator(f'#rows tr[data-id="{event.id}"]').get_by_role("link", name="查看录像")
-            expect(link).to_have_attribute("href", f"/api/v1/clips/{clip.sha256}")
+            expect(link).to_have_attribute("href", f"/api/v1/clips/{clip.sha256}?event={told.id}")
         expect(desk.locator("#rows tr")).to_have_count(2)
         desk.reload()
     answer = desk.request.get(console.url + f"/api/v1/clips/{clip.sha256}")

@@ -98,6 +98,13 @@ class PostgresqlCluster:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
         return open_database(self.url(name))
 
+    def new_copy(self, original: Database) -> Database:
+        """A copy of a database that nobody is connected to."""
+        name = f"gatehouse_{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {original.engine.url.database} STRATEGY FILE_COPY")
+        return open_database(self.url(name))
+
     def new_empty_database(self) -> Database:
         """A fresh database without any table."""
         name = f"gatehouse_{next(self._numbers)}"

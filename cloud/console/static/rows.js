@@ -150,7 +150,7 @@ export class Rows {
     const image = document.createElement("img");
     image.alt = "";
     image.decoding = "async";
-    showPicture(image, button, `/api/v1/pictures/${row.picture}`, 0);
+    showPicture(image, button, `/api/v1/pictures/${row.picture}?event=${row.id}`, 0);
     button.append(image);
     button.addEventListener("click", () => button.dataset.state === "shown" && this.viewer.show(image.src, caption));
     return cell("picture", button);
@@ -202,7 +202,7 @@ function showPicture(image, button, source, attempt) {
     }
     setTimeout(() => button.isConnected && showPicture(image, button, source, attempt + 1), PICTURE_RETRIES_MS[attempt]);
   };
-  image.src = attempt ? `${source}?try=${attempt}` : source;
+  image.src = attempt ? `${source}&try=${attempt}` : source;
 }
 
 function cell(name, ...content) {
@@ -225,7 +225,7 @@ function clipLine(clip, isOneOfMany) {
   if (clip.sha256) {
     const link = document.createElement("a");
     link.className = "clip";
-    link.href = `/api/v1/clips/${clip.sha256}`;
+    link.href = `/api/v1/clips/${clip.sha256}?event=${clip.told_by}`;
     link.target = "_blank";
     link.rel = "noopener";
     link.textContent = t("clip.watch");

@@ -5,8 +5,28 @@ fields named `*_sealed` are encrypted by `cloud.vault`; `*_index` is a keyed has
 Moments are microseconds since the epoch (`types.Moment`). Intervals of validity include `since` and exclude `until`.
 """
 
-from cloud.database.tables.accounts import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables.accounts import (
+    Account,
+    AccountRole,
+    ApiToken,
+    AuditEntry,
+    LoginSession,
+    RecoveryCode,
+    SecondFactor,
+)
+from cloud.database.tables.alarms import (
+    Alarm,
+    AlarmCandidate,
+    AlarmFlood,
+    AlarmStep,
+    AlarmTold,
+    CareAgreement,
+    EventMark,
+    RuleEventType,
+    RuleVersion,
+)
 from cloud.database.tables.base import Base
+from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
     AccessPass,
     AccessPassDoor,
@@ -27,6 +47,8 @@ from cloud.database.tables.gateways import (
     GatewayCredentials,
     RegisterChange,
 )
+from cloud.database.tables.history import RegisterHistory, VaultState
+from cloud.database.tables.linking import LinkCorrection, Relinking
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -42,15 +64,24 @@ from cloud.database.tables.register import (
     Schedule,
     SpecialDay,
 )
+from cloud.database.tables.staff import Post, PostKind
 
 __all__ = [
     "AccessPass",
     "AccessPassDoor",
     "Account",
     "AccountRole",
+    "Alarm",
+    "AlarmCandidate",
+    "AlarmFlood",
+    "AlarmStep",
+    "AlarmTold",
+    "ApiToken",
     "Area",
     "AuditEntry",
+    "AuditSubject",
     "Base",
+    "CareAgreement",
     "Clip",
     "CommandRecord",
     "Credential",
@@ -64,28 +95,40 @@ __all__ = [
     "DoorGroupDoor",
     "DoorRule",
     "EnrolmentCode",
+    "EventMark",
     "EventRecord",
     "Gateway",
     "GatewayCredentialRow",
     "GatewayCredentials",
     "Grid",
     "GridPlace",
+    "HistoryLook",
     "Household",
     "JointUnit",
     "JointUnitPlace",
     "LeaseGrace",
     "LeaseWarning",
+    "LinkCorrection",
     "Lockdown",
     "LoginSession",
     "Person",
     "Picture",
     "Place",
     "PlaceKind",
+    "Post",
+    "PostKind",
     "Reader",
+    "RecoveryCode",
     "RegisterChange",
+    "RegisterHistory",
+    "Relinking",
     "Residency",
     "ResidencyRole",
+    "RuleEventType",
+    "RuleVersion",
     "Schedule",
+    "SecondFactor",
     "SpecialDay",
     "StreamCursor",
+    "VaultState",
 ]

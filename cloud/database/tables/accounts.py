@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database.tables.base import Base
@@ -48,6 +48,43 @@ class LoginSession(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class SecondFactor(Base):
+    """The authenticator program of an account; `last_step` is the time step of the last code that was taken."""
+
+    __tablename__ = "second_factor"
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    secret_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int]
+    set_up_at: Mapped[datetime]
+    failures: Mapped[int]
+    """Wrong codes since the last right one."""
+    failed_at: Mapped[datetime | None]
+
+
+class RecoveryCode(Base):
+    """A code that comes in once instead of the authenticator program's; its SHA-256 alone is kept."""
+
+    __tablename__ = "recovery_code"
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    used_at: Mapped[datetime | None]
+
+
+class ApiToken(Base):
+    """A program's way in, in an account's name; the token is stored as its SHA-256 alone."""
+
+    __tablename__ = "api_token"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    permissions: Mapped[list[Any]]
+    """Some of `cloud.accounts.permissions.Permission`."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class AuditEntry(Base):

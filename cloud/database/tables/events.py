@@ -4,10 +4,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy import Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database.tables.base import Base
+
+PASSAGE = "household_id IS NOT NULL AND person_id IS NOT NULL AND type = 'access.granted.v1'"
+"""Somebody of a household, and no guest of theirs, passed a door."""
+
+
+def _partial(name: str, columns: tuple[str, ...], condition: str) -> Index:
+    """An index of the rows that meet a condition: others cost it nothing."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+def _of_some(column: str) -> Index:
+    """An index of a column and the time, with the id, so that a list of ids needs no row; of rows that have it."""
+    return _partial(f"ix_event_{column}_time", (column, "time", "id"), f"{column} IS NOT NULL")
 
 
 class EventRecord(Base):
@@ -15,9 +28,12 @@ class EventRecord(Base):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index("ix_event_received_at", "received_at"),
-        Index("ix_event_person_id_time", "person_id", "time"),
-        Index("ix_event_gateway_id_subject_time", "gateway_id", "subject", "time"),
+        Index("ix_event_received_at", "received_at", "id", "type"),
+        Index("ix_event_gateway_id_subject_time", "gateway_id", "subject", "time", "id"),
+        Index("ix_event_place_id_time", "place_id", "time", "id"),
+        *(_of_some(f"{name}_id") for name in ("credential", "person", "dwelling")),
+        _of_some("denied_for"),
+        _partial("ix_event_passage", ("household_id", "time"), PASSAGE),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True)
     gateway_id: Mapped[str] = mapped_column(String(39))
@@ -35,6 +51,8 @@ class EventRecord(Base):
     grid_id: Mapped[UUID | None]
     """Of the dwelling, else of the place."""
     joint_unit_id: Mapped[UUID | None]
+    denied_for: Mapped[str | None] = mapped_column(String(40))
+    """Why a door stayed shut (`protocols.access_events.DenialReason`); empty for what is no denial."""
     body: Mapped[str] = mapped_column(Text)
 
 

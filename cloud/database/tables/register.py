@@ -54,7 +54,12 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(120))
     id_number_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     id_number_index: Mapped[str | None] = mapped_column(String(64), unique=True)
+    id_tail_index: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Of the last four characters."""
     phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Of the digits (`cloud.register.sealed.phone_digits`); a household may share a phone."""
+    phone_tail_index: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 class ResidencyRole(StrEnum):

@@ -1,14 +1,29 @@
 """Accounts, their log-ins and sessions."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from cloud.accounts import AccountError, Accounts, BadLogin, Throttled, UnacceptablePassword, open_accounts
+from cloud.accounts import (
+    PERMISSIONS,
+    AccountError,
+    Accounts,
+    BadLogin,
+    Binding,
+    Permission,
+    Throttled,
+    UnacceptablePassword,
+    open_accounts,
+    totp,
+)
 from cloud.audit import AuditLog, verify_chain
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole, AuditEntry, LoginSession
+from cloud.database.tables import Account, AccountRole, AuditEntry, LoginSession, PlaceKind
+from cloud.register.ids import IdMaker
+from cloud.register.places import put_place
+from tests.support import register as given
 from tests.support.console import PASSWORD, QUICK_PASSWORDS
 
 
@@ -26,13 +41,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts(database: Database, clock: Clock) -> Accounts:
-    made = open_accounts(database, AuditLog(database, clock), clock, QUICK_PASSWORDS)
+    made = open_accounts(database, AuditLog(database, clock), given.vault(), clock, QUICK_PASSWORDS)
     made.create_account("guard", PASSWORD, AccountRole.GUARD)
     return made
 
 
 def test_no_account_exists_by_default(database: Database, clock: Clock) -> None:
-    open_accounts(database, AuditLog(database, clock), clock, QUICK_PASSWORDS)
+    open_accounts(database, AuditLog(database, clock), given.vault(), clock, QUICK_PASSWORDS)
     with database.read() as connection:
         assert connection.execute(select(Account.id)).all() == []
 
@@ -97,7 +112,9 @@ def test_a_log_in_that_overlaps_a_change_opens_no_session(accounts: Accounts, da
 
 def test_accounts_are_listed_with_their_open_sessions(accounts: Accounts, clock: Clock) -> None:
     accounts.create_account("admin", PASSWORD, AccountRole.ADMINISTRATOR)
-    accounts.log_in("admin", PASSWORD, "10.0.0.1")
+    secret, _ = accounts.new_second_factor("admin")
+    [recovery, *_] = accounts.set_second_factor("admin", secret, totp.code_at(secret, totp.step_at(clock.now)))
+    accounts.log_in("admin", PASSWORD, "10.0.0.1", recovery)
     clock.now += timedelta(hours=1)
     for _ in range(2):
         accounts.log_in("guard", PASSWORD, "10.0.0.1")
@@ -178,3 +195,60 @@ def test_log_ins_and_refusals_are_audited(accounts: Accounts, database: Database
         actions = connection.scalars(select(AuditEntry.action).order_by(AuditEntry.number)).all()
     assert actions == ["account.created", "login", "login.refused", "logout"]
     assert verify_chain(database)[0] == 4
+
+
+def test_an_account_is_bound_to_a_place_and_its_sessions_end(database: Database, accounts: Accounts) -> None:
+    with database.write() as connection:
+        put_place(connection, IdMaker(), "qt", PlaceKind.COMMUNITY, "安静社区", None)
+    token = accounts.log_in("guard", PASSWORD, "10.0.0.1").token
+    accounts.bind("guard", AccountRole.COMMUNITY, Binding(place="qt"))
+    assert accounts.sessions.find(token) is None
+    found = accounts.sessions.find(accounts.log_in("guard", PASSWORD, "10.0.0.1").token)
+    assert found is not None
+    assert (found.permissions, found.scope.is_whole) == (PERMISSIONS[AccountRole.COMMUNITY], False)
+    assert [(each.place, each.grid) for each in accounts.list_accounts()] == [("qt", None)]
+
+
+@pytest.mark.parametrize(
+    ("role", "binding"),
+    [
+        (AccountRole.GUARD, Binding(place="nowhere")),
+        (AccountRole.GRID_MEMBER, Binding(grid="nowhere")),
+        (AccountRole.GRID_MEMBER, Binding()),
+    ],
+)
+def test_an_account_is_not_bound_to_what_is_not_there(accounts: Accounts, role: AccountRole, binding: Binding) -> None:
+    with pytest.raises(AccountError):
+        accounts.create_account("other", PASSWORD, role, binding)
+    with pytest.raises(AccountError):
+        accounts.bind("guard", role, binding)
+    assert [each.role for each in accounts.list_accounts()] == [AccountRole.GUARD]
+
+
+def test_a_disabled_account_can_be_enabled_again(accounts: Accounts) -> None:
+    with pytest.raises(AccountError, match="not disabled"):
+        accounts.enable("guard")
+    accounts.disable("guard")
+    accounts.enable("guard")
+    assert accounts.sessions.find(accounts.log_in("guard", PASSWORD, "10.0.0.1").token) is not None
+
+
+def test_every_role_has_its_permissions_and_none_has_all() -> None:
+    assert PERMISSIONS.keys() == set(AccountRole)
+    assert all(0 < len(held) < len(Permission) for held in PERMISSIONS.values())
+    assert PERMISSIONS[AccountRole.AUDITOR] == {Permission.READ_AUDIT}
+    assert not PERMISSIONS[AccountRole.ADMINISTRATOR] & {
+        Permission.REVEAL,
+        Permission.READ_HISTORY,
+        Permission.READ_AUDIT,
+    }
+
+
+def test_the_table_of_permissions_that_people_read_is_the_one_that_holds() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text(encoding="utf-8")
+    told = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    rows = {cells[0].strip("`"): cells[1:] for cells in told if len(cells) == len(AccountRole) + 1}
+    assert {
+        role: {Permission(name) for name, cells in rows.items() if cells[place] == "x"}
+        for place, role in enumerate(AccountRole)
+    } == dict(PERMISSIONS)

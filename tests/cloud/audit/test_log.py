@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import Connection, delete, text, update
 from sqlalchemy.exc import DatabaseError
 
-from cloud.audit import AuditLog, BrokenChain, verify_chain
+from cloud.audit import AuditLog, BrokenChain, Head, read_head, signed_head, verify_chain
 from cloud.database.engine import Database
 from cloud.database.tables import AuditEntry
+from cloud.signing import HubSigner
 from tests.support.events import new_id
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -105,3 +106,36 @@ def test_processes_that_write_at_once_take_turns(database: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda log: [log.append("login", None, {}) for _ in range(5)], logs))
     assert verify_chain(database)[0] == 20
+
+
+def test_a_chain_that_was_cut_off_no_longer_holds_a_head_that_was_kept(database: Database) -> None:
+    filled(database)
+    signer = HubSigner(b"s" * 32)
+    line = signed_head(Head(*verify_chain(database)), NOON, signer.sign)
+    kept = read_head(line, signer.public_key)
+    filled(database, 2)
+    assert verify_chain(database, [kept])[0] == 7
+    with database.write() as connection:
+        without_triggers(connection)
+        connection.execute(delete(AuditEntry).where(AuditEntry.number > 4))
+    assert verify_chain(database)[0] == 4
+    with pytest.raises(BrokenChain, match="cut off"):
+        verify_chain(database, [kept])
+    filled(database, 3)
+    with pytest.raises(BrokenChain, match="not the one"):
+        verify_chain(database, [kept])
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[]", '{"number": 5, "hash": "x", "time": "t", "signature": "00"}'])
+def test_a_head_that_the_hub_did_not_sign_is_refused(line: str) -> None:
+    with pytest.raises(BrokenChain):
+        read_head(line, HubSigner(b"s" * 32).public_key)
+
+
+def test_a_head_of_which_a_figure_was_changed_is_refused() -> None:
+    signer = HubSigner(b"s" * 32)
+    line = signed_head(Head(5, "ab"), NOON, signer.sign)
+    with pytest.raises(BrokenChain):
+        read_head(line.replace("5", "4", 1), signer.public_key)
+    with pytest.raises(BrokenChain):
+        read_head(line, HubSigner(b"t" * 32).public_key)

@@ -1,97 +1,47 @@
 """Links are what the register said at the event's time: the batch query against a slow, obvious reference."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, select
 
 from cloud.database.engine import Database
-from cloud.database.tables import AccessPass, Credential, Door, Gateway, Person, Place, Residency
+from cloud.database.tables import EventRecord
+from cloud.ingest.batch import Batch
 from cloud.ingest.postgresql_store import PostgresqlStore
 from cloud.ingest.sqlite_store import SqliteStore
-from cloud.linking.links import LinkKey, Links, link_key
+from cloud.ingest.writer import EventWriter
+from cloud.linking.links import LINK_FIELDS, LinkKey, Links, link_key
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason
 from protocols.event_reading import fields_of
-from tests.support.events import FakeGateway, granted, opened
+from protocols.events import Event
+from tests.support.events import NOON, FakeGateway, arrivals, granted, opened
+from tests.support.linking import (
+    CREDENTIALS,
+    DWELLINGS,
+    GRIDS,
+    HOUSEHOLDS,
+    PERSONS,
+    PLACES,
+    UNITS,
+    Asked,
+    Interval,
+    Lies,
+    Register,
+    Stay,
+    day,
+    fill,
+    questions,
+    reference,
+    registers,
+)
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-PLACES = [UUID(int=i) for i in range(1, 7)]
-PERSONS = [UUID(int=100 + i) for i in range(3)]
-CREDENTIALS = [UUID(int=200 + i) for i in range(4)]
-
-
-def day(number: int) -> datetime:
-    return START + timedelta(days=number)
-
-
-@dataclass(frozen=True)
-class Stay:
-    id: UUID
-    person: UUID
-    dwelling: UUID
-    since: int
-    until: int | None
-
-
-@dataclass(frozen=True)
-class Register:
-    holders: dict[UUID, UUID]
-    stays: tuple[Stay, ...]
-    doors: dict[str, UUID]
-
-
-def key_of(credential: UUID | None, at: float, place: str, device: str) -> LinkKey:
-    """What an event asks for at `at` days after the start."""
-    at_us = int(START.timestamp() + at * 86400) * 10**6
-    return (place, "g1", device), f"{credential.hex}{at_us}" if credential else None
-
-
-def reference(register: Register, credential: UUID | None, day_number: float, code: str, device: str) -> Links:
-    """One event at a time, in plain words."""
-    place = {f"place-{place.int}": place for place in PLACES}.get(code) or register.doors.get(device)
-    person = register.holders.get(credential) if credential else None
-    if person is None:
-        return place.hex if place else None, None, None, None
-    homes = [
-        stay
-        for stay in register.stays
-        if stay.person == person and stay.since <= day_number and (stay.until is None or day_number < stay.until)
-    ]
-    home = max(homes, key=lambda stay: (stay.since, stay.id.int)).dwelling.hex if homes else None
-    return place.hex if place else None, credential.hex if credential else None, person.hex, home
-
-
-def fill(database: Database, register: Register) -> None:
-    with database.write() as connection:
-        for table in (Credential, Residency, Door, Gateway, Person, Place):
-            connection.execute(delete(table))
-        connection.execute(
-            insert(Place),
-            [{"id": p, "kind": "dwelling", "code": f"place-{p.int}", "name": "x", "path": p.bytes[8:]} for p in PLACES],
-        )
-        connection.execute(insert(Person), [{"id": person, "name": "张伟"} for person in PERSONS])
-        connection.execute(insert(Gateway), [{"id": "g1", "created_at": START, "session": 0}])
-        for credential, person in register.holders.items():
-            values = {"id": credential, "person_id": person, "number_sealed": b"", "number_index": credential.hex}
-            connection.execute(insert(Credential).values(**values))
-        for stay in register.stays:
-            connection.execute(
-                insert(Residency).values(
-                    id=stay.id,
-                    person_id=stay.person,
-                    dwelling_id=stay.dwelling,
-                    role="tenant",
-                    since=day(stay.since),
-                    until=None if stay.until is None else day(stay.until),
-                )
-            )
-        for device, place in register.doors.items():
-            door = {"id": uuid4(), "gateway_id": "g1", "device": device, "place_id": place}
-            connection.execute(insert(Door).values(**door, name="x"))
+ALWAYS = Interval(0, None)
+TEN_TO_ELEVEN = Interval(10, 11)
+HOLDER = {CREDENTIALS[0]: PERSONS[0]}
 
 
 def resolved(database: Database, keys: list[LinkKey]) -> list[Links]:
@@ -104,72 +54,113 @@ def resolved(database: Database, keys: list[LinkKey]) -> list[Links]:
         store.close()
 
 
-stays = st.lists(
-    st.builds(
-        Stay,
-        id=st.uuids(),
-        person=st.sampled_from(PERSONS),
-        dwelling=st.sampled_from(PLACES[:3]),
-        since=st.integers(0, 20),
-        until=st.none() | st.integers(0, 25),
-    ),
-    max_size=12,
-    unique_by=lambda stay: stay.id,
-)
-registers = st.builds(
-    Register,
-    holders=st.dictionaries(st.sampled_from(CREDENTIALS[:3]), st.sampled_from(PERSONS)),
-    stays=stays.map(tuple),
-    doors=st.dictionaries(st.sampled_from(["d-east", "d-west"]), st.sampled_from(PLACES[:2])),
-)
-asked = st.lists(
-    st.tuples(
-        st.none() | st.sampled_from(CREDENTIALS),
-        st.sampled_from([0.0, 1.0, 4.5, 5.0, 9.999, 10.0, 20.0, 30.0]),
-        st.sampled_from([*(f"place-{p.int}" for p in PLACES), "nowhere", "它处"]),
-        st.sampled_from(["d-east", "d-west", "c-east"]),
-    ),
-    max_size=30,
-)
+def link(database: Database, at: float, name: str) -> str | None:
+    """One link of an event of the first card, at no place."""
+    [links] = resolved(database, [Asked(CREDENTIALS[0], at, "nowhere", "none").key])
+    return dict(zip(LINK_FIELDS, links, strict=True))[name]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(register=registers, questions=asked)
-def test_the_batch_query_agrees_with_the_reference(
-    database: Database, register: Register, questions: list[tuple[UUID | None, float, str, str]]
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(register=registers, asked=st.lists(questions, max_size=30))
+def test_the_batch_query_agrees_with_the_reference(database: Database, register: Register, asked: list[Asked]) -> None:
+    fill(database, register)
+    expected = [reference(register, each) for each in asked]
+    assert resolved(database, [each.key for each in asked]) == expected
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(register=registers, asked=st.lists(questions, min_size=1, max_size=20), data=st.data())
+def test_late_events_in_any_order_and_batches_are_stored_with_the_links_of_their_own_time(
+    database: Database, register: Register, asked: list[Asked], data: st.DataObject
 ) -> None:
     fill(database, register)
-    keys = [key_of(*question) for question in questions]
-    expected = [reference(register, *question) for question in questions]
-    assert resolved(database, keys) == expected
-
-
-@pytest.mark.parametrize(("moved_in", "moved_out", "lives_there"), [(0, 0, False), (0, 1, True), (-1, 0, False)])
-def test_a_residency_includes_its_first_instant_and_not_its_last(
-    database: Database, moved_in: int, moved_out: int, lives_there: bool
-) -> None:
-    stay = Stay(UUID(int=1), PERSONS[0], PLACES[0], 10 + moved_in, 10 + moved_out)
-    fill(database, Register({CREDENTIALS[0]: PERSONS[0]}, (stay,), {}))
-    [(_, _, person, dwelling)] = resolved(database, [key_of(CREDENTIALS[0], 10, "x", "d")])
-    assert person == PERSONS[0].hex
-    assert (dwelling is not None) is lives_there
-
-
-def test_a_pass_links_to_its_host_s_dwelling_and_to_no_person(database: Database) -> None:
-    stay = Stay(uuid4(), PERSONS[0], PLACES[0], 0, None)
-    fill(database, Register({CREDENTIALS[0]: PERSONS[0]}, (stay,), {}))
     with database.write() as connection:
-        connection.execute(
-            insert(AccessPass).values(id=CREDENTIALS[0], kind="guest", label="x", days=[], created_at=START)
-        )
-    keys = [key_of(CREDENTIALS[0], 1.0, "", "none")]
-    assert resolved(database, keys) == [(None, CREDENTIALS[0].hex, None, PLACES[0].hex)]
+        connection.execute(delete(EventRecord))
+    gateway, expected = FakeGateway("g1"), {}
+    events: list[Event] = []
+    for each in asked:
+        told = granted(each.credential) if each.credential else opened()
+        events.append(gateway.event(told, device=each.device, at=day(each.at), place=each.place))
+        expected[events[-1].id] = reference(register, Asked(each.credential, each.at, each.place, each.device))
+    shuffled = data.draw(st.permutations(events))
+    cut = data.draw(st.integers(0, len(shuffled)))
+    writer = EventWriter(database)
+    received = NOON + timedelta(days=300)
+    for part in (shuffled[:cut], shuffled[cut:], shuffled[:2]):
+        writer.store(Batch(received, arrivals(part)))
+    writer.close()
+    with database.read() as connection:
+        rows = connection.execute(select(EventRecord.id, *(getattr(EventRecord, name) for name in LINK_FIELDS))).all()
+    assert {row[0]: tuple(id_ and id_.hex for id_ in row[1:]) for row in rows} == expected
+
+
+@pytest.mark.parametrize(("at", "holds"), [(9.9, False), (10, True), (10.9, True), (11, False)])
+def test_every_interval_includes_its_first_instant_and_not_its_last(database: Database, at: float, holds: bool) -> None:
+    stays = (Stay(UUID(int=1), PERSONS[0], DWELLINGS[0], TEN_TO_ELEVEN),)
+    fill(database, Register(HOLDER, stays=stays))
+    assert (link(database, at, "dwelling_id") is not None) is holds
+    assert link(database, at, "person_id") == PERSONS[0].hex
+    fill(
+        database,
+        Register(
+            HOLDER,
+            stays=(Stay(UUID(int=1), PERSONS[0], DWELLINGS[0], ALWAYS, HOUSEHOLDS[0]),),
+            households=((HOUSEHOLDS[0], TEN_TO_ELEVEN),),
+            grids=(Lies(DWELLINGS[0], GRIDS[0], TEN_TO_ELEVEN),),
+            units=(Lies(DWELLINGS[0], UNITS[0], TEN_TO_ELEVEN),),
+        ),
+    )
+    for name in ("household_id", "grid_id", "joint_unit_id"):
+        assert (link(database, at, name) is not None) is holds, name
+
+
+def test_of_overlapping_tenancies_the_one_that_began_last_counts(database: Database) -> None:
+    stays = (
+        Stay(UUID(int=9), PERSONS[0], DWELLINGS[0], Interval(0, 20), HOUSEHOLDS[0]),
+        Stay(UUID(int=1), PERSONS[0], DWELLINGS[1], Interval(5, 10), HOUSEHOLDS[1]),
+    )
+    households = ((HOUSEHOLDS[0], ALWAYS), (HOUSEHOLDS[1], ALWAYS))
+    fill(database, Register(HOLDER, stays=stays, households=households))
+    assert [link(database, at, "household_id") for at in (4, 5, 10)] == [
+        HOUSEHOLDS[0].hex,
+        HOUSEHOLDS[1].hex,
+        HOUSEHOLDS[0].hex,
+    ]
+
+
+def test_a_grid_that_was_drawn_anew_keeps_the_events_of_before(database: Database) -> None:
+    gate = PLACES[4]
+    moved = (Lies(gate, GRIDS[0], Interval(0, 10)), Lies(gate, GRIDS[1], Interval(10, None)))
+    fill(database, Register({}, grids=moved))
+    keys = [Asked(None, at, f"place-{gate.int}", "c-east").key for at in (30, 9.999, 10)]
+    assert [links[LINK_FIELDS.index("grid_id")] for links in resolved(database, keys)] == [
+        GRIDS[1].hex,
+        GRIDS[0].hex,
+        GRIDS[1].hex,
+    ]
+
+
+def test_the_grid_is_the_dwelling_s_before_it_is_the_place_s(database: Database) -> None:
+    gate = PLACES[4]
+    at_home = Lies(DWELLINGS[0], GRIDS[0], Interval(0, 10))
+    stays = (Stay(UUID(int=1), PERSONS[0], DWELLINGS[0], ALWAYS),)
+    fill(database, Register(HOLDER, stays=stays, grids=(at_home, Lies(gate, GRIDS[1], ALWAYS))))
+    keys = [Asked(CREDENTIALS[0], at, f"place-{gate.int}", "d-east").key for at in (1, 20)]
+    assert [links[LINK_FIELDS.index("grid_id")] for links in resolved(database, keys)] == [GRIDS[0].hex, GRIDS[1].hex]
+
+
+def test_a_pass_links_to_its_host_s_dwelling_and_household_and_to_no_person(database: Database) -> None:
+    stays = (Stay(UUID(int=1), PERSONS[0], DWELLINGS[0], ALWAYS, HOUSEHOLDS[0]),)
+    guest = frozenset({CREDENTIALS[0]})
+    fill(database, Register(HOLDER, guest, stays, households=((HOUSEHOLDS[0], ALWAYS),)))
+    [links] = resolved(database, [Asked(CREDENTIALS[0], 1.0, "", "none").key])
+    assert links == (None, CREDENTIALS[0].hex, None, DWELLINGS[0].hex, HOUSEHOLDS[0].hex, None, None)
 
 
 def test_an_event_asks_for_the_credential_that_was_presented() -> None:
     gateway = FakeGateway("g1")
     where = ("gate-east", "g1", "d-east")
-    assert link_key(fields_of(gateway.event(granted(CREDENTIALS[0]))), 12) == (where, f"{CREDENTIALS[0].hex}12")
+    assert link_key(fields_of(gateway.event(granted(CREDENTIALS[0]))), 12) == (where, 12, CREDENTIALS[0].hex)
     refused = AccessDenied(
         reader="r",
         method=AccessMethod.CARD,
@@ -178,8 +169,8 @@ def test_an_event_asks_for_the_credential_that_was_presented() -> None:
         policy_version=1,
         decision_us=1,
     )
-    assert link_key(fields_of(gateway.event(refused)), 0) == (where, f"{CREDENTIALS[1].hex}0")
-    assert link_key(fields_of(gateway.event(opened())), 12) == (where, None)
+    assert link_key(fields_of(gateway.event(refused)), 0) == (where, 0, CREDENTIALS[1].hex)
+    assert link_key(fields_of(gateway.event(opened())), 12) == (where, 12, None)
 
 
 def test_an_empty_batch_asks_nothing(database: Database) -> None:

@@ -33,12 +33,14 @@ def test_every_event_of_a_clip_has_it_and_the_news_itself_makes_no_row(database:
     seed = Seed(database)
     first, second, other = (seed.gateway.event(DoorForced()) for _ in range(3))
     seed.store(first, second, other, received_at=NOW)
-    seed.store(seed.gateway.event(kept(first, second, unmasked=True), "c-east"), received_at=NOW + timedelta(minutes=2))
-    lost = ClipLost(clip=first.id, reason=ClipLossReason.NO_VIDEO, events=(first.id,))
-    seed.store(seed.gateway.event(lost, "c-west"), received_at=NOW + timedelta(minutes=2))
+    told = seed.gateway.event(kept(first, second, unmasked=True), "c-east")
+    loss = ClipLost(clip=first.id, reason=ClipLossReason.NO_VIDEO, events=(first.id,))
+    lost = seed.gateway.event(loss, "c-west")
+    seed.store(told, lost, received_at=NOW + timedelta(minutes=2))
     rows = {row.id: row.clips for row in rows_of(database)}
-    east = EventClip(camera="c-east", sha256="ab" * 32, seconds=15, unmasked=True)
-    assert rows == {first.id: (east, EventClip(camera="c-west", lost="no_video")), second.id: (east,), other.id: ()}
+    east = EventClip(camera="c-east", told_by=told.id, sha256="ab" * 32, seconds=15, unmasked=True)
+    west = EventClip(camera="c-west", told_by=lost.id, lost="no_video")
+    assert rows == {first.id: (east, west), second.id: (east,), other.id: ()}
 
 
 def test_a_gateway_puts_no_clip_on_another_s_event(database: Database) -> None:
@@ -68,7 +70,7 @@ def test_open_pages_are_told_of_a_clip_apart_from_rows(database: Database) -> No
     alarm = seed.gateway.event(DoorForced())
     seed.store(alarm, received_at=NOW)
     seed.store(seed.gateway.event(kept(alarm), "c-east"), received_at=NOW)
-    news = tail.look()
+    news = tail.news(tail.look())
     assert [row.id for row in news.rows] == [alarm.id]
     [told] = news.clips
     assert (told.gateway, told.events, told.clip.camera) == ("gw-quiet", (alarm.id,), "c-east")

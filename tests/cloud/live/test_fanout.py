@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from cloud.accounts.scope import WHOLE, Scope
 from cloud.live.fanout import QUEUE_MESSAGES, Fanout, TooManyPages
 
 
@@ -22,9 +23,9 @@ def on_a_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def test_messages_are_numbered_for_each_page() -> None:
     fanout = Fanout()
     early = fanout.join("a")
-    fanout.send('"kind":"beat"')
+    fanout.send({WHOLE: '"kind":"beat"'})
     later = fanout.join("b")
-    fanout.send('"kind":"beat"')
+    fanout.send({WHOLE: '"kind":"beat"'})
     assert [json.loads(early.queue.get_nowait() or "")["n"] for _ in range(2)] == [1, 2]
     assert json.loads(later.queue.get_nowait() or "") == {"n": 1, "kind": "beat"}
 
@@ -34,7 +35,7 @@ async def test_a_full_queue_becomes_one_order_to_read_again_and_the_numbers_show
     fanout = Fanout()
     slow, fast = fanout.join("slow"), fanout.join("fast")
     for _ in range(QUEUE_MESSAGES + 1):
-        fanout.send('"kind":"beat"')
+        fanout.send({WHOLE: '"kind":"beat"'})
         fast.queue.get_nowait()
     assert slow.queue.qsize() == 1
     assert json.loads(slow.queue.get_nowait() or "") == {"n": QUEUE_MESSAGES + 1, "kind": "reread"}
@@ -42,10 +43,19 @@ async def test_a_full_queue_becomes_one_order_to_read_again_and_the_numbers_show
 
 
 @on_a_loop
+async def test_a_page_is_told_what_is_for_its_scope_and_nothing_else() -> None:
+    fanout = Fanout()
+    whole, nothing = fanout.join("a"), fanout.join("b", Scope(nothing=True))
+    fanout.send({WHOLE: '"kind":"beat"'})
+    assert (whole.queue.qsize(), nothing.queue.qsize(), nothing.number) == (1, 0, 0)
+    assert fanout.scopes == {WHOLE, Scope(nothing=True)}
+
+
+@on_a_loop
 async def test_a_session_that_ended_receives_nothing_more() -> None:
     fanout = Fanout()
     gone, stays = fanout.join("gone"), fanout.join("stays")
-    fanout.send('"kind":"beat"')
+    fanout.send({WHOLE: '"kind":"beat"'})
     fanout.end_session("gone")
     assert gone.queue.get_nowait() is None
     assert stays.queue.qsize() == 1

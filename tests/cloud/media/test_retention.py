@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,28 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from sqlalchemy import func, insert, select
 
+from cloud.alarms.states import Outcome
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import Account, AccountRole, AuditEntry, Clip, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import (
+    AccessPass,
+    Account,
+    AccountRole,
+    AuditEntry,
+    Clip,
+    CommandRecord,
+    Credential,
+    DeadLetter,
+    EventRecord,
+    LoginSession,
+    Picture,
+)
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.retention import RetentionDays, RetentionService
+from protocols.access_events import DoorForced
+from protocols.commands import Action, EvidenceHold
+from tests.support.alarms import City, Clock
 from tests.support.console import Seed, utc_now
 from tests.support.events import new_id, opened
 
@@ -47,11 +63,131 @@ def test_old_events_go_in_batches_and_young_ones_stay(database: Database, pictur
 
     counts = service(database, pictures).run_once()
 
-    assert counts == {"events": 1100, "pictures": 0, "clips": 0, "dead_letters": 0, "sessions": 0}
+    assert counts == {"events": 1100, "pictures": 0, "clips": 0, "visitors": 0, "dead_letters": 0, "sessions": 0}
     assert count(database, EventRecord) == 1
     with database.read() as connection:
         entry = connection.execute(select(AuditEntry.action, AuditEntry.detail)).one()
     assert (entry.action, entry.detail["events"]) == ("retention", 1100)
+    assert "pictures_sha256" not in entry.detail
+
+
+def test_the_audit_proves_which_went(database: Database, pictures: PictureStore) -> None:
+    seed = Seed(database)
+    old = [seed.gateway.event(opened()) for _ in range(3)]
+    for number, event in enumerate(old):
+        seed.store(event, received_at=NOW - timedelta(days=200 - number))
+    service(database, pictures).run_once()
+    with database.read() as connection:
+        detail = connection.execute(select(AuditEntry.detail)).scalar_one()
+    assert detail["events_sha256"] == hashlib.sha256("".join(f"{event.id}\n" for event in old).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("camera", [None, "c-east"])
+def test_what_a_case_holds_stays_until_the_hold_is_ended(
+    database: Database, pictures: PictureStore, tmp_path: Path, camera: str | None
+) -> None:
+    seed, long_ago = Seed(database), NOW - timedelta(days=300)
+    inside = seed.gateway.event(opened(), "c-east", at=long_ago)
+    other = seed.gateway.event(opened(), "c-west", at=long_ago)
+    before = seed.gateway.event(opened(), "c-east", at=long_ago - timedelta(hours=2))
+    seed.store(inside, other, before, received_at=long_ago)
+    PictureStore(tmp_path / "pictures", database, lambda: long_ago).add("aa" * 32, b"held", "gw-quiet")
+    PictureStore(tmp_path / "pictures", database, lambda: long_ago).add("bb" * 32, b"free", "gw-other")
+    for name in ("aa", "bb"):
+        os.utime(tmp_path / "pictures" / name / (name * 32), (long_ago.timestamp(), long_ago.timestamp()))
+    around = timedelta(hours=1)
+    hold = EvidenceHold(hold=new_id(), active=True, camera=camera, since=long_ago - around, until=long_ago + around)
+    command(database, hold, NOW - timedelta(days=2), "failed")
+
+    counts = service(database, pictures).run_once()
+
+    kept = {inside.id, other.id} if camera is None else {inside.id}
+    with database.read() as connection:
+        assert set(connection.scalars(select(EventRecord.id))) == kept
+    assert counts["pictures"] == 1
+    assert pictures.find("aa" * 32) is not None
+    command(database, hold.model_copy(update={"active": False}), NOW - timedelta(days=1), "done")
+    counts = service(database, pictures).run_once()
+    assert (counts["events"], counts["pictures"]) == (len(kept), 1)
+    assert pictures.find("aa" * 32) is None
+
+
+def test_what_an_open_alarm_is_about_stays_until_it_is_closed(
+    database: Database, pictures: PictureStore, tmp_path: Path
+) -> None:
+    long_ago = NOW - timedelta(days=300)
+    city = City(database, Clock(long_ago))
+    east = city.gateways["east"]
+    forced = east.event(DoorForced(), device="d-east", place="gate-east", at=long_ago)
+    around = east.event(opened(), "c-east", place="gate-east", at=long_ago - timedelta(minutes=9))
+    before = east.event(opened(), "c-east", place="gate-east", at=long_ago - timedelta(minutes=11))
+    other = city.gateways["west"].event(opened(), "d-west", place="gate-west", at=long_ago)
+    city.store(forced, around, before, other)
+    city.tick()
+    clips = ClipStore(tmp_path / "clips", database, lambda: NOW)
+    for name, gateway, days in (("aa", "gw-east", 300), ("bb", "gw-west", 300), ("cc", "gw-east", 268)):
+        at = NOW - timedelta(days=days)
+        PictureStore(tmp_path / "pictures", database, lambda at=at: at).add(name * 32, b"x", gateway)
+        content = b"\0\0\0\x08ftyp " + name.encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert (
+            ClipStore(tmp_path / "clips", database, lambda at=at: at)
+            .add(gateway, sha256, len(content), 0, content)
+            .done
+        )
+
+    counts = service(database, pictures, clips).run_once()
+
+    with database.read() as connection:
+        assert set(connection.scalars(select(EventRecord.id))) == {forced.id, around.id}
+    assert (counts["pictures"], counts["clips"]) == (2, 2)
+    assert pictures.find("aa" * 32) is not None
+    alarm, guard = city.alarm().id, city.actor("guard-east")
+    city.desk.acknowledge(alarm, guard)
+    city.desk.close(alarm, guard, Outcome.FALSE_ALARM, "wind")
+    counts = service(database, pictures, clips).run_once()
+    assert (counts["events"], counts["pictures"], counts["clips"]) == (2, 1, 1)
+
+
+def command(database: Database, hold: EvidenceHold, at: datetime, state: str) -> None:
+    """A command to begin or end a hold, as `cloud.commands` records it."""
+    with database.write() as connection:
+        account = connection.scalar(select(Account.id))
+        if account is None:
+            account = new_id()
+            values = {"id": account, "username": "x", "password_hash": "x", "role": AccountRole.DISTRICT}
+            connection.execute(insert(Account).values(**values, created_at=NOW))
+        connection.execute(
+            insert(CommandRecord).values(
+                corr=new_id(),
+                gateway_id="gw-quiet",
+                door="",
+                account_id=account,
+                issued_at=at,
+                expires_at=at,
+                state=state,
+                action=Action.EVIDENCE_HOLD,
+                args=hold.model_dump(mode="json"),
+                updated_at=at,
+            )
+        )
+
+
+def test_whom_a_pass_was_for_is_forgotten_and_the_pass_stays(database: Database, pictures: PictureStore) -> None:
+    seed = Seed(database)
+    ids = [new_id(), new_id()]
+    with database.write() as connection:
+        person = connection.scalar(select(Credential.person_id).where(Credential.id == seed.credential))
+        for identifier, age in zip(ids, (91, 89), strict=True):
+            values = {"number_sealed": b"x", "number_index": str(identifier), "until": NOW - timedelta(days=age)}
+            connection.execute(insert(Credential).values(id=identifier, person_id=person, kind="pass", **values))
+            connection.execute(
+                insert(AccessPass).values(id=identifier, kind="guest", label="李四", days=[], created_at=NOW)
+            )
+    assert service(database, pictures).run_once()["visitors"] == 1
+    with database.read() as connection:
+        labels = dict(connection.execute(select(AccessPass.id, AccessPass.label)).all())
+    assert labels == {ids[0]: "", ids[1]: "李四"}
 
 
 def test_nothing_to_delete_is_not_audited(database: Database, pictures: PictureStore) -> None:

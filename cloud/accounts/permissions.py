@@ -1,0 +1,88 @@
+"""What each role may do: one table. Where it may do it is `cloud.accounts.scope`'s.
+
+A role holds what its daily work needs. Who runs the hub does not thereby see more of people than others: an
+administrator cannot lift a mask or read a person's history, and an auditor reads who did what and does nothing.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from cloud.database.tables import AccountRole
+
+
+class Permission(StrEnum):
+    """What a route asks for."""
+
+    WATCH = "watch"
+    """The live list, the door board, the gateways' presence; how doors, areas, groups and weeks are set."""
+    LOOK = "look"
+    """Pictures, clips and live video."""
+    OPERATE = "operate"
+    """Open, free and lock doors, forgive anti-passback."""
+    LOCK_DOWN = "lock_down"
+    """Ask for a lockdown, confirm another person's, end one."""
+    SEE_PASSES = "see_passes"
+    SEE_NOTICES = "see_notices"
+    """Leases that end, with masked names, and the mark that one was dealt with."""
+    SEE_PEOPLE = "see_people"
+    """Who lives where and what they hold, masked."""
+    GIVE = "give"
+    """Give, change and revoke credentials and passes."""
+    SET_DOORS = "set_doors"
+    """Change doors, their rules and readers; with the whole hub also groups, areas, weeks, holidays and grace."""
+    SEE_ALARMS = "see_alarms"
+    """The queue, each alarm's steps, the figures."""
+    HANDLE_ALARMS = "handle_alarms"
+    """Acknowledge, begin, note, pass up, shelve, close."""
+    SEE_RULES = "see_rules"
+    SET_RULES = "set_rules"
+    """With the whole hub: write the rules that raise alarms."""
+    HOLD_EVIDENCE = "hold_evidence"
+    REVEAL = "reveal"
+    """See a name, a phone number or the end of an ID number unmasked, for a stated purpose."""
+    READ_HISTORY = "read_history"
+    """See where a person went, for a purpose and a case."""
+    READ_AUDIT = "read_audit"
+    READ_METRICS = "read_metrics"
+
+
+_DESK = {
+    Permission.WATCH,
+    Permission.SEE_PASSES,
+    Permission.SEE_NOTICES,
+    Permission.SEE_ALARMS,
+    Permission.HANDLE_ALARMS,
+    Permission.SEE_RULES,
+}
+_POST = _DESK | {Permission.LOOK, Permission.OPERATE, Permission.LOCK_DOWN}
+_CENTRE = _POST | {Permission.SEE_PEOPLE, Permission.REVEAL}
+
+PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
+    AccountRole.GUARD: frozenset(_POST),
+    AccountRole.GRID_MEMBER: frozenset(_DESK | {Permission.SEE_PEOPLE}),
+    AccountRole.COMMUNITY: frozenset(_CENTRE),
+    AccountRole.TOWNSHIP: frozenset(_CENTRE | {Permission.READ_HISTORY}),
+    AccountRole.DISTRICT: frozenset(_CENTRE | {Permission.READ_HISTORY, Permission.HOLD_EVIDENCE}),
+    AccountRole.REGISTRAR: frozenset(
+        {
+            Permission.SEE_PASSES,
+            Permission.SEE_NOTICES,
+            Permission.SEE_PEOPLE,
+            Permission.GIVE,
+            Permission.REVEAL,
+        }
+    ),
+    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL}),
+    AccountRole.AUDITOR: frozenset({Permission.READ_AUDIT}),
+    AccountRole.ADMINISTRATOR: frozenset(
+        _POST
+        | {
+            Permission.SEE_PEOPLE,
+            Permission.GIVE,
+            Permission.SET_DOORS,
+            Permission.SET_RULES,
+            Permission.HOLD_EVIDENCE,
+            Permission.READ_METRICS,
+        }
+    ),
+}

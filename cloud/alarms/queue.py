@@ -1,0 +1,133 @@
+"""The list of alarms, one alarm with its steps, and the floods: each within a scope, which is part of the query."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select
+from sqlalchemy.orm import aliased
+
+from cloud.accounts.scope import Scope
+from cloud.alarms.desk import covers
+from cloud.alarms.errors import NoSuchAlarm
+from cloud.alarms.states import Handling, Priority
+from cloud.alarms.values import AlarmAnswer, AlarmRow, FloodRow, QueueAnswer, QueueState, StepRow
+from cloud.database.tables import Account, Alarm, AlarmFlood, AlarmStep, Door, Grid, Place
+from cloud.rules.book import read_titles
+
+MAX_ROWS = 200
+
+_Area, _Acked, _Handler = aliased(Place), aliased(Account), aliased(Account)
+_JOINED = (
+    select(
+        Alarm.__table__,
+        Place.name.label("place_name"),
+        _Area.name.label("area_name"),
+        Grid.name.label("grid_name"),
+        Door.name.label("door_name"),
+        _Acked.username.label("acked_name"),
+        _Handler.username.label("handler_name"),
+    )
+    .outerjoin(Place, Place.id == Alarm.place_id)
+    .outerjoin(_Area, _Area.id == Alarm.area_id)
+    .outerjoin(Grid, Grid.id == Alarm.grid_id)
+    .outerjoin(Door, (Door.gateway_id == Alarm.gateway_id) & (Door.device == Alarm.subject))
+    .outerjoin(_Acked, _Acked.id == Alarm.acked_by)
+    .outerjoin(_Handler, _Handler.id == Alarm.handling_by)
+)
+_STATES = {
+    QueueState.OPEN: (Alarm.closed_at.is_(None), Alarm.shelved_until.is_(None)),
+    QueueState.SHELVED: (Alarm.closed_at.is_(None), Alarm.shelved_until.is_not(None)),
+    QueueState.CLOSED: (Alarm.closed_at.is_not(None),),
+}
+
+
+def read_queue(
+    connection: Connection,
+    scope: Scope,
+    state: QueueState = QueueState.OPEN,
+    priority: Priority | None = None,
+    limit: int = MAX_ROWS,
+) -> QueueAnswer:
+    """The alarms of a scope."""
+    query = _JOINED.where(covers(scope), *_STATES[state])
+    if priority is not None:
+        query = query.where(Alarm.priority == int(priority))
+    if state is QueueState.CLOSED:
+        query = query.order_by(Alarm.raised_at.desc(), Alarm.id.desc())
+    else:
+        query = query.order_by(Alarm.priority, Alarm.raised_at, Alarm.id)
+    titles = read_titles(connection)
+    counted = select(func.count()).select_from(Alarm).where(covers(scope), *_STATES[QueueState.SHELVED])
+    return QueueAnswer(
+        items=tuple(_row(found, titles) for found in connection.execute(query.limit(limit))),
+        floods=_floods(connection, scope),
+        shelved=connection.execute(counted).scalar_one(),
+    )
+
+
+def read_alarm(connection: Connection, scope: Scope, alarm: UUID) -> AlarmAnswer:
+    """One alarm with its steps, the first first.
+
+    Raises:
+        NoSuchAlarm: if there is none in the scope.
+    """
+    found = connection.execute(_JOINED.where(Alarm.id == alarm, covers(scope))).first()
+    if found is None:
+        raise NoSuchAlarm
+    steps = (
+        select(AlarmStep.__table__, Account.username)
+        .outerjoin(Account, Account.id == AlarmStep.account_id)
+        .where(AlarmStep.alarm_id == alarm)
+        .order_by(AlarmStep.number)
+    )
+    return AlarmAnswer(
+        alarm=_row(found, read_titles(connection)), steps=tuple(_step(row) for row in connection.execute(steps))
+    )
+
+
+def _floods(connection: Connection, scope: Scope) -> tuple[FloodRow, ...]:
+    query = (
+        select(Place.name, AlarmFlood.since)
+        .outerjoin(Place, Place.id == AlarmFlood.area_id)
+        .where(AlarmFlood.until.is_(None), scope.covers_place(AlarmFlood.area_id))
+        .order_by(AlarmFlood.since)
+    )
+    return tuple(FloodRow(community=name, since=since) for name, since in connection.execute(query))
+
+
+def _row(found: Row[*tuple[Any, ...]], titles: Mapping[str, tuple[str, str]]) -> AlarmRow:
+    title, title_zh = titles.get(found.rule, (found.rule, found.rule))
+    same: Sequence[str] = (
+        "id", "rule", "priority", "handling", "condition", "level", "happened_at", "raised_at", "last_at", "times",
+        "chattering", "in_flood", "acked_at", "closed_at", "outcome", "due_at", "overdue", "shelved_until",
+        "shelved_why", "revision",
+    )  # fmt: skip
+    values = found._mapping
+    is_urgent = found.priority == Priority.P1 or (not found.in_flood and found.priority < Priority.JOURNAL)
+    return AlarmRow(
+        **{name: values[name] for name in same},
+        title=title,
+        title_zh=title_zh,
+        place=found.place_name,
+        community=found.area_name,
+        grid=found.grid_name,
+        gateway=found.gateway_id,
+        device=found.door_name or found.subject,
+        event=found.first_event_id,
+        sounds=is_urgent and found.handling == Handling.NEW and found.shelved_until is None,
+        acked_by=found.acked_name,
+        handled_by=found.handler_name,
+    )
+
+
+def _step(row: Row[*tuple[Any, ...]]) -> StepRow:
+    return StepRow(
+        number=row.number,
+        at=row.at,
+        account=row.username,
+        origin=row.origin,
+        move=row.move,
+        note=row.note,
+        detail=row.detail,
+    )

@@ -1,0 +1,210 @@
+"""What staff ask of stored events, over HTTP: masked, within the account's scope, and audited where it is a history.
+
+A dwelling's and a credential's events are where somebody went: they need a purpose and a case number, which the audit
+keeps before anything is read, found under each person whom they are about. They count as histories of these persons
+(`cloud.disclosure.histories`); above the daily limit they are refused, because a person's history can be confirmed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from cloud.access.errors import NotThere
+from cloud.access.office import DoorOffice
+from cloud.access.problems import ProblemRoute, documented
+from cloud.access.routes import DeviceName, GatewayName
+from cloud.accounts import Permission, SignedIn
+from cloud.console.guard import Guard
+from cloud.disclosure.histories import Histories, Passages
+from cloud.disclosure.values import LONGEST_HISTORY, CaseNumber, Purpose
+from cloud.linking import queries
+from cloud.linking.queries import MAX_ROWS, Found, NotFound, Span
+from cloud.linking.ties import MAX_EVENTS, ties
+from cloud.live.rows import EventRow
+from cloud.register.errors import RegisterError
+
+_NIGHT, _WEEK, _MONTH = timedelta(hours=12), timedelta(days=7), timedelta(days=30)
+_LISTS, _ONE, _HISTORY = documented(403, 422, 503), documented(403, 404, 422, 503), documented(403, 404, 409, 422, 503)
+
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS)]
+Moment = Annotated[AwareDatetime | None, Query()]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EventsFound(_Answer):
+    """The latest first. `more`: there are earlier ones; ask again with `until` set to the last row's time."""
+
+    events: tuple[EventRow, ...]
+    more: bool
+
+
+class Quiet(_Answer):
+    id: UUID
+    code: str
+    dwelling: str | None
+    last_passage: datetime | None
+
+
+class QuietFound(_Answer):
+    """By their codes. `more`: ask again with `after` set to the last code."""
+
+    households: tuple[Quiet, ...]
+    more: bool
+
+
+class TieRow(_Answer):
+    camera_event: UUID
+    door_event: UUID
+    type: str
+    apart_s: float
+
+
+class TiesFound(_Answer):
+    ties: tuple[TieRow, ...]
+
+
+def linking_router(office: DoorOffice, guard: Guard, requests: Histories) -> APIRouter:
+    """Everything below `/api/v1/linking`. Each route is bounded by permission, by scope, in time and in rows."""
+    options: dict[str, Any] = {"route_class": ProblemRoute, "tags": ["linking"]}
+    router = APIRouter(prefix="/api/v1/linking", **options)
+    _add_lists(router, office, guard)
+    _add_histories(router, office, guard, requests)
+    return router
+
+
+def _add_lists(router: APIRouter, office: DoorOffice, guard: Guard) -> None:
+    watch = Depends(guard.may(Permission.WATCH))
+
+    @router.get("/doors/{gateway}/{device}/events", responses=_ONE)
+    def door(
+        gateway: GatewayName,
+        device: DeviceName,
+        by: Annotated[SignedIn, watch],
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = MAX_ROWS,
+    ) -> EventsFound:
+        """A door's last night, or another span."""
+        span = _span(office.now(), since, until, _NIGHT)
+        with office.database.read() as connection:
+            return _found(lambda: queries.door_events(connection, by.scope, gateway, device, span, limit))
+
+    @router.get("/expired-credentials", responses=_LISTS)
+    def expired_credentials(
+        by: Annotated[SignedIn, watch],
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = MAX_ROWS,
+    ) -> EventsFound:
+        """Who was refused because a credential had expired, in the last week or another span."""
+        span = _span(office.now(), since, until, _WEEK)
+        with office.database.read() as connection:
+            return _found(lambda: queries.expired_uses(connection, by.scope, span, limit))
+
+    @router.get("/quiet-households", responses=_LISTS)
+    def quiet_households(
+        by: Annotated[SignedIn, Depends(guard.may(Permission.SEE_PEOPLE))],
+        days: Annotated[int, Query(ge=1, le=366)] = 7,
+        after: Annotated[str, Query(max_length=64)] = "",
+        limit: Limit = MAX_ROWS,
+    ) -> QuietFound:
+        """Households of which nobody has passed a door for so many days."""
+        moment = office.now()
+        since = moment - timedelta(days=days)
+        with office.database.read() as connection:
+            found, more = queries.quiet_households(connection, by.scope, since, moment, limit, after)
+        shown = (Quiet(id=e.id, code=e.code, dwelling=e.dwelling, last_passage=e.last_passage) for e in found)
+        return QuietFound(households=tuple(shown), more=more)
+
+    @router.get("/ties", responses=_LISTS)
+    def tied(
+        by: Annotated[SignedIn, watch],
+        event: Annotated[list[UUID], Query(min_length=1, max_length=MAX_EVENTS)],
+    ) -> TiesFound:
+        """The door events of the same place within seconds of each of these camera events."""
+        with office.database.read() as connection:
+            found = ties(connection, by.scope, event)
+        rows = (TieRow(**tie.__dict__) for tie in found)
+        return TiesFound(ties=tuple(rows))
+
+
+def _add_histories(router: APIRouter, office: DoorOffice, guard: Guard, requests: Histories) -> None:
+    reader = Depends(guard.may(Permission.READ_HISTORY))
+
+    def note(by: SignedIn, passages: Passages, what: str, identifier: UUID) -> None:
+        """Write down who asked for the passages of whom, before anything is told."""
+        with office.database.write() as connection:
+            requests.read_at_once(connection, passages, by.account_id, office.now())
+        detail = {"purpose": passages.purpose, "case": passages.case_number}
+        for person in passages.persons:
+            told = {"person": str(person), what: str(identifier), **detail}
+            office.audit.append(f"person.history.{what}", by.account_id, told, subjects=(person,))
+
+    @router.get("/dwellings/{dwelling}/events", responses=_HISTORY)
+    def dwelling_events(
+        dwelling: UUID,
+        by: Annotated[SignedIn, reader],
+        purpose: Purpose,
+        case: CaseNumber,
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = MAX_ROWS,
+    ) -> EventsFound:
+        """A dwelling's last week, or another span: a history of each person who lived there then."""
+        span = _span(office.now(), since, until, _WEEK)
+        with office.database.read() as connection:
+            persons = _checked(lambda: queries.persons_of_dwelling(connection, by.scope, dwelling, span))
+        note(by, Passages(persons, purpose, case, span.since, span.until), "dwelling", dwelling)
+        with office.database.read() as connection:
+            return _found(lambda: queries.dwelling_events(connection, by.scope, dwelling, span, limit))
+
+    @router.get("/credentials/{credential}/events", responses=_HISTORY)
+    def credential_events(
+        credential: UUID,
+        by: Annotated[SignedIn, reader],
+        purpose: Purpose,
+        case: CaseNumber,
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = MAX_ROWS,
+    ) -> EventsFound:
+        """A credential's last month, or another span: a history of its holder."""
+        span = _span(office.now(), since, until, _MONTH)
+        with office.database.read() as connection:
+            holder = _checked(lambda: queries.holder_of(connection, by.scope, credential, office.now()))
+        note(by, Passages((holder,), purpose, case, span.since, span.until), "credential", credential)
+        with office.database.read() as connection:
+            return _found(lambda: queries.credential_events(connection, by.scope, credential, span, limit))
+
+
+def _span(now: datetime, since: datetime | None, until: datetime | None, usual: timedelta) -> Span:
+    end = until or now
+    try:
+        begin = since or end - usual
+    except OverflowError:
+        begin = end
+    if not timedelta() < end - begin <= LONGEST_HISTORY:
+        raise RegisterError("until", "it is not after since, or too late", f"{LONGEST_HISTORY.days} days at the most")
+    return Span(begin, end)
+
+
+_Asked = TypeVar("_Asked")
+
+
+def _checked(ask: Callable[[], _Asked]) -> _Asked:
+    try:
+        return ask()
+    except NotFound:
+        raise NotThere("path", "there is no such thing", "look it up in its list") from None
+
+
+def _found(ask: Callable[[], Found]) -> EventsFound:
+    found = _checked(ask)
+    return EventsFound(events=tuple(found.rows), more=found.more)
