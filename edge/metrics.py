@@ -226,8 +226,8 @@ def _keeping(status: KeepingStatus) -> Iterator[Metric]:
 
 _CAMERA_COUNTS = (
     "connections", "restarts", "frames_received", "frames_decoded", "decode_errors", "frames_checked",
-    "frames_analysed", "frames_replaced", "frames_expired", "closer_looks", "detections", "tracks_confirmed",
-    "catch_ups", "pictures_caught_up", "main_packets", "sink_faults", "door_news_lost",
+    "frames_analysed", "frames_replaced", "frames_expired", "frames_unfollowed", "closer_looks", "detections",
+    "tracks_confirmed", "catch_ups", "pictures_caught_up", "main_packets", "sink_faults", "door_news_lost",
 )  # fmt: skip
 
 

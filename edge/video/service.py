@@ -45,7 +45,8 @@ class CameraStatus:
     """How one camera is. Counters run from the gateway's start.
 
     Of the frames that were worth the detector, `frames_replaced` gave way to newer ones and `frames_expired` waited too
-    long, for there was not time for all; `rate` is what that came to in the last seconds.
+    long, for there was not time for all; `rate` is what that came to in the last seconds. `frames_unfollowed` were not
+    even glanced at.
     `gear` is None while no pictures come; `main_…` are of the stream that is kept as evidence, if it is another one.
     """
 
@@ -75,6 +76,7 @@ class CameraStatus:
     frames_analysed: int
     frames_replaced: int
     frames_expired: int
+    frames_unfollowed: int
     closer_looks: int
     priority: Priority
     rate: Rate
@@ -313,6 +315,7 @@ class VideoService:
             frames_analysed=analysis.frames,
             frames_replaced=tally.replaced,
             frames_expired=tally.expired,
+            frames_unfollowed=tally.unfollowed,
             closer_looks=self._detector.closer_looks[index],
             priority=camera.priority,
             rate=self._mailboxes.rate(index),
