@@ -62,8 +62,8 @@ class Found:
 class Look:
     """What became of one frame.
 
-    `motion` is None in a frame that was not looked at, as more came than are analysed; `found` is None where the
-    detector was not asked.
+    `motion` is None in a frame that was not looked at, as more came than are analysed, or that tracks were only followed
+    to; `found` is None where the detector was not asked.
     """
 
     frame: VideoFrame
@@ -118,7 +118,8 @@ class Pipeline:
         elif interest is Interest.FOLLOW:
             self._analysis.glance(luma, partial(self._view, frame), self._moment(at_s))
         self._analysis.pass_time(self._moment(at_s))
-        return Look(frame, at_s, motion, motion_ms, found, self._told())
+        seen_moving = None if interest is Interest.FOLLOW else motion
+        return Look(frame, at_s, seen_moving, motion_ms, found, self._told())
 
     def end(self) -> tuple[Happening, ...]:
         """No more frames come: what follows from that."""
