@@ -24,7 +24,7 @@ from edge.video.errors import StreamFault
 from edge.video.eye import Eye, luma_of
 from edge.video.footage import Footage, bgr_of
 from edge.video.masks import black_out
-from edge.video.motion import Luma, Motion, MotionGate
+from edge.video.motion import NO_MOTION, Luma, Motion, MotionGate
 from edge.video.rules.surroundings import Surroundings
 from edge.video.snapshot import Image
 from edge.video.tracker import Seen, TrackerConfig
@@ -62,8 +62,8 @@ class Found:
 class Look:
     """What became of one frame.
 
-    `motion` is None in a frame that was not looked at, as more came than are analysed, or that tracks were only followed
-    to; `found` is None where the detector was not asked.
+    `motion` is None in a frame that was not looked at, as more came than are analysed; it is that of the frame before
+    where tracks were only followed. `found` is None where the detector was not asked.
     """
 
     frame: VideoFrame
@@ -99,6 +99,7 @@ class Pipeline:
         self._closer = CloserLook()
         self._reports: list[Report] = []
         self._analysis = CameraAnalysis(camera, self._reports.append, TrackerConfig(), surroundings)
+        self._motion = NO_MOTION
         self._last_s = 0.0
 
     def look(self, frame: VideoFrame, at_s: float) -> Look:
@@ -118,8 +119,8 @@ class Pipeline:
         elif interest is Interest.FOLLOW:
             self._analysis.glance(luma, partial(self._view, frame), self._moment(at_s))
         self._analysis.pass_time(self._moment(at_s))
-        seen_moving = None if interest is Interest.FOLLOW else motion
-        return Look(frame, at_s, seen_moving, motion_ms, found, self._told())
+        self._motion = self._motion if interest is Interest.FOLLOW else motion
+        return Look(frame, at_s, self._motion, motion_ms, found, self._told())
 
     def end(self) -> tuple[Happening, ...]:
         """No more frames come: what follows from that."""

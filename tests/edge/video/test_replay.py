@@ -120,7 +120,7 @@ def test_a_scene_that_stays_busy_is_looked_at_less_often_and_tells_the_same(clip
     for per_s in (5.0, 2.0):
         pipeline = Pipeline(camera(busy_analyses_per_s=per_s, zone=LEFT_HALF), SeesWhite())
         seen = list(looks(clip, pipeline))
-        busy[per_s] = [look.at_s for look in seen if look.motion is not None and 4.3 < look.at_s < 6.0]
+        busy[per_s] = [look.at_s for look in seen if look.found is not None and 4.3 < look.at_s < 6.0]
         told[per_s] = [(each.data.TYPE, each.at_s) for look in seen for each in look.happenings]
     assert [len(busy[5.0]), len(busy[2.0])] == [8, 3]
     assert [what for what, _ in told[2.0]] == [what for what, _ in told[5.0]] != []
