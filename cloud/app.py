@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,7 @@ from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
+from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
 from cloud.gateways.identity import GatewayIdentity
@@ -49,6 +51,8 @@ from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionService
+from cloud.sign_on.provider import Provider
+from cloud.sign_on.subjects import Subjects
 from cloud.signing import HubSigner
 from cloud.vault import Vault
 from cloud.video.gateway_socket import video_gateway_router
@@ -106,7 +110,7 @@ def create_app(parts: AppParts) -> FastAPI:
     if parts.settings.trusted_proxies:
         app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
-    app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
+    app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office = _office(parts)
     histories = Histories(office.make_id)
@@ -193,6 +197,18 @@ def _lifespan(
             await asyncio.to_thread(relinking.stop)
 
     return lifespan
+
+
+def _sign_on(parts: AppParts) -> SignOn | None:
+    """With a provider of log-ins in the configuration."""
+    if parts.settings.oidc is None:
+        return None
+
+    def now_s() -> float:
+        return parts.now().timestamp()
+
+    subjects = Subjects(parts.database, parts.audit, parts.now)
+    return SignOn(Provider(parts.settings.oidc, now_s), subjects, parts.vault, now_s, time.monotonic)
 
 
 def _office(parts: AppParts) -> DoorOffice:

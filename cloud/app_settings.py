@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 
 from cloud.alarms.limits import Limits
 from cloud.retention import RetentionDays
+from cloud.sign_on.settings import OidcSettings
 
 
 class AppSettings(BaseModel):
@@ -18,5 +19,7 @@ class AppSettings(BaseModel):
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
     retention: RetentionDays = RetentionDays()
+    oidc: OidcSettings | None = None
+    """A provider by which staff may log in, beside their passwords."""
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""

@@ -381,6 +381,37 @@ def set_second_factor(
         typer.echo("\n".join(codes))
 
 
+@accounts.command("oidc")
+def bind_subject(
+    context: typer.Context,
+    name: str,
+    subject: Annotated[str | None, typer.Option("--subject", help="The provider's 'sub' of the person.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Let the account in by its password alone.")] = False,
+    config: _Config = None,
+) -> None:
+    """Let a person of the provider of log-ins (OpenID Connect, [web.oidc]) log in as an account.
+
+    What the account may do stands here alone; no account is made by itself. Its password goes on working.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import AuditLog
+        from cloud.foundation import utc_now
+        from cloud.sign_on.subjects import Subjects
+
+        subjects = Subjects(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
+        if remove:
+            subjects.unbind(name)
+            typer.echo(f"account {name} logs in by its password alone")
+            return
+        provider = foundation.config.web.oidc
+        if provider is None or subject is None:
+            raise ValueError(
+                "name the person: --subject SUB" if provider else "there is no [web.oidc] in the configuration"
+            )
+        subjects.bind(name, provider.issuer, subject)
+        typer.echo(f"account {name} is {subject} of {provider.issuer}")
+
+
 @accounts.command("log-out")
 def end_sessions(context: typer.Context, name: str, config: _Config = None) -> None:
     """End every session of an account, at once (an open page within seconds)."""

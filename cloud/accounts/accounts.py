@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts.passwords import Passwords
-from cloud.accounts.second_factor import SecondFactors
+from cloud.accounts.second_factor import CodeWanted, SecondFactors
 from cloud.accounts.sessions import Sessions, SignedIn
 from cloud.accounts.throttle import LoginThrottle
 from cloud.accounts.tokens import ApiTokens
@@ -290,6 +290,26 @@ class Accounts:
             self._rehash(row.id, row.password_hash, password)
         self._audit.append("login", row.id, {"address": address})
         return LogIn(row.id, token)
+
+    def log_in_vouched(self, account_id: UUID, address: str, *, strongly: bool) -> LogIn:
+        """Open a session for somebody whom the provider of log-ins vouched for; `strongly`: by a second factor too.
+
+        Raises:
+            BadLogin: if the account is disabled.
+            CodeWanted: if it needs a second factor, and the provider asked for none that counts.
+        """
+        with self._database.read() as connection:
+            role = connection.execute(select(Account.role).where(Account.id == account_id)).scalar()
+        if role is None:
+            raise BadLogin("there is no such account")
+        if not strongly and self._second_factors.is_wanted(account_id, AccountRole(role)):
+            raise CodeWanted
+        detail = {"address": address[:_MAX_ADDRESS_CHARACTERS], "by": "oidc"}
+        token = self.sessions.open(account_id, None)
+        self._audit.append("login.refused" if token is None else "login", account_id, detail)
+        if token is None:
+            raise BadLogin("the account is disabled")
+        return LogIn(account_id, token)
 
     def log_out(self, signed_in: SignedIn) -> None:
         """End the session at once."""

@@ -60,16 +60,19 @@ class Sessions:
         self._limits = limits
         self._make_token = make_token
 
-    def open(self, account_id: UUID, password_hash: str) -> str | None:
+    def open(self, account_id: UUID, password_hash: str | None) -> str | None:
         """Open a session and return its token, which is stored nowhere.
 
         None if the account was disabled, or its password changed, since the password was checked against that hash.
+
+        Args:
+            password_hash: None if no password was asked for.
         """
         token = self._make_token(_TOKEN_BYTES)
         now = self._now()
-        still = select(Account.id).where(
-            Account.id == account_id, Account.password_hash == password_hash, Account.disabled_at.is_(None)
-        )
+        still = select(Account.id).where(Account.id == account_id, Account.disabled_at.is_(None))
+        if password_hash is not None:
+            still = still.where(Account.password_hash == password_hash)
         with self._database.write() as connection:
             if connection.execute(still.with_for_update()).first() is None:
                 return None

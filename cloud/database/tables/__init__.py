@@ -8,6 +8,7 @@ Moments are microseconds since the epoch (`types.Moment`). Intervals of validity
 from cloud.database.tables.accounts import (
     Account,
     AccountRole,
+    AccountSubject,
     ApiToken,
     AuditEntry,
     LoginSession,
@@ -71,6 +72,7 @@ __all__ = [
     "AccessPassDoor",
     "Account",
     "AccountRole",
+    "AccountSubject",
     "Alarm",
     "AlarmCandidate",
     "AlarmFlood",

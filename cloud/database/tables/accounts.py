@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database.tables.base import Base
@@ -38,6 +38,17 @@ class Account(Base):
     """The place whose subtree it is bound to; None: the whole hub. Without a foreign key, which SQLite cannot add."""
     grid_id: Mapped[UUID | None]
     """The grid that a grid member is bound to, within that subtree."""
+
+
+class AccountSubject(Base):
+    """Who logs in as an account through a provider of log-ins: its `iss` and `sub` (OpenID Connect Core, section 2)."""
+
+    __tablename__ = "account_subject"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    issuer: Mapped[str] = mapped_column(String(500))
+    subject: Mapped[str] = mapped_column(String(255))
+    bound_at: Mapped[datetime]
 
 
 class LoginSession(Base):
