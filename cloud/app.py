@@ -29,6 +29,9 @@ from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
 from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
+from cloud.categories.api import category_router
+from cloud.categories.chores import CategoryChores
+from cloud.categories.kinds import CategoryKinds
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -72,6 +75,7 @@ class AppSettings(BaseModel):
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
     retention: RetentionDays = RetentionDays()
+    categories: CategoryKinds = CategoryKinds()
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
 
@@ -102,7 +106,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention, the doors' chores, relinking and the alarms."""
+    """The application; its lifespan runs the live feed, the retention, the chores, relinking, the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
@@ -135,6 +139,7 @@ def create_app(parts: AppParts) -> FastAPI:
         alarm_router(_alarm_office(parts), guard),
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
+        category_router(office, guard, parts.settings.categories),
         view_router(pictures, parts.database, may_look),
         clip_views,
         video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
@@ -192,7 +197,9 @@ def _lifespan(
             parts.live.alarms_changed,
         )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
+        categories = CategoryChores(parts.database, parts.now, parts.registry)
         retention.start()
+        categories.start()
         alarms.start()
         chores.start()
         relinking.start()
@@ -206,6 +213,7 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(categories.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
 

@@ -42,6 +42,8 @@ class Permission(StrEnum):
     """See a name, a phone number or the end of an ID number unmasked, for a stated purpose."""
     READ_HISTORY = "read_history"
     """See where a person went, for a purpose and a case."""
+    CATEGORIES = "categories"
+    """Look up, make, review and end service categories, for a stated purpose."""
     READ_AUDIT = "read_audit"
     READ_METRICS = "read_metrics"
 
@@ -72,7 +74,7 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.REVEAL,
         }
     ),
-    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL}),
+    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL, Permission.CATEGORIES}),
     AccountRole.AUDITOR: frozenset({Permission.READ_AUDIT}),
     AccountRole.ADMINISTRATOR: frozenset(
         _POST

@@ -73,6 +73,7 @@ PASS = {
 }
 CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
+CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -95,6 +96,7 @@ LISTS = {
     f"GET {ACCESS}/lease-notices": Permission.SEE_NOTICES,
     "GET /api/v1/histories/waiting": Permission.READ_HISTORY,
     "GET /api/v1/alarms": Permission.SEE_ALARMS,
+    "GET /api/v1/categories/notices": Permission.CATEGORIES,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -120,6 +122,18 @@ CASES = {
         Permission.READ_HISTORY,
         "/api/v1/people/$person/histories",
         {"purpose": "a test of reach", "case_number": "2026-1", "since": utc_now().isoformat(), "until": LATER},
+    ),
+    "POST /api/v1/categories/look": case(
+        Permission.CATEGORIES, "/api/v1/categories/look", {"purpose": "a test of reach", "person": "$person"}
+    ),
+    "POST /api/v1/people/{identifier}/categories": case(
+        Permission.CATEGORIES, "/api/v1/people/$person/categories", {"category": "key_personnel", **CATEGORY}
+    ),
+    "POST /api/v1/categories/{identifier}/review": case(
+        Permission.CATEGORIES, "/api/v1/categories/$category/review", CATEGORY
+    ),
+    "POST /api/v1/categories/{identifier}/end": case(
+        Permission.CATEGORIES, "/api/v1/categories/$category/end", {"purpose": "a test of reach"}
     ),
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
@@ -234,6 +248,7 @@ OF_NO_PLACE = {
     f"GET {ACCESS}/schedules/{{code}}": Permission.WATCH,
     f"GET {ACCESS}/holidays": Permission.WATCH,
     f"GET {ACCESS}/leases/grace": Permission.SEE_PEOPLE,
+    "GET /api/v1/categories/kinds": Permission.CATEGORIES,
     "GET /api/v1/rules": Permission.SEE_RULES,
     "GET /api/v1/rules/{code}": Permission.SEE_RULES,
     "GET /metrics": Permission.READ_METRICS,
@@ -291,7 +306,8 @@ def routes_of(app: FastAPI) -> set[str]:
 
 def who_may(permission: Permission) -> AccountRole:
     """The most powerful role that has a permission and is not bound by its nature."""
-    roles = (AccountRole.ADMINISTRATOR, AccountRole.DISTRICT, AccountRole.AUDITOR)
+    others = (AccountRole.AUDITOR, AccountRole.CATEGORY_OFFICER, AccountRole.REGISTRAR)
+    roles = (AccountRole.ADMINISTRATOR, AccountRole.DISTRICT, *others)
     return next(role for role in roles if permission in PERMISSIONS[role])
 
 
