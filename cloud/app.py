@@ -41,6 +41,8 @@ from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
+from cloud.disclosure.chores import ErasureChores
+from cloud.disclosure.subject_api import subject_router
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
@@ -139,6 +141,7 @@ def create_app(parts: AppParts) -> FastAPI:
         alarm_router(_alarm_office(parts), guard),
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
+        subject_router(office, guard),
         category_router(office, guard, parts.settings.categories),
         view_router(pictures, parts.database, may_look),
         clip_views,
@@ -200,6 +203,8 @@ def _lifespan(
         categories = CategoryChores(parts.database, parts.now, parts.registry)
         retention.start()
         categories.start()
+        erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
+        erasures.start()
         alarms.start()
         chores.start()
         relinking.start()
@@ -214,6 +219,7 @@ def _lifespan(
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(categories.stop)
+            await asyncio.to_thread(erasures.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
 

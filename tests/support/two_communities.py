@@ -57,6 +57,8 @@ class Names:
     dwelling_id: str
     sighting: str
     category: str
+    request: str
+    hold: str
     picture: str
     clip: str
 
@@ -82,6 +84,8 @@ def _names(mark: str) -> Names:
             "dwelling_id",
             "sighting",
             "category",
+            "request",
+            "hold",
         )
     }
     return Names(
@@ -268,6 +272,12 @@ class TwoCommunities:
             (tables.CredentialGroup, {"credential_id": credential, "group_code": FOREIGN.group}),
             (tables.ServiceCategory, _category(person, account, now)),
             (
+                tables.SubjectRequest,
+                {"id": UUID(FOREIGN.request), **_asked(person), "kind": "erase", "asked_by": account}
+                | {"asked_at": now, "is_left": False},
+            ),
+            (tables.PersonHold, {"id": UUID(FOREIGN.hold), **_asked(person), "held_at": now}),
+            (
                 tables.Lockdown,
                 {
                     "id": UUID(FOREIGN.lockdown),
@@ -336,6 +346,10 @@ def _alarm(gate: UUID, community: UUID) -> dict[str, Any]:
     counts = {"rule_version": 1, "times": 1, "chatter_count": 1, "revision": 1}
     key = f"door_forced {FOREIGN.gateway} {FOREIGN.device}"
     return {"id": UUID(FOREIGN.alarm), "rule": "door_forced", "key": key, **moments, **state, **where, **counts}
+
+
+def _asked(person: UUID) -> dict[str, Any]:
+    return {"person_id": person, "purpose": "异地", "case_number": "2026-1"}
 
 
 def _category(person: UUID, officer: UUID, now: datetime) -> dict[str, Any]:

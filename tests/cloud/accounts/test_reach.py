@@ -74,6 +74,7 @@ PASS = {
 CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
 CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
+REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/v1/subject-requests/$request"
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -97,6 +98,8 @@ LISTS = {
     "GET /api/v1/histories/waiting": Permission.READ_HISTORY,
     "GET /api/v1/alarms": Permission.SEE_ALARMS,
     "GET /api/v1/categories/notices": Permission.CATEGORIES,
+    "GET /api/v1/subject-requests": Permission.ANSWER_REQUESTS,
+    "GET /api/v1/person-holds": Permission.HOLD_EVIDENCE,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -135,6 +138,15 @@ CASES = {
     "POST /api/v1/categories/{identifier}/end": case(
         Permission.CATEGORIES, "/api/v1/categories/$category/end", {"purpose": "a test of reach"}
     ),
+    "POST /api/v1/people/{identifier}/requests": case(
+        Permission.ANSWER_REQUESTS, "/api/v1/people/$person/requests", {"kind": "export", **REQUEST}
+    ),
+    "POST /api/v1/subject-requests/{identifier}/confirm": case(Permission.ANSWER_REQUESTS, f"{ASKED}/confirm"),
+    "GET /api/v1/subject-requests/{identifier}/plan": case(Permission.ANSWER_REQUESTS, f"{ASKED}/plan"),
+    "POST /api/v1/subject-requests/{identifier}/export": case(Permission.ANSWER_REQUESTS, f"{ASKED}/export"),
+    "POST /api/v1/subject-requests/{identifier}/erase": case(Permission.ANSWER_REQUESTS, f"{ASKED}/erase"),
+    "POST /api/v1/people/{identifier}/holds": case(Permission.HOLD_EVIDENCE, "/api/v1/people/$person/holds", REQUEST),
+    "POST /api/v1/person-holds/{identifier}/end": case(Permission.HOLD_EVIDENCE, "/api/v1/person-holds/$hold/end"),
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
     "GET /api/v1/audit/subjects/{identifier}": case(Permission.READ_AUDIT, "/api/v1/audit/subjects/$person"),
@@ -273,7 +285,11 @@ FOR_NO_ACCOUNT = {
 }
 """Pages and descriptions without data of the register, and what gateways prove themselves for."""
 
-OF_WHO_ASKED = {"GET /api/v1/histories/{identifier}/events"}
+OF_WHO_ASKED = {
+    "GET /api/v1/histories/{identifier}/events",
+    "POST /api/v1/subject-requests/{identifier}/export",
+    "POST /api/v1/subject-requests/{identifier}/erase",
+}
 """For nobody but the account that asked, whatever it is bound to (tests/cloud/disclosure)."""
 
 SOCKETS = {"WEBSOCKET /api/v1/live", "WEBSOCKET /api/v1/cameras/{gateway}/{camera}/live"}
