@@ -53,6 +53,7 @@ from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
+from cloud.register.api import register_router
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
 from cloud.signing import HubSigner
@@ -142,6 +143,7 @@ def create_app(parts: AppParts) -> FastAPI:
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
         subject_router(office, guard),
+        register_router(office, guard),
         category_router(office, guard, parts.settings.categories),
         view_router(pictures, parts.database, may_look),
         clip_views,

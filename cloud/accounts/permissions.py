@@ -42,6 +42,8 @@ class Permission(StrEnum):
     """See a name, a phone number or the end of an ID number unmasked, for a stated purpose."""
     READ_HISTORY = "read_history"
     """See where a person went, for a purpose and a case."""
+    EXPORT_REGISTER = "export_register"
+    """Have the register of one's part as a file, masked; or as it is, for a stated purpose."""
     ANSWER_REQUESTS = "answer_requests"
     """Hand a person all that the hub holds of him, or erase it, with another account's consent."""
     CATEGORIES = "categories"
@@ -77,6 +79,7 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.GIVE,
             Permission.REVEAL,
             Permission.ANSWER_REQUESTS,
+            Permission.EXPORT_REGISTER,
         }
     ),
     AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL, Permission.CATEGORIES}),

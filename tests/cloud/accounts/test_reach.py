@@ -4,7 +4,9 @@ The routes are taken from the application: one that has no case here fails the t
 must be the one about something that is not there, word for word; and no list may hold a trace of it.
 """
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -18,18 +20,20 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cloud.accounts import PERMISSIONS, Permission
 from cloud.database.engine import Database
-from cloud.database.tables import AccountRole, Door, Place
+from cloud.database.tables import AccountRole, Credential, Door, Place
+from cloud.register.sealed import NUMBER
 from protocols.clip_events import ClipKept
 from protocols.events import Box, Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
+from tests.support.register import vault
 from tests.support.two_communities import ABSENT, ALARM_RAISED, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
 
 ACCESS = "/api/v1/access"
@@ -292,6 +296,9 @@ OF_WHO_ASKED = {
 }
 """For nobody but the account that asked, whatever it is bound to (tests/cloud/disclosure)."""
 
+FILES = {"POST /api/v1/register/export"}
+"""Answered with a file of all that lies in the account's part."""
+
 SOCKETS = {"WEBSOCKET /api/v1/live", "WEBSOCKET /api/v1/cameras/{gateway}/{camera}/live"}
 
 
@@ -334,7 +341,7 @@ def told(answer: httpx.Response, names: Names) -> tuple[int, str]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_route_of_the_application_has_a_case(world: TwoCommunities) -> None:
-    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *SOCKETS}
+    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *FILES, *SOCKETS}
     assert routes_of(world.console.app) == known
 
 
@@ -371,6 +378,25 @@ def test_these_requests_find_what_is_foreign_for_who_has_the_whole_hub(world: Tw
             if told(refused, FOREIGN) == told(found, FOREIGN) and route not in OF_WHO_ASKED:
                 same.append((route, found.status_code, found.text))
     assert [route for route, _, _ in same] == [], same
+
+
+@pytest.mark.parametrize("role", AccountRole)
+def test_a_file_of_the_register_holds_one_s_own_part(world: TwoCommunities, role: AccountRole) -> None:
+    with world.console.database.write() as connection:  # what cannot be opened is not told, and the seed's is sealed so
+        connection.execute(update(Credential).values(number_sealed=vault().seal(b"w26:1:1", NUMBER)))
+    wanted = {"format": "csv", "masked": False, "purpose": "a test of reach"}
+    told = {}
+    for bound in (True, False):
+        with world.client(role, bound=bound) as client:
+            answer = client.post("/api/v1/register/export", json=wanted)
+        assert answer.status_code == (200 if Permission.EXPORT_REGISTER in PERMISSIONS[role] else 403), answer.text
+        if answer.status_code == 200:
+            archive = zipfile.ZipFile(io.BytesIO(answer.content))
+            told[bound] = "".join(archive.read(name).decode() for name in archive.namelist())
+    if told:
+        assert "qt-3-2-501" in told[True]
+        assert [secret for secret in (*SECRETS, "司徒") if secret in told[True]] == []
+        assert "司徒异地" in told[False]
 
 
 @pytest.mark.parametrize(("route", "permission"), OF_NO_PLACE.items())
