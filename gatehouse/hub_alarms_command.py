@@ -6,7 +6,7 @@ who does it.
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -159,6 +159,9 @@ def add_agreement(
     person: Annotated[str, typer.Argument(help="The person's id in the register.")],
     hours: Annotated[int, typer.Option("--hours", help="Without a passage for so long, somebody calls.")],
     consent: Annotated[str, typer.Option("--consent", help="How the person agreed, such as 'signed form 12'.")],
+    since: Annotated[
+        str | None, typer.Option("--since", help="The day on which the person agreed, in UTC; without it: now.")
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Write down that a person agreed to a visit after so many hours without a passage."""
@@ -170,9 +173,9 @@ def add_agreement(
 
         who = _id(person)
         with foundation.database.write() as connection:
-            made = agree(connection, IdMaker(), who, hours, consent, utc_now())
+            made = agree(connection, IdMaker(), who, hours, consent, utc_now(), _day(since) if since else None)
         AuditLog(foundation.database, utc_now).append("care.add", None, {"agreement": str(made), "person": str(who)})
-        typer.echo(f"agreement {made} holds from now on")
+        typer.echo(f"agreement {made} holds from {since or 'now'} on")
 
 
 @care.command("list")
@@ -204,6 +207,13 @@ def end_care(context: typer.Context, agreement: str, config: _Config = None) -> 
             end_agreement(connection, which, utc_now())
         AuditLog(foundation.database, utc_now).append("care.end", None, {"agreement": str(which)})
         typer.echo(f"agreement {which} has ended")
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no day: write it as 2026-05-01") from error
 
 
 def _id(text: str) -> UUID:
