@@ -137,6 +137,43 @@ def erase_person(
             typer.echo("what a case needs is left; a running hub erases it by itself when the case is over")
 
 
+@app.command("contacts")
+def list_contacts(context: typer.Context, person: _Person, config: Config = None) -> None:
+    """List whom to call for a person, masked, with the ids by which 'remove-contact' takes one out."""
+    from cloud.audit import AuditLog
+    from cloud.hub import utc_now
+    from cloud.register.belongings import contacts_of
+
+    with reading(context, config) as (foundation, connection):
+        found = contacts_of(connection, foundation.vault, person)
+        detail = {"person": str(person), "by": getpass.getuser()}
+        AuditLog(foundation.database, utc_now).append("person.contacts", None, detail, (person,))
+    print_table(
+        [
+            ("CONTACT", "NAME", "RELATION", "PHONE"),
+            *((str(each.id), each.name, each.relation or "-", f"…{each.phone_ends}") for each in found),
+        ]
+    )
+
+
+@app.command("remove-contact")
+def remove_contact(
+    context: typer.Context,
+    contact: Annotated[UUID, typer.Argument(help="The id that 'contacts' shows.")],
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    config: Config = None,
+) -> None:
+    """Take a contact of a person out, with what was kept of its changes."""
+    from cloud.register.belongings import remove_contact as remove
+
+    ask_to_confirm(f"Remove contact {contact}?", yes or dry_run)
+    with changing(context, config, dry_run) as change:
+        person = remove(change.connection, contact)
+        detail = {"person": str(person), "contact": str(contact), "by": getpass.getuser()}
+        change.note(f"contact {contact} is removed", "person.contact.remove", (person,), **detail)
+
+
 @app.command("hold")
 def hold_person(context: typer.Context, person: _Person, purpose: _Purpose, case: _Case, config: Config = None) -> None:
     """Let nothing of a person's data go while a case needs it: neither by its days nor by an erasure."""

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, delete, select
 
-from cloud.database.tables import Base, Contact, Guest, Lease, Vehicle
+from cloud.database.tables import Base, Contact, Guest, Lease, PersonHold, RegisterHistory, Vehicle
+from cloud.live.masking import masked_name
 from cloud.register.change import Change
 from cloud.register.errors import RegisterError
 from cloud.register.intervals import Span, SpansOverlap, drawn
@@ -242,6 +243,49 @@ class GuestBatch:
 
     def _is_phone(self, known: dict[str, Any], phone: str) -> bool:
         return bool(known["phone_index"] == self._vault.index(phone_digits(phone), PHONE))
+
+
+@dataclass(frozen=True)
+class ContactShown:
+    """A contact, masked: enough to tell one from another."""
+
+    id: UUID
+    name: str
+    relation: str
+    phone_ends: str
+
+
+def contacts_of(connection: Connection, vault: Vault, person: UUID) -> list[ContactShown]:
+    """The contacts of a person, by their ids."""
+    query = select(Contact.__table__).where(Contact.person_id == person).order_by(Contact.id)
+    return [
+        ContactShown(
+            row.id,
+            masked_name(vault.open(row.name_sealed, CONTACT_NAME).decode()),
+            row.relation,
+            phone_digits(vault.open(row.phone_sealed, CONTACT_PHONE).decode())[-2:],
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def remove_contact(connection: Connection, identifier: UUID) -> UUID:
+    """Take a contact out, with what was kept of its changes; the id of the person whose it was.
+
+    Raises:
+        RegisterError: if there is none, or a case holds the person's data.
+    """
+    held = select(PersonHold.person_id).where(PersonHold.ended_at.is_(None))
+    query = select(Contact.person_id, Contact.person_id.in_(held).label("held")).where(Contact.id == identifier)
+    found = connection.execute(query.with_for_update()).first()
+    if found is None:
+        raise RegisterError("contact", "there is no such contact", "'person contacts' lists a person's")
+    if found.held:
+        raise RegisterError("contact", "a case holds this person's data", "wait until it is over")
+    connection.execute(delete(RegisterHistory).where(RegisterHistory.entry_id == identifier))
+    connection.execute(delete(Contact).where(Contact.id == identifier))
+    person: UUID = found.person_id
+    return person
 
 
 def draw(known: list[Span[UUID]], new: Span[UUID]) -> list[Span[UUID]]:

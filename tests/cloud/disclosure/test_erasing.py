@@ -17,6 +17,7 @@ from cloud.credentials.marks import take_marks
 from cloud.database import tables
 from cloud.database.engine import Database
 from cloud.database.tables import Alarm, AuditEntry, Base, Credential, EventRecord, Person, PersonHold, Residency
+from cloud.disclosure import erasing
 from cloud.disclosure.chores import ErasureChores
 from cloud.disclosure.collecting import COLLECTED, Breadth, collect
 from cloud.disclosure.erasing import DECIDED, ERASED, NOBODY, Plan, erase, plan
@@ -240,6 +241,30 @@ def test_credentials_leave_the_gateways_and_a_pass_in_a_guest_s_hand_stays_refus
     chores.run_once()
     with database.read() as connection:
         assert connection.execute(select(Credential.id).where(Credential.id.in_(wanted))).all() == []
+
+
+class _Cut(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", ["_unlink_events", "_forget_changes", "_end_credentials", "_delete"])
+def test_an_erasure_that_is_cut_off_has_erased_nothing(
+    database: Database, zhang: WholePerson, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    zhang.pass_a_door()
+    before = sorted(everything(database))
+    real = getattr(erasing, step)
+
+    def cut(*words: Any, **named: Any) -> None:
+        real(*words, **named)
+        raise _Cut
+
+    monkeypatch.setattr(erasing, step, cut)
+    with pytest.raises(_Cut), database.write() as connection:
+        erase(connection, zhang.person, NOW)
+    assert sorted(everything(database)) == before
+    monkeypatch.undo()
+    assert done(database, zhang.person).is_whole
 
 
 def test_whoever_is_not_there_cannot_be_erased(database: Database, zhang: WholePerson) -> None:

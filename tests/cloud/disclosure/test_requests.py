@@ -20,14 +20,17 @@ from cloud.database.tables import (
     AccountRole,
     AuditEntry,
     AuditSubject,
+    Contact,
     Credential,
     Person,
     PersonHold,
     Place,
+    RegisterHistory,
     Residency,
     SubjectRequest,
 )
-from cloud.register.sealed import NUMBER
+from cloud.register.sealed import CONTACT_NAME, CONTACT_PHONE, NUMBER, phone_indexes
+from cloud.vault import KEY_BYTES, Vault, read_secret_file
 from gatehouse.hub_command import app
 from tests.support import register as given
 from tests.support.console import FULL_NAME, RunningConsole, utc_now
@@ -215,6 +218,31 @@ def test_a_person_is_found_and_handed_what_is_held(line: Line, zhang: tuple[str,
     assert found["sections"]["looks"][0]["action"] == "person.export"
     assert "张三" in page.read_text(encoding="utf-8")
     assert line("person", "export", person, "--out", str(out), *WHY).exit_code == 1
+
+
+def test_a_contact_is_taken_out(line: Line, zhang: tuple[str, Database], tmp_path: Path) -> None:
+    person, database = zhang
+    vault = Vault(read_secret_file(tmp_path / "hub" / "vault.key", KEY_BYTES))
+    contact, seal = new_id(), vault.seal
+    values = {"person_id": UUID(person), "name_sealed": seal("张敏".encode(), CONTACT_NAME), "relation": "女儿"}
+    phone = {"phone_sealed": seal(b"13900001111", CONTACT_PHONE), **phone_indexes(vault, "13900001111")}
+    change = {"at": utc_now(), "source": "s", "kind": "contact", "entry_id": contact, "act": "added"}
+    with database.write() as connection:
+        connection.execute(insert(Contact).values(id=contact, **values, **phone))
+        connection.execute(insert(RegisterHistory).values(id=new_id(), **change))
+    listed = line("person", "contacts", person).stdout
+    assert [word in listed for word in (str(contact), "张*", "女儿", "…11", "张敏", "1111")] == [True] * 4 + [False] * 2
+    assert line("person", "hold", person, *WHY).exit_code == 0
+    assert line("person", "remove-contact", str(contact), "--yes").exit_code == 2
+    with database.write() as connection:
+        connection.execute(update(PersonHold).values(ended_at=utc_now()))
+    assert line("person", "remove-contact", str(contact), "--dry-run").exit_code == 0
+    assert line("person", "remove-contact", str(contact), "--yes").exit_code == 0
+    assert line("person", "remove-contact", str(contact), "--yes").exit_code == 2
+    with database.read() as connection:
+        assert (
+            connection.execute(select(Contact.id)).all() == connection.execute(select(RegisterHistory.id)).all() == []
+        )
 
 
 def test_a_person_is_erased_after_a_look_at_what_goes(line: Line, zhang: tuple[str, Database]) -> None:
