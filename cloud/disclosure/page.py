@@ -10,7 +10,7 @@ from cloud.disclosure.values import PersonExport
 
 _SECTIONS = {
     "residencies": "住址 Residencies",
-    "leases": "租约 Leases",
+    "leases": "租赁合同 Lease contracts",
     "credentials": "门禁凭证 Cards, PINs and plates that open doors",
     "groups": "可通行的门组 Groups of doors that they open",
     "passes_given": "为访客办理的通行码 Passes given to visitors",
@@ -20,7 +20,7 @@ _SECTIONS = {
     "agreements": "关爱约定 Agreements to be looked after",
     "posts": "职务 Posts",
     "events": "通行记录 Events",
-    "alarms": "由此产生的警情 Alarms that they raised",
+    "alarms": "由此产生的报警 Alarms that they raised",
     "holds": "办案保全 Holds for cases",
     "histories": "行踪查询申请 Requests for the history",
     "requests": "本人的请求 Requests of this person",

@@ -1,6 +1,7 @@
 """What is erased with a person, and what stays for a case: by a look at every row of every table."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,12 +25,13 @@ from cloud.disclosure.erasing import DECIDED, ERASED, NOBODY, Plan, erase, plan
 from cloud.disclosure.page import person_page
 from cloud.disclosure.requests import ask, close
 from cloud.disclosure.values import SubjectWanted
-from cloud.linking.relinking import Relinker
+from cloud.linking.relinking import INGEST_LOCK, Relinker
 from cloud.register.ids import IdMaker
 from cloud.rules.book import prepare_rules
 from tests.support import register as given
 from tests.support.console import Seed, utc_now
 from tests.support.events import new_id
+from tests.support.gateways import eventually
 from tests.support.whole_person import ID, WholePerson
 
 NOW = utc_now()
@@ -272,6 +274,31 @@ def test_whoever_is_not_there_cannot_be_erased(database: Database, zhang: WholeP
     for act in (plan, lambda connection, person: erase(connection, person, NOW)):
         with database.write() as connection, pytest.raises(NotThere):
             act(connection, zhang.person)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_ingest_linked_at_the_same_moment_is_unlinked_too(database: Database, zhang: WholePerson) -> None:
+    """Ingest has read the register and not committed: the erasure waits for it. (On SQLite one writes at a time.)"""
+    event = zhang.pass_a_door()
+    with database.engine.connect() as ingest:
+        ingest.execute(text(f"SELECT pg_advisory_xact_lock_shared({INGEST_LOCK})"))
+        row = dict(ingest.execute(select(EventRecord.__table__).where(EventRecord.id == event)).mappings().one())
+        late = new_id()
+        ingest.execute(insert(EventRecord).values({**row, "id": late}))
+        erasure = threading.Thread(target=done_at_last, args=(database, zhang.person))
+        erasure.start()
+        waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        eventually(lambda: ingest.execute(waits).scalar() == 1, 60, "the erasure waiting for ingest")
+        ingest.commit()
+    erasure.join(60)
+    assert not erasure.is_alive()
+    with database.read() as connection:
+        assert connection.execute(select(EventRecord.person_id)).scalars().all() == [None, None]
+
+
+def done_at_last(database: Database, person: UUID) -> None:
+    with database.write() as connection:
+        erase(connection, person, NOW)
 
 
 # --- What is handed out
