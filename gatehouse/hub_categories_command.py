@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cloud.access.reach import Reach
     from cloud.categories.entries import CategoryOffice
     from cloud.categories.values import CategoryValue
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
 
 app = typer.Typer(
     help="Service categories of persons: look up, add, review, end. They lapse by themselves on their review date."
@@ -54,7 +54,7 @@ def list_categories(
     """Look entries up, 200 at a time, with masked names. It is written down for each person before it is shown."""
     from cloud.audit import AuditLog
     from cloud.categories.values import CategoryQuery
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     fields = {"purpose": purpose, "person": person, "category": category, "past": past, "after": after, "limit": 200}
     with reading(context, config) as (foundation, connection):
@@ -172,7 +172,7 @@ def _office(foundation: "Foundation") -> "CategoryOffice":
 def _reach() -> "Reach":
     from cloud.access.reach import Reach
     from cloud.accounts import WHOLE
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     return Reach(WHOLE, utc_now())
 

@@ -40,7 +40,7 @@ def export_register(
     """
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.exporting import sheets_named, write_folder, write_workbook
         from cloud.register.importing import CHINA
         from cloud.register.rows import RegisterRows
@@ -90,7 +90,7 @@ def _reach(connection: "Connection", code: str | None) -> "Reach":
     from cloud.access.reach import Reach
     from cloud.accounts import WHOLE, Scope
     from cloud.database.tables import Place
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.register.paths import subtree
 
     if code is None:

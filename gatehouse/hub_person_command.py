@@ -44,7 +44,7 @@ def find_person(
     from cloud.accounts import WHOLE
     from cloud.audit import AuditLog
     from cloud.database.tables import Person
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.live.masking import masked_name
     from cloud.register.search import PersonQuery, find_persons
 
@@ -76,7 +76,7 @@ def export_person(
         from cloud.disclosure.collecting import collect
         from cloud.disclosure.page import person_page
         from cloud.disclosure.values import SubjectWanted
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
 
         value_of(SubjectWanted, {"kind": "export", "purpose": purpose, "case_number": case})
         json_file, page = out.with_suffix(".json"), out.with_suffix(".html")
@@ -111,7 +111,7 @@ def erase_person(
         from cloud.disclosure import requests
         from cloud.disclosure.erasing import erase, plan, proof
         from cloud.disclosure.values import SubjectWanted
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.ids import IdMaker
 
         wanted = value_of(SubjectWanted, {"kind": "erase", "purpose": purpose, "case_number": case})
@@ -141,7 +141,7 @@ def erase_person(
 def list_contacts(context: typer.Context, person: _Person, config: Config = None) -> None:
     """List whom to call for a person, masked, with the ids by which 'remove-contact' takes one out."""
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.register.belongings import contacts_of
 
     with reading(context, config) as (foundation, connection):
@@ -179,7 +179,7 @@ def hold_person(context: typer.Context, person: _Person, purpose: _Purpose, case
     """Let nothing of a person's data go while a case needs it: neither by its days nor by an erasure."""
     from cloud.disclosure import requests
     from cloud.disclosure.values import HoldWanted
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.register.ids import IdMaker
 
     wanted = value_of(HoldWanted, {"purpose": purpose, "case_number": case})
@@ -245,6 +245,6 @@ def _private(path: Path) -> Iterator[int]:
 def _reach() -> "Reach":
     from cloud.access.reach import Reach
     from cloud.accounts import WHOLE
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     return Reach(WHOLE, utc_now())

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import MetaData
 
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.categories.kinds import SHIPPED, CategoryKinds
 from cloud.categories.never import forbidden_in_basis, forbidden_word
 from cloud.config import ConfigurationError, HubConfig, load_config
