@@ -29,6 +29,8 @@ from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.roster import EveryoneOfLevel
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
+from cloud.categories.api import category_router
+from cloud.categories.chores import CategoryChores
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -39,6 +41,8 @@ from cloud.console.pages import pages_router
 from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
+from cloud.disclosure.chores import ErasureChores
+from cloud.disclosure.subject_api import subject_router
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
@@ -49,6 +53,7 @@ from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
+from cloud.register.api import register_router
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionService
 from cloud.sign_on.provider import Provider
@@ -89,7 +94,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention, the doors' chores, relinking and the alarms."""
+    """The application; its lifespan runs the live feed, the retention, the chores, relinking, the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
@@ -122,6 +127,9 @@ def create_app(parts: AppParts) -> FastAPI:
         alarm_router(_alarm_office(parts), guard),
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
+        subject_router(office, guard),
+        register_router(office, guard),
+        category_router(office, guard, parts.settings.categories),
         view_router(pictures, parts.database, may_look),
         clip_views,
         video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
@@ -179,7 +187,11 @@ def _lifespan(
             parts.live.alarms_changed,
         )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
+        categories = CategoryChores(parts.database, parts.now, parts.registry)
         retention.start()
+        categories.start()
+        erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
+        erasures.start()
         alarms.start()
         chores.start()
         relinking.start()
@@ -193,6 +205,8 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(categories.stop)
+            await asyncio.to_thread(erasures.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
 

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 
 from cloud.alarms.limits import Limits
+from cloud.categories.kinds import CategoryKinds
 from cloud.retention import RetentionDays
 from cloud.sign_on.settings import OidcSettings
 
@@ -21,5 +22,6 @@ class AppSettings(BaseModel):
     retention: RetentionDays = RetentionDays()
     oidc: OidcSettings | None = None
     """A provider by which staff may log in, beside their passwords."""
+    categories: CategoryKinds = CategoryKinds()
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""

@@ -42,6 +42,12 @@ class Permission(StrEnum):
     """See a name, a phone number or the end of an ID number unmasked, for a stated purpose."""
     READ_HISTORY = "read_history"
     """See where a person went, for a purpose and a case."""
+    EXPORT_REGISTER = "export_register"
+    """Have the register of one's part as a file, masked; or as it is, for a stated purpose."""
+    ANSWER_REQUESTS = "answer_requests"
+    """Hand a person all that the hub holds of him, or erase it, with another account's consent."""
+    CATEGORIES = "categories"
+    """Look up, make, review and end service categories, for a stated purpose."""
     READ_AUDIT = "read_audit"
     READ_METRICS = "read_metrics"
 
@@ -62,7 +68,9 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
     AccountRole.GRID_MEMBER: frozenset(_DESK | {Permission.SEE_PEOPLE}),
     AccountRole.COMMUNITY: frozenset(_CENTRE),
     AccountRole.TOWNSHIP: frozenset(_CENTRE | {Permission.READ_HISTORY}),
-    AccountRole.DISTRICT: frozenset(_CENTRE | {Permission.READ_HISTORY, Permission.HOLD_EVIDENCE}),
+    AccountRole.DISTRICT: frozenset(
+        _CENTRE | {Permission.READ_HISTORY, Permission.HOLD_EVIDENCE, Permission.ANSWER_REQUESTS}
+    ),
     AccountRole.REGISTRAR: frozenset(
         {
             Permission.SEE_PASSES,
@@ -70,9 +78,11 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.SEE_PEOPLE,
             Permission.GIVE,
             Permission.REVEAL,
+            Permission.ANSWER_REQUESTS,
+            Permission.EXPORT_REGISTER,
         }
     ),
-    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL}),
+    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL, Permission.CATEGORIES}),
     AccountRole.AUDITOR: frozenset({Permission.READ_AUDIT}),
     AccountRole.ADMINISTRATOR: frozenset(
         _POST

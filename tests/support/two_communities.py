@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from cloud.database import tables
 from cloud.database.tables import Account, AccountRole, Place, PlaceKind
 from cloud.gateways.purposes import CARD_KEY
 from cloud.register.credentials import NUMBER
+from cloud.register.sealed import CATEGORY, CATEGORY_BASIS
 from cloud.rules.book import prepare_rules
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason
 from protocols.events import Box, Event, PersonEnteredZone
@@ -55,6 +56,9 @@ class Names:
     alarm: str
     dwelling_id: str
     sighting: str
+    category: str
+    request: str
+    hold: str
     picture: str
     clip: str
 
@@ -79,6 +83,9 @@ def _names(mark: str) -> Names:
             "alarm",
             "dwelling_id",
             "sighting",
+            "category",
+            "request",
+            "hold",
         )
     }
     return Names(
@@ -263,6 +270,13 @@ class TwoCommunities:
             ),
             (tables.AccessPassDoor, {"pass_id": access_pass, "door_id": door}),
             (tables.CredentialGroup, {"credential_id": credential, "group_code": FOREIGN.group}),
+            (tables.ServiceCategory, _category(person, account, now)),
+            (
+                tables.SubjectRequest,
+                {"id": UUID(FOREIGN.request), **_asked(person), "kind": "erase", "asked_by": account}
+                | {"asked_at": now, "is_left": False},
+            ),
+            (tables.PersonHold, {"id": UUID(FOREIGN.hold), **_asked(person), "held_at": now}),
             (
                 tables.Lockdown,
                 {
@@ -332,6 +346,25 @@ def _alarm(gate: UUID, community: UUID) -> dict[str, Any]:
     counts = {"rule_version": 1, "times": 1, "chatter_count": 1, "revision": 1}
     key = f"door_forced {FOREIGN.gateway} {FOREIGN.device}"
     return {"id": UUID(FOREIGN.alarm), "rule": "door_forced", "key": key, **moments, **state, **where, **counts}
+
+
+def _asked(person: UUID) -> dict[str, Any]:
+    return {"person_id": person, "purpose": "异地", "case_number": "2026-1"}
+
+
+def _category(person: UUID, officer: UUID, now: datetime) -> dict[str, Any]:
+    """An entry that lapses within days."""
+    box = given.vault()
+    return {
+        "id": UUID(FOREIGN.category),
+        "person_id": person,
+        "category_sealed": box.seal(b"renter", CATEGORY),
+        "category_index": box.index("renter", CATEGORY),
+        "basis_sealed": box.seal("异地".encode(), CATEGORY_BASIS),
+        "officer_id": officer,
+        "since": given.LONG_AGO,
+        "review_at": now + _DAY,
+    }
 
 
 def _credential(identifier: UUID, person: UUID, number: str) -> dict[str, Any]:

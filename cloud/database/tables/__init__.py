@@ -27,6 +27,7 @@ from cloud.database.tables.alarms import (
     RuleVersion,
 )
 from cloud.database.tables.base import Base
+from cloud.database.tables.categories import CategoryWarning, ServiceCategory
 from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
     AccessPass,
@@ -65,7 +66,9 @@ from cloud.database.tables.register import (
     Schedule,
     SpecialDay,
 )
+from cloud.database.tables.residents import Contact, Guest, Lease, Vehicle
 from cloud.database.tables.staff import Post, PostKind
+from cloud.database.tables.subjects import PersonHold, SubjectRequest
 
 __all__ = [
     "AccessPass",
@@ -84,8 +87,10 @@ __all__ = [
     "AuditSubject",
     "Base",
     "CareAgreement",
+    "CategoryWarning",
     "Clip",
     "CommandRecord",
+    "Contact",
     "Credential",
     "CredentialChange",
     "CredentialGroup",
@@ -104,16 +109,19 @@ __all__ = [
     "GatewayCredentials",
     "Grid",
     "GridPlace",
+    "Guest",
     "HistoryLook",
     "Household",
     "JointUnit",
     "JointUnitPlace",
+    "Lease",
     "LeaseGrace",
     "LeaseWarning",
     "LinkCorrection",
     "Lockdown",
     "LoginSession",
     "Person",
+    "PersonHold",
     "Picture",
     "Place",
     "PlaceKind",
@@ -130,7 +138,10 @@ __all__ = [
     "RuleVersion",
     "Schedule",
     "SecondFactor",
+    "ServiceCategory",
     "SpecialDay",
     "StreamCursor",
+    "SubjectRequest",
     "VaultState",
+    "Vehicle",
 ]
