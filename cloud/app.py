@@ -27,7 +27,7 @@ from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
-from cloud.alarms.roster import EveryoneOfLevel
+from cloud.alarms.roster import EveryoneOfLevel, Roster
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
@@ -48,6 +48,10 @@ from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
+from cloud.notify.api import NotifyOffice, notify_router
+from cloud.notify.outbox import NotifyingRoster
+from cloud.notify.sender import NotifySender
+from cloud.notify.settings import NotifySettings
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionDays, RetentionService
 from cloud.signing import HubSigner
@@ -74,6 +78,8 @@ class AppSettings(BaseModel):
     retention: RetentionDays = RetentionDays()
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
+    notify: NotifySettings = NotifySettings()
+    """Who is told of alarms outside the console, and how."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,16 @@ def create_app(parts: AppParts) -> FastAPI:
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
+    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    sender = NotifySender(
+        parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
+    )
     app = FastAPI(
         title="Gatehouse hub",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan(parts, pictures, clips, video),
+        lifespan=_lifespan(parts, pictures, clips, video, roster, sender),
     )
     app.add_middleware(
         Border,
@@ -132,8 +142,9 @@ def create_app(parts: AppParts) -> FastAPI:
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         access_router(office, guard),
-        alarm_router(_alarm_office(parts), guard),
+        alarm_router(_alarm_office(parts, roster), guard),
         disclosure_router(office, guard, histories),
+        notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
         linking_router(office, guard, histories),
         view_router(pictures, parts.database, may_look),
         clip_views,
@@ -174,7 +185,12 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore, clips: ClipStore, video: VideoRelay
+    parts: AppParts,
+    pictures: PictureStore,
+    clips: ClipStore,
+    video: VideoRelay,
+    roster: Roster,
+    sender: NotifySender,
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -187,7 +203,7 @@ def _lifespan(
             parts.now,
             IdMaker(),
             parts.settings.alarms,
-            EveryoneOfLevel(),
+            roster,
             parts.registry,
             parts.live.alarms_changed,
         )
@@ -196,6 +212,7 @@ def _lifespan(
         alarms.start()
         chores.start()
         relinking.start()
+        await asyncio.to_thread(sender.start)
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -208,6 +225,7 @@ def _lifespan(
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
+            await asyncio.to_thread(sender.stop)
 
     return lifespan
 
@@ -224,8 +242,8 @@ def _office(parts: AppParts) -> DoorOffice:
     )
 
 
-def _alarm_office(parts: AppParts) -> AlarmOffice:
-    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
+def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
+    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, roster)
     return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
 
 

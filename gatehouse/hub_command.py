@@ -9,7 +9,13 @@ from uuid import UUID
 
 import typer
 
-from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command, hub_relink_command
+from gatehouse import (
+    hub_alarms_command,
+    hub_doors_command,
+    hub_notify_command,
+    hub_register_command,
+    hub_relink_command,
+)
 from gatehouse.hub_shell import (
     ask_to_confirm,
     opened_foundation,
@@ -52,6 +58,7 @@ app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
+app.add_typer(hub_notify_command.app, name="notify")
 app.command("seed")(hub_register_command.seed)
 app.command("rotate-key")(hub_register_command.rotate_key)
 app.command("relink")(hub_relink_command.relink)
