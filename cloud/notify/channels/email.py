@@ -3,6 +3,7 @@
 The message's key is its Message-ID, so that a mail program shows a repeat once.
 """
 
+import io
 import smtplib
 import socket
 import ssl
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import Any
 
 from cloud.notify.channels.calling import tls_context, tls_reason
 from cloud.notify.channels.interface import Deadline, connect, read_secret
@@ -18,6 +20,7 @@ from cloud.notify.states import DeliveryFailed, Failure
 from cloud.notify.wording import Message
 
 _WAIT_S = 60.0
+_MAX_HEARD_BYTES = 64 * 1024
 _CODES = {421: Failure.SERVER_FAILED, 450: Failure.RATE_LIMITED, 451: Failure.SERVER_FAILED, 452: Failure.RATE_LIMITED}
 
 
@@ -63,11 +66,15 @@ class _Line(smtplib.SMTP):
         self._deadline = deadline
         self._settings = settings
         self._tls = None if settings.security == "none" else tls_context(settings.ca_file)
-        super().__init__(settings.host, settings.port, local_hostname="localhost", timeout=deadline.left_s())
-        if settings.security == "starttls":
-            self.ehlo()
-            self.starttls(context=self._tls)
-            self.ehlo()
+        try:
+            super().__init__(settings.host, settings.port, local_hostname="localhost", timeout=deadline.left_s())
+            if settings.security == "starttls":
+                self.ehlo()
+                self.starttls(context=self._tls)
+                self.ehlo()
+        except BaseException:
+            self.close()
+            raise
 
     def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
         plain = connect(host, port, self._settings.private, self._deadline)
@@ -88,9 +95,31 @@ class _Line(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         """Hear the answer, as long as there is time."""
-        if self.sock is not None:
-            self.sock.settimeout(self._deadline.left_s())
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(_Heard(self.sock, self._deadline))
         return super().getreply()
+
+
+class _Heard(io.RawIOBase):
+    """What comes over a socket until the deadline, however slowly, and no more than so many bytes."""
+
+    def __init__(self, line: socket.socket, deadline: Deadline) -> None:
+        self._line, self._deadline, self._left = line, deadline, _MAX_HEARD_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As `io.RawIOBase.readinto`. Its errors are no OSError, which smtplib takes for a lost connection."""
+        self._line.settimeout(self._deadline.left_s())
+        try:
+            size = self._line.recv_into(buffer)
+        except TimeoutError as error:
+            raise DeliveryFailed(Failure.TIMED_OUT, "the server does not answer in time") from error
+        self._left -= size
+        if self._left < 0:
+            raise DeliveryFailed(Failure.ANSWER_TOO_LARGE, f"more than {_MAX_HEARD_BYTES} bytes")
+        return size
 
 
 def _failure(error: smtplib.SMTPException) -> DeliveryFailed:
@@ -109,6 +138,8 @@ def _failure(error: smtplib.SMTPException) -> DeliveryFailed:
             return DeliveryFailed(Failure.UNREACHABLE, "the server ended the connection")
         case smtplib.SMTPResponseException():
             code = error.smtp_code
+            if not 400 <= code <= 599:
+                return DeliveryFailed(Failure.ANSWER_NOT_UNDERSTOOD, f"code {code}")
             if code >= 500:
                 return DeliveryFailed(Failure.REFUSED, f"code {code}")
             return DeliveryFailed(_CODES.get(code, Failure.SERVER_FAILED), f"code {code}", _WAIT_S)
