@@ -46,7 +46,7 @@ def notify_router(office: NotifyOffice, guard: Guard) -> APIRouter:
     """Everything below `/api/v1/notify`."""
     options: dict[str, Any] = {"route_class": ProblemRoute, "tags": ["notifications"]}
     router = APIRouter(prefix="/api/v1/notify", **options)
-    sees = guard.may(Permission.SEE_ALARMS)
+    sees, sees_all = guard.may(Permission.SEE_ALARMS), guard.may(Permission.SEE_ALARMS, whole=True)
     tries = guard.may_change(Permission.SET_RULES, whole=True)
 
     @router.get("/notices", responses=documented(403, 422, 503))
@@ -61,9 +61,9 @@ def notify_router(office: NotifyOffice, guard: Guard) -> APIRouter:
         with office.database.read() as connection:
             return Listing(items=tuple(read_notices(connection, by.scope, alarm, channel, before, limit)))
 
-    @router.get("/channels", responses=documented(403, 503), dependencies=[Depends(sees)])
+    @router.get("/channels", responses=documented(403, 503), dependencies=[Depends(sees_all)])
     def channels() -> Listing[ChannelRow]:
-        """Every channel and how it fares; no addresses, no secrets."""
+        """Every channel and how it fares; no addresses, no secrets. For who is bound to no part of the hub."""
         with office.database.read() as connection:
             return Listing(items=tuple(read_channels(connection, office.settings)))
 
