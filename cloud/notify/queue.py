@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.database.engine import Database
@@ -107,7 +107,8 @@ class ChannelQueue:
             return self._begin(connection, message, now, takes=False)
 
     def settle(self, attempt: Attempt, outcome: DeliveryFailed | None, detail: str, took_s: float) -> None:
-        """Write down what became of an attempt. A test that fails ends; it is not tried again."""
+        """Write down what became of an attempt. A test that fails is not tried again, and the channel is not thereby
+        taken for a failing one: it would stay so until there is something to tell."""
         name = "sent" if outcome is None else outcome.failure.value
         with self._database.write() as connection:
             now = self._now()
@@ -115,12 +116,10 @@ class ChannelQueue:
             row = (NoticeAttempt.message_id == attempt.key) & (NoticeAttempt.number == attempt.number)
             told = {"outcome": name, "detail": detail[:200], "took_ms": round(took_s * 1000)}
             connection.execute(update(NoticeAttempt).where(row).values(**told))
-            self._settle_message(connection, attempt, outcome, now)
-            connection.execute(
-                update(NoticeChannel)
-                .where(NoticeChannel.name == self._name)
-                .values(**self._health(channel, outcome, now))
-            )
+            is_test = self._settle_message(connection, attempt, outcome, now)
+            if outcome is None or not is_test:
+                health = update(NoticeChannel).where(NoticeChannel.name == self._name)
+                connection.execute(health.values(**self._health(channel, outcome, now)))
 
     def waiting(self) -> int:
         """Notices that are in no message, and messages that are not sent."""
@@ -251,7 +250,8 @@ class ChannelQueue:
 
     def _settle_message(
         self, connection: Connection, attempt: Attempt, outcome: DeliveryFailed | None, now: datetime
-    ) -> None:
+    ) -> bool:
+        """Whether it is a test."""
         which = NoticeMessage.id == attempt.key
         message = connection.execute(select(NoticeMessage.__table__).where(which)).one()
         values: dict[str, Any] = {"state": State.SENT, "ended_at": now}
@@ -262,8 +262,9 @@ class ChannelQueue:
             elif outcome.failure.is_of_message:
                 values = {"retry_at": now + self._pause(attempt.number, outcome, 15.0, MESSAGE_PAUSE_S)}
             else:
-                return
+                return False
         connection.execute(update(NoticeMessage).where(which).values(**values))
+        return bool(message.is_test)
 
     def _health(self, channel: Row[*tuple[Any, ...]], outcome: DeliveryFailed | None, now: datetime) -> dict[str, Any]:
         free: dict[str, Any] = {} if channel.taken_by != self._owner else {"taken_by": None, "taken_until": None}
@@ -282,9 +283,14 @@ class ChannelQueue:
 
 
 def end_orphans(connection: Connection, channels: frozenset[str], now: datetime) -> int:
-    """End what waits for channels that are in the configuration no longer; how many notices and messages there were."""
+    """End what waits for channels that are in the configuration no longer, and forget how they fared.
+
+    Returns:
+        How many notices and messages there were.
+    """
     notices = update(Notice).where(Notice.channel.not_in(channels), Notice.message_id.is_(None), Notice.ended.is_(None))
     messages = update(NoticeMessage).where(NoticeMessage.channel.not_in(channels), NoticeMessage.ended_at.is_(None))
+    connection.execute(delete(NoticeChannel).where(NoticeChannel.name.not_in(channels)))
     gone = connection.execute(notices.values(ended=Ended.DROPPED)).rowcount
     return int(gone + connection.execute(messages.values(state=State.FAILED, ended_at=now)).rowcount)
 

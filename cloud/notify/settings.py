@@ -36,7 +36,7 @@ class ChannelSettings(_Values):
     per_minute: Annotated[int, Field(ge=1, le=1000)] = 60
     """Messages in any minute; what comes beyond it is joined into one message."""
     timeout_s: Annotated[float, Field(gt=0, le=30)] = 10
-    """For a whole attempt, from looking up the name to the answer's end."""
+    """For a whole attempt, from the connection to the answer's end. How long a name is looked up, the system limits."""
     private: bool = False
     """Whether its host may have a private or loopback address, and be called without TLS."""
 

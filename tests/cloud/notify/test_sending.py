@@ -287,12 +287,18 @@ def test_what_waits_for_a_channel_that_was_removed_is_dropped_at_the_start(
     database: Database, receiver: HttpReceiver, folder: Path
 ) -> None:
     city = NotifyingCity(database, one_channel(receiver, folder))
+    receiver.answer = lambda _: Answers(401)
     city.force()
+    city.new_sender().run_once("own")
+    city.tick(121)
+    assert city.alarm("channel_failing").condition == "active"
     city.settings = city.settings.model_copy(update={"channels": {}, "routes": {}})
     sender = city.new_sender()
     sender.start()
     sender.stop()
-    assert city.states() == ["dropped"]
+    city.tick(10)
+    assert city.alarm("channel_failing").condition == "cleared"
+    assert set(city.states()) == {"failed", "dropped"}
 
 
 def test_a_test_says_what_became_of_it(database: Database, receiver: HttpReceiver, folder: Path) -> None:
@@ -302,6 +308,7 @@ def test_a_test_says_what_became_of_it(database: Database, receiver: HttpReceive
     receiver.answer = lambda _: Answers(401)
     outcome = city.new_sender().test("own")
     assert (outcome.sent, outcome.failure, outcome.detail) == (False, Failure.WRONG_CREDENTIALS, "status 401")
+    assert (city.fare("own").failing_since, city.fare("own").retry_at) == (None, None)
     city.clock.forward(timedelta(hours=1).total_seconds())
     receiver.got.clear()
     city.new_sender().run_once("own")
