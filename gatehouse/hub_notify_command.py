@@ -92,7 +92,7 @@ def try_channel(
         from prometheus_client import CollectorRegistry
 
         from cloud.audit import AuditLog
-        from cloud.hub import new_id_maker, utc_now
+        from cloud.foundation import new_id_maker, utc_now
         from cloud.notify.queue import TooOften
         from cloud.notify.sender import NotifySender
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from cloud.accounts.sessions import csrf_token
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.database.engine import Database
 from cloud.database.tables import AuditEntry
 from cloud.notify.settings import NotifySettings
