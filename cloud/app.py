@@ -26,7 +26,7 @@ from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
-from cloud.alarms.roster import EveryoneOfLevel
+from cloud.alarms.roster import EveryoneOfLevel, Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
@@ -54,6 +54,9 @@ from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.api import register_router
+from cloud.notify.api import NotifyOffice, notify_router
+from cloud.notify.outbox import NotifyingRoster
+from cloud.notify.sender import NotifySender
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionService
 from cloud.sign_on.provider import Provider
@@ -100,12 +103,16 @@ def create_app(parts: AppParts) -> FastAPI:
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
+    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    sender = NotifySender(
+        parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
+    )
     app = FastAPI(
         title="Gatehouse hub",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan(parts, pictures, clips, video),
+        lifespan=_lifespan(parts, pictures, clips, video, roster, sender),
     )
     app.add_middleware(
         Border,
@@ -124,8 +131,9 @@ def create_app(parts: AppParts) -> FastAPI:
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         access_router(office, guard),
-        alarm_router(_alarm_office(parts), guard),
+        alarm_router(_alarm_office(parts, roster), guard),
         disclosure_router(office, guard, histories),
+        notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
         linking_router(office, guard, histories),
         subject_router(office, guard),
         register_router(office, guard),
@@ -169,7 +177,12 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore, clips: ClipStore, video: VideoRelay
+    parts: AppParts,
+    pictures: PictureStore,
+    clips: ClipStore,
+    video: VideoRelay,
+    roster: Roster,
+    sender: NotifySender,
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -182,7 +195,7 @@ def _lifespan(
             parts.now,
             IdMaker(),
             parts.settings.alarms,
-            EveryoneOfLevel(),
+            roster,
             parts.registry,
             parts.live.alarms_changed,
         )
@@ -195,6 +208,7 @@ def _lifespan(
         alarms.start()
         chores.start()
         relinking.start()
+        await asyncio.to_thread(sender.start)
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -209,6 +223,7 @@ def _lifespan(
             await asyncio.to_thread(erasures.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
+            await asyncio.to_thread(sender.stop)
 
     return lifespan
 
@@ -237,8 +252,8 @@ def _office(parts: AppParts) -> DoorOffice:
     )
 
 
-def _alarm_office(parts: AppParts) -> AlarmOffice:
-    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
+def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
+    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, roster)
     return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
 
 

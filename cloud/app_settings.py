@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 
 from cloud.alarms.limits import Limits
 from cloud.categories.kinds import CategoryKinds
+from cloud.notify.settings import NotifySettings
 from cloud.retention import RetentionDays
 from cloud.sign_on.settings import OidcSettings
 
@@ -25,3 +26,5 @@ class AppSettings(BaseModel):
     categories: CategoryKinds = CategoryKinds()
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
+    notify: NotifySettings = NotifySettings()
+    """Who is told of alarms outside the console, and how."""

@@ -15,6 +15,7 @@ from gatehouse import (
     hub_doors_command,
     hub_export_command,
     hub_person_command,
+    hub_notify_command,
     hub_register_command,
     hub_relink_command,
 )
@@ -63,6 +64,7 @@ app.add_typer(hub_alarms_command.care, name="care")
 app.add_typer(hub_categories_command.app, name="categories")
 app.add_typer(hub_person_command.app, name="person")
 app.command("export")(hub_export_command.export_register)
+app.add_typer(hub_notify_command.app, name="notify")
 app.command("seed")(hub_register_command.seed)
 app.command("rotate-key")(hub_register_command.rotate_key)
 app.command("relink")(hub_relink_command.relink)

@@ -201,6 +201,7 @@ class TwoCommunities:
         prepare_rules(connection, now)
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (tables.Alarm, _alarm(gate, community)),
+            (tables.Notice, _notice()),
             (
                 Account,
                 {
@@ -336,6 +337,12 @@ class TwoCommunities:
 
 def _place(identifier: UUID, kind: PlaceKind, name: str, code: str = "foreign-community") -> dict[str, Any]:
     return {"id": identifier, "kind": kind, "code": code, "name": name}
+
+
+def _notice() -> dict[str, Any]:
+    """That it is to be told."""
+    which = {"id": new_id(), "alarm_id": UUID(FOREIGN.alarm), "step": 1, "level": 0, "priority": 2}
+    return {**which, "channel": "group", "recipient": "", "made_at": ALARM_RAISED, "due_at": ALARM_RAISED}
 
 
 def _alarm(gate: UUID, community: UUID) -> dict[str, Any]:

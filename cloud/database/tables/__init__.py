@@ -51,6 +51,7 @@ from cloud.database.tables.gateways import (
 )
 from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.linking import LinkCorrection, Relinking
+from cloud.database.tables.notify import Notice, NoticeAttempt, NoticeChannel, NoticeMessage
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -120,6 +121,10 @@ __all__ = [
     "LinkCorrection",
     "Lockdown",
     "LoginSession",
+    "Notice",
+    "NoticeAttempt",
+    "NoticeChannel",
+    "NoticeMessage",
     "Person",
     "PersonHold",
     "Picture",

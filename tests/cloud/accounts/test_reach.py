@@ -104,6 +104,7 @@ LISTS = {
     "GET /api/v1/categories/notices": Permission.CATEGORIES,
     "GET /api/v1/subject-requests": Permission.ANSWER_REQUESTS,
     "GET /api/v1/person-holds": Permission.HOLD_EVIDENCE,
+    "GET /api/v1/notify/notices": Permission.SEE_ALARMS,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -225,6 +226,7 @@ CASES = {
 MORE = [
     ("GET", case(Permission.WATCH, "/api/v1/events?only=doors&limit=200")),
     ("GET", case(Permission.SEE_ALARMS, "/api/v1/alarms?state=closed")),  # its case above has closed it
+    ("GET", case(Permission.SEE_ALARMS, "/api/v1/notify/notices?alarm=$alarm")),
     ("GET", case(Permission.SEE_PASSES, "/passes?host=$person&running=false")),
     ("GET", case(Permission.SEE_PEOPLE, "/leases?days=366")),
     ("PUT", case(Permission.SET_DOORS, "/doors/gw-quiet/d-east", {"place": "$place", "name": "x"})),
@@ -254,6 +256,8 @@ WHOLE_HUB = {
     f"PUT {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01", _CALENDAR),
     f"DELETE {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01"),
     f"POST {ACCESS}/holidays/import": case(Permission.SET_DOORS, None, {"items": []}),
+    "GET /api/v1/notify/channels": case(Permission.SEE_ALARMS, "/api/v1/notify/channels"),
+    "POST /api/v1/notify/channels/{channel}/test": case(Permission.SET_RULES, "/api/v1/notify/channels/x/test"),
     "PUT /api/v1/rules/{code}": case(Permission.SET_RULES, "/api/v1/rules/door_forced", {}),
     f"PUT {ACCESS}/leases/grace": case(Permission.SET_DOORS, None, {"grace_s": {}}),
 }
