@@ -26,6 +26,7 @@ from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
+from cloud.alarms.evidence import EvidenceKeeper
 from cloud.alarms.limits import Limits
 from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
@@ -191,9 +192,13 @@ def _lifespan(
             parts.registry,
             parts.live.alarms_changed,
         )
+        evidence = EvidenceKeeper(
+            parts.database, parts.commands, parts.now, IdMaker(), parts.settings.alarms, parts.registry
+        )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         retention.start()
         alarms.start()
+        evidence.start()
         chores.start()
         relinking.start()
         feed = asyncio.create_task(parts.live.run(), name="live feed")
@@ -206,6 +211,7 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(evidence.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
 

@@ -50,6 +50,8 @@ class Limits(_Values):
     flood_begins_above: Annotated[int, Field(ge=1, le=10_000)] = 10
     flood_ends_below: Annotated[int, Field(ge=1, le=10_000)] = 5
     shelve_at_most_s: Seconds = 12 * 3600
+    hold_evidence_after_s: Annotated[float, Field(ge=0, le=48 * 3600)] = 12 * 3600
+    """So long after an alarm began its gateway, which spares its clips for 72 h by itself, is told to hold them."""
 
     def of(self, priority: Priority) -> LevelLimits | None:
         """Those of a priority; None for the journal."""

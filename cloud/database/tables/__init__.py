@@ -38,6 +38,7 @@ from cloud.database.tables.doors import (
     Reader,
 )
 from cloud.database.tables.events import Clip, DeadLetter, DeviceState, EventRecord, Picture, StreamCursor
+from cloud.database.tables.evidence import AlarmEvidence
 from cloud.database.tables.gateways import (
     CommandRecord,
     CredentialChange,
@@ -73,6 +74,7 @@ __all__ = [
     "AccountRole",
     "Alarm",
     "AlarmCandidate",
+    "AlarmEvidence",
     "AlarmFlood",
     "AlarmStep",
     "AlarmTold",
