@@ -28,6 +28,8 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.evidence import EvidenceKeeper
 from cloud.alarms.limits import Limits
+from cloud.alarms.orders import OrderDesk
+from cloud.alarms.orders_api import order_router
 from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
@@ -44,6 +46,8 @@ from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
+from cloud.matters.api import matter_router
+from cloud.matters.desk import MatterDesk
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
 from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
@@ -126,14 +130,16 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
-    office = _office(parts)
+    office, alarms = _office(parts), _alarm_office(parts)
     histories = Histories(office.make_id)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         access_router(office, guard),
-        alarm_router(_alarm_office(parts), guard),
+        alarm_router(alarms, guard),
+        order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
+        matter_router(alarms, _matter_desk(parts), guard),
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
         view_router(pictures, parts.database, may_look),
@@ -233,6 +239,10 @@ def _office(parts: AppParts) -> DoorOffice:
 def _alarm_office(parts: AppParts) -> AlarmOffice:
     desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
     return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
+
+
+def _matter_desk(parts: AppParts) -> MatterDesk:
+    return MatterDesk(parts.database, parts.vault, parts.now, IdMaker(), parts.settings.alarms, EveryoneOfLevel())
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

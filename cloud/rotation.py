@@ -26,12 +26,14 @@ from cloud.database.tables import (
     Credential,
     EnrolmentCode,
     Gateway,
+    Matter,
     Person,
     RegisterHistory,
     SecondFactor,
     VaultState,
 )
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, CODE_SECRET, MESSAGE_KEY
+from cloud.matters.values import REPORTER
 from cloud.register.sealed import HISTORY, ID_NUMBER, NUMBER, PHONE, PIN, id_number_indexes, phone_indexes
 from cloud.vault import KEY_BYTES, Vault, VaultError, read_or_make_secret_file, read_secret_file, write_secret_file
 
@@ -73,6 +75,7 @@ SEALED = (
     ),
     SealedTable(EnrolmentCode, {"secret_sealed": CODE_SECRET}),
     SealedTable(SecondFactor, {"secret_sealed": TOTP}),
+    SealedTable(Matter, {"reporter_sealed": REPORTER}),
     SealedTable(RegisterHistory, {"before_sealed": HISTORY, "after_sealed": HISTORY}),
 )
 """Every `*_sealed` column of the database; a test compares it with the tables."""

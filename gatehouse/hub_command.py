@@ -9,7 +9,13 @@ from uuid import UUID
 
 import typer
 
-from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command, hub_relink_command
+from gatehouse import (
+    hub_alarms_command,
+    hub_doors_command,
+    hub_matters_command,
+    hub_register_command,
+    hub_relink_command,
+)
 from gatehouse.hub_shell import (
     ask_to_confirm,
     opened_foundation,
@@ -50,6 +56,7 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
+app.add_typer(hub_matters_command.app, name="matters")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
 app.command("seed")(hub_register_command.seed)

@@ -1,6 +1,6 @@
 """Who is told of an alarm. The register's duty rosters may answer instead of `EveryoneOfLevel`: see `Roster`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -59,9 +59,14 @@ class EveryoneOfLevel:
 
 def announce(connection: Connection, roster: Roster, alarm: UUID, step: int, duty: Duty) -> int:
     """Write down who is told of a step; how many they are."""
-    told = sorted(set(roster.on_duty(connection, duty)))
+    return tell(connection, alarm, step, roster.on_duty(connection, duty), duty.at)
+
+
+def tell(connection: Connection, alarm: UUID, step: int, accounts: Iterable[UUID], at: datetime) -> int:
+    """Write down that these accounts are told of a step; how many they are."""
+    told = sorted(set(accounts))
     if told:
-        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": duty.at} for each in told]
+        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": at} for each in told]
         connection.execute(insert(AlarmTold), rows)
     return len(told)
 

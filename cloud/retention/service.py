@@ -1,4 +1,6 @@
-"""Events, pictures, clips, visitors' names, dead letters and sessions end here. The audit itself is never shortened.
+"""Events, pictures, clips, names of visitors and of who reported a matter, dead letters and sessions end here.
+
+The audit itself is never shortened.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -19,7 +21,17 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import AccessPass, Clip, Credential, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import (
+    AccessPass,
+    Alarm,
+    Clip,
+    Credential,
+    DeadLetter,
+    EventRecord,
+    LoginSession,
+    Matter,
+    Picture,
+)
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.periodic import Periodic
@@ -45,6 +57,8 @@ class RetentionDays(BaseModel):
     clips: Days = 30
     visitors: Days = 90
     """After a pass is over: whom or what it was for, in the host's words."""
+    reporters: Days = 365
+    """After a matter was closed: the name and phone number of who reported it."""
     dead_letters: Days = 30
 
 
@@ -100,6 +114,7 @@ class RetentionService:
             "pictures": self._expire_pictures(now - timedelta(days=days.pictures), free_files(Picture, holds)),
             "clips": self._expire_clips(now - timedelta(days=days.clips), free_files(Clip, holds)),
             "visitors": self._forget_visitors(now - timedelta(days=days.visitors)),
+            "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
             ),
@@ -156,6 +171,21 @@ class RetentionService:
         """What is past its days and stays: a hold or an open alarm needs it."""
         with self._database.read() as connection:
             return set(connection.scalars(select(key).where(moment < before)))
+
+    def _forget_reporters(self, before: datetime) -> "_Gone":
+        """Blank who reported a matter, once it is closed for long. The matter stays, as every alarm does."""
+        closed = select(Alarm.id).where(Alarm.closed_at < before)
+        over = select(Matter.id).where(Matter.reporter_sealed.is_not(None), Matter.id.in_(closed))
+        gone = _Gone()
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                keys = connection.scalars(over.order_by(Matter.id).limit(BATCH)).all()
+                if not keys:
+                    break
+                connection.execute(update(Matter).where(Matter.id.in_(keys)).values(reporter_sealed=None))
+            gone.add(keys)
+            self._stopping.wait(_PAUSE_S)
+        return gone
 
     def _forget_visitors(self, before: datetime) -> "_Gone":
         """Blank whom or what a pass was for, once it is over for long. The pass stays: past events are linked to it."""

@@ -50,6 +50,7 @@ from cloud.database.tables.gateways import (
 )
 from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.linking import LinkCorrection, Relinking
+from cloud.database.tables.matters import Matter, MatterNumber, WorkOrder
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -113,6 +114,8 @@ __all__ = [
     "LinkCorrection",
     "Lockdown",
     "LoginSession",
+    "Matter",
+    "MatterNumber",
     "Person",
     "Picture",
     "Place",
@@ -133,4 +136,5 @@ __all__ = [
     "SpecialDay",
     "StreamCursor",
     "VaultState",
+    "WorkOrder",
 ]

@@ -24,6 +24,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cloud.accounts import PERMISSIONS, Permission
+from cloud.alarms.monthly import CHINA
 from cloud.database.engine import Database
 from cloud.database.tables import AccountRole, Door, Place
 from protocols.clip_events import ClipKept
@@ -73,6 +74,9 @@ PASS = {
 }
 CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
+MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
+RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
+NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -95,6 +99,8 @@ LISTS = {
     f"GET {ACCESS}/lease-notices": Permission.SEE_NOTICES,
     "GET /api/v1/histories/waiting": Permission.READ_HISTORY,
     "GET /api/v1/alarms": Permission.SEE_ALARMS,
+    "GET /api/v1/matters": Permission.SEE_MATTERS,
+    "GET /api/v1/orders": Permission.SEE_ALARMS,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -136,6 +142,8 @@ CASES = {
     ),
     "GET /api/v1/alarms/figures": case(Permission.SEE_ALARMS, f"/api/v1/alarms/figures?{_around(ALARM_RAISED)}"),
     "GET /api/v1/alarms/health": case(Permission.SEE_ALARMS, f"/api/v1/alarms/health?{_around(ALARM_RAISED)}"),
+    "GET /api/v1/alarms/months/{month}": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}"),
+    "GET /api/v1/alarms/months/{month}/csv": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}/csv"),
     "GET /api/v1/alarms/{identifier}": case(Permission.SEE_ALARMS, ALARM),
     "POST /api/v1/alarms/{identifier}/acknowledge": case(Permission.HANDLE_ALARMS, f"{ALARM}/acknowledge", {}),
     "POST /api/v1/alarms/{identifier}/begin": case(Permission.HANDLE_ALARMS, f"{ALARM}/begin", {"note": "x"}),
@@ -147,6 +155,24 @@ CASES = {
     "POST /api/v1/alarms/{identifier}/unshelve": case(Permission.HANDLE_ALARMS, f"{ALARM}/unshelve", {}),
     "POST /api/v1/alarms/{identifier}/close": case(
         Permission.HANDLE_ALARMS, f"{ALARM}/close", {"outcome": "false_alarm", "note": "x"}
+    ),
+    "GET /api/v1/matters/{number}": case(Permission.SEE_MATTERS, MATTER),
+    "POST /api/v1/matters": case(Permission.ENTER_MATTERS, None, NEW_MATTER),
+    "POST /api/v1/matters/{number}/reporter": case(
+        Permission.REVEAL, f"{MATTER}/reporter", {"purpose": "a test of reach"}
+    ),
+    "GET /api/v1/orders/{identifier}": case(Permission.SEE_ALARMS, ORDER),
+    "POST /api/v1/orders/{identifier}/accept": case(Permission.HANDLE_ALARMS, f"{ORDER}/accept", {}),
+    "POST /api/v1/orders/{identifier}/refuse": case(Permission.HANDLE_ALARMS, f"{ORDER}/refuse", {"note": "x"}),
+    "POST /api/v1/orders/{identifier}/done": case(Permission.HANDLE_ALARMS, f"{ORDER}/done", {"note": "x"}),
+    "POST /api/v1/alarms/{identifier}/orders": case(
+        Permission.GIVE_ORDERS,
+        "/api/v1/alarms/$matter_id/orders",
+        {"assignee": "nobody", "what": "x", "due": LATER},
+    ),
+    "POST /api/v1/orders/{identifier}/withdraw": case(Permission.GIVE_ORDERS, f"{ORDER}/withdraw", {"note": "x"}),
+    "POST /api/v1/matters/{number}/pass-on": case(
+        Permission.ENTER_MATTERS, f"{MATTER}/pass-on", {"place": "$dwelling_id", "note": "x"}
     ),
     "POST /api/v1/doors/{gateway}/{device}/release": case(Permission.OPERATE, "/api/v1/doors/$gateway/$device/release"),
     f"POST {ACCESS}/doors/{{gateway}}/{{device}}/release": case(Permission.OPERATE, f"{DOOR}/release", WHY),
@@ -235,6 +261,7 @@ OF_NO_PLACE = {
     f"GET {ACCESS}/holidays": Permission.WATCH,
     f"GET {ACCESS}/leases/grace": Permission.SEE_PEOPLE,
     "GET /api/v1/rules": Permission.SEE_RULES,
+    "GET /api/v1/matters/kinds": Permission.SEE_MATTERS,
     "GET /api/v1/rules/{code}": Permission.SEE_RULES,
     "GET /metrics": Permission.READ_METRICS,
 }

@@ -63,7 +63,8 @@ def test_old_events_go_in_batches_and_young_ones_stay(database: Database, pictur
 
     counts = service(database, pictures).run_once()
 
-    assert counts == {"events": 1100, "pictures": 0, "clips": 0, "visitors": 0, "dead_letters": 0, "sessions": 0}
+    others = ("pictures", "clips", "visitors", "reporters", "dead_letters", "sessions")
+    assert counts == {"events": 1100, **dict.fromkeys(others, 0)}
     assert count(database, EventRecord) == 1
     with database.read() as connection:
         entry = connection.execute(select(AuditEntry.action, AuditEntry.detail)).one()
