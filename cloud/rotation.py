@@ -33,7 +33,7 @@ from cloud.database.tables import (
     VaultState,
 )
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, CODE_SECRET, MESSAGE_KEY
-from cloud.matters.values import REPORTER
+from cloud.matters.purposes import REPORTER
 from cloud.register.sealed import HISTORY, ID_NUMBER, NUMBER, PHONE, PIN, id_number_indexes, phone_indexes
 from cloud.vault import KEY_BYTES, Vault, VaultError, read_or_make_secret_file, read_secret_file, write_secret_file
 

@@ -67,7 +67,7 @@ def health(context: typer.Context, since: _Since = "30d", config: _Config = None
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.accounts.scope import WHOLE
         from cloud.alarms.figures import health_report
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
 
         now = utc_now()
         with foundation.database.read() as connection:
@@ -144,7 +144,7 @@ def try_rule(
     Nobody is there to close an alarm, so one counts as closed as soon as its cause is over.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.book import find_rule
         from cloud.rules.replay import replay
 
@@ -167,7 +167,7 @@ def write(
     """Write a new version of a rule, in force at once. Try it first with `test --file`."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.book import write_rule
 
         rule = _read_rule(file, code)
@@ -192,7 +192,7 @@ def add_agreement(
     """Write down that a person agreed to a visit after so many hours without a passage."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.ids import IdMaker
         from cloud.rules.care import agree
 
@@ -208,7 +208,7 @@ def list_agreements(context: typer.Context, config: _Config = None) -> None:
     """List the agreements that hold."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.care import agreements
 
         with foundation.database.read() as connection:
@@ -224,7 +224,7 @@ def end_care(context: typer.Context, agreement: str, config: _Config = None) -> 
     """End an agreement, at once."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.care import end_agreement
 
         which = _id(agreement)
@@ -250,7 +250,7 @@ def _id(text: str) -> UUID:
 
 def _rules(foundation: Any) -> Any:
     """The newest version of every rule, the shipped ones too if the hub never ran."""
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.rules.book import prepare_rules, read_rules
 
     with foundation.database.write() as connection:

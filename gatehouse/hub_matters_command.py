@@ -12,7 +12,7 @@ import typer
 from gatehouse.hub_shell import opened_foundation, print_table, told_faults
 
 if TYPE_CHECKING:
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
     from cloud.matters.desk import MatterDesk
     from cloud.matters.values import MatterAnswer
 
@@ -95,7 +95,7 @@ def add(
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.accounts.scope import WHOLE
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.matters.desk import Enterer
         from cloud.matters.values import MatterRequest
 
@@ -123,7 +123,7 @@ def _asked_reporter() -> dict[str, str | None]:
 
 def _desk(foundation: "Foundation") -> "MatterDesk":
     from cloud.alarms.roster import EveryoneOfLevel
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.matters.desk import MatterDesk
     from cloud.register.ids import IdMaker
 

@@ -24,9 +24,9 @@ from cloud.database.engine import Database
 from cloud.database.tables import Account, Alarm, Matter
 from cloud.live.masking import masked_name
 from cloud.matters.errors import NoSuchMatter
+from cloud.matters.purposes import REPORTER
 from cloud.matters.sites import Site, find_site
 from cloud.matters.values import (
-    REPORTER,
     MaskedReporter,
     MatterAnswer,
     MatterRequest,

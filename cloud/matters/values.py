@@ -11,8 +11,6 @@ from cloud.alarms.limits import KindCode, MatterKind
 from cloud.alarms.values import AlarmAnswer, Note
 from cloud.disclosure.values import Purpose
 
-REPORTER = "matter.reporter"
-"""What the vault seals who reported a matter for."""
 NUMBER_PATTERN = r"^[0-9]{4}-[0-9]{6,9}$"
 MAX_TEXT = 2000
 _EXAMPLE_ID = "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
