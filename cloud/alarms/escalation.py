@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from cloud.alarms.desk import duty_of, take_off_shelf
 from cloud.alarms.limits import Limits
-from cloud.alarms.orders import mark_overdue, overdue_orders
+from cloud.alarms.orders import mark_overdue, overdue_orders, overseers
 from cloud.alarms.roster import Roster, announce, tell
 from cloud.alarms.states import Handling, Level, Move, Priority
 from cloud.alarms.steps import THE_HUB, change
@@ -53,11 +53,12 @@ def unshelve_due(connection: Connection, limits: Limits, roster: Roster, now: da
 
 
 def mark_orders_due(connection: Connection, roster: Roster, now: datetime) -> int:
-    """Mark work orders whose time is over; told are the member, who gave it, and the alarm's level. How many."""
+    """Mark work orders whose time is over; how many. Told are the member, who gave it, and of the alarm's level those
+    who see every order."""
     marked = [mark_overdue(connection, order, now, THE_HUB) for order in overdue_orders(connection, now, BATCH)]
     for found in marked:
         if found is not None:
             alarm, order, step = found
-            duty = roster.on_duty(connection, duty_of(alarm, Level(alarm.level), now))
+            duty = overseers(connection, roster.on_duty(connection, duty_of(alarm, Level(alarm.level), now)))
             tell(connection, alarm.id, step, (order.assignee_id, order.given_by, *duty), now)
     return len(marked)

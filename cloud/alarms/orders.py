@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from cloud.access.errors import NotThere
 from cloud.accounts.scope import Scope, scope_of
 from cloud.alarms.errors import IllegalMove, NoSuchAlarm
-from cloud.alarms.reach import Sees, covers
+from cloud.alarms.reach import SEE_OWN_ORDERS, Sees, covers
 from cloud.alarms.roster import tell
 from cloud.alarms.states import Move
 from cloud.alarms.steps import By, change
@@ -183,6 +183,12 @@ def overdue_orders(connection: Connection, now: datetime, limit: int) -> list[UU
     """Running orders whose time is over and that are not marked yet."""
     over = (WorkOrder.due_at <= now, WorkOrder.ended_at.is_(None), WorkOrder.overdue_at.is_(None))
     return list(connection.execute(select(WorkOrder.id).where(*over).order_by(WorkOrder.due_at).limit(limit)).scalars())
+
+
+def overseers(connection: Connection, accounts: Sequence[UUID]) -> Sequence[UUID]:
+    """Those of the accounts that see every order of their part of the hub, not their own alone."""
+    query = select(Account.id).where(Account.id.in_(accounts), Account.role.not_in(SEE_OWN_ORDERS))
+    return list(connection.execute(query).scalars())
 
 
 def mark_overdue(

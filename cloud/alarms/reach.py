@@ -12,7 +12,7 @@ from cloud.accounts.sessions import SignedIn
 from cloud.alarms.states import ORDER_MOVES, Source
 from cloud.database.tables import AccountRole, Alarm, AlarmStep, WorkOrder
 
-_SEES_OWN_ORDERS = frozenset({AccountRole.GUARD, AccountRole.GRID_MEMBER})
+SEE_OWN_ORDERS = frozenset({AccountRole.GUARD, AccountRole.GRID_MEMBER})
 """Roles that see no work orders but those given to the account."""
 
 
@@ -32,7 +32,7 @@ class Sees:
     def of(cls, account: UUID, role: AccountRole, permissions: frozenset[Permission] | None = None) -> Self:
         """What an account sees; `permissions` of a program's token may be fewer than the role's."""
         held = PERMISSIONS[role] if permissions is None else permissions
-        return cls(Permission.SEE_MATTERS in held, account if role in _SEES_OWN_ORDERS else None)
+        return cls(Permission.SEE_MATTERS in held, account if role in SEE_OWN_ORDERS else None)
 
     @classmethod
     def by(cls, signed_in: SignedIn) -> Self:
