@@ -72,6 +72,8 @@ class EvidenceKeeper:
         self._now, self._make_id = now, make_id
         self._after = timedelta(seconds=limits.hold_evidence_after_s)
         self._looked_at: datetime | None = None
+        self._seen: dict[tuple[UUID, UUID | None], datetime] = {}
+        """When an open alarm with this last event was looked at first: after a day no more clips of it are told."""
         self._sent = Counter("gatehouse_evidence_holds", "Holds begun, renewed or ended", ["what"], registry=registry)
         failures = Counter("gatehouse_evidence_failures", "Runs that failed", registry=registry)
         self._schedule = Periodic("evidence", self.run_once, FIRST_AFTER_S, EVERY_S, (SQLAlchemyError,), failures)
@@ -100,12 +102,16 @@ class EvidenceKeeper:
     def _find(self, now: datetime) -> None:
         """Write down the clips of open alarms that are not yet. Page by page, so that old alarms hide no new ones."""
         after: tuple[datetime, UUID] | None = None
+        seen: dict[tuple[UUID, UUID | None], datetime] = {}
         while True:
             with self._database.read() as connection:
                 alarms = connection.execute(_old_alarms(now - self._after, after)).all()
-                found = [clip for alarm in alarms for clip in _clips_of(connection, alarm)]
+                seen |= {key: self._seen.get(key, now) for key in map(_key, alarms)}
+                looked_at = [alarm for alarm in alarms if now - seen[_key(alarm)] <= _TOLD_WITHIN]
+                found = [clip for alarm in looked_at for clip in _clips_of(connection, alarm)]
             self._write(found, now)
             if len(alarms) < BATCH:
+                self._seen = seen
                 return
             after = (alarms[-1].happened_at, alarms[-1].id)
 
@@ -192,6 +198,10 @@ def _old_alarms(before: datetime, after: tuple[datetime, UUID] | None) -> Select
         return query
     moment, alarm = after
     return query.where(or_(Alarm.happened_at > moment, and_(Alarm.happened_at == moment, Alarm.id > alarm)))
+
+
+def _key(alarm: Row[*tuple[Any, ...]]) -> tuple[UUID, UUID | None]:
+    return alarm.id, alarm.last_event_id
 
 
 def _clips_of(connection: Connection, alarm: Row[*tuple[Any, ...]]) -> Iterator[dict[str, Any]]:

@@ -299,6 +299,38 @@ def test_a_camera_that_is_gone_keeps_no_hold_from_ending(site: Site) -> None:
     assert site.index.holds() == []
 
 
+def test_a_clip_that_is_told_late_is_held_and_old_alarms_are_looked_at_for_a_day(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    find = evidence._clips_of
+    monkeypatch.setattr(evidence, "_clips_of", lambda link, alarm: looks.append(alarm.id) or find(link, alarm))
+    gateway, city = site.city.gateways["east"], site.city
+    forced = gateway.event(DoorForced(), at=city.clock())
+    since = city.clock() - timedelta(seconds=5)
+    told = ClipKept(
+        clip=forced.id,
+        sha256="ab" * 32,
+        size_bytes=1,
+        codec="h264",
+        since=since,
+        until=since + timedelta(seconds=15),
+        events=(forced.id,),
+    )
+    online = gateway.event(CameraOnline(width=640, height=360, fps=10.0, codec="h264"), "c-east", at=city.clock())
+    late = gateway.event(told, "c-east", at=city.clock() + timedelta(hours=5))
+    city.store(online, forced)
+    city.tick()
+    site.pass_hours(60)
+    assert (site.sent, len(looks)) == ([], 1)
+    city.store(late)
+    site.pass_hours(1)
+    assert len(site.index.holds()) == 1
+    for _ in range(30):
+        site.pass_hours(1, look=True)
+    assert 20 < len(looks) < 30, "then no more"
+
+
 def test_holds_of_alarms_are_no_holds_of_a_case(site: Site) -> None:
     """Hub retention spares what open alarms need by themselves; a thousand of them are no thousand conditions."""
     site.force_door()
