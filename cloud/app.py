@@ -47,6 +47,7 @@ from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
 from cloud.matters.api import matter_router
 from cloud.matters.desk import MatterDesk
+from cloud.matters.page import matter_pages
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
 from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
@@ -113,7 +114,7 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
-    office, alarms = _office(parts), _alarm_office(parts)
+    office, alarms, matters = _office(parts), _alarm_office(parts), _matter_desk(parts)
     histories = Histories(office.make_id)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
@@ -122,7 +123,7 @@ def create_app(parts: AppParts) -> FastAPI:
         access_router(office, guard),
         alarm_router(alarms, guard),
         order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
-        matter_router(alarms, _matter_desk(parts), guard),
+        matter_router(alarms, matters, guard),
         disclosure_router(office, guard, histories),
         linking_router(office, guard, histories),
         view_router(pictures, parts.database, may_look),
@@ -131,6 +132,7 @@ def create_app(parts: AppParts) -> FastAPI:
     )
     for router in for_accounts:
         app.include_router(router)
+    app.include_router(matter_pages(alarms, matters, guard))
     app.include_router(described_api(for_accounts, guard.signed_in))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))

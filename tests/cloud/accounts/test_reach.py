@@ -270,6 +270,8 @@ OF_NO_PLACE = {
 FOR_NO_ACCOUNT = {
     "GET /",
     "GET /login",
+    "GET /matters/new",
+    "POST /matters/new",
     "POST /login",
     "POST /logout",
     "GET /preferences",
@@ -283,7 +285,8 @@ FOR_NO_ACCOUNT = {
     "PUT /api/v1/gateway/clips/{sha256}/{size_bytes}/{offset}",
     "WEBSOCKET /api/v1/gateway/live",
 }
-"""Pages and descriptions without data of the register, and what gateways prove themselves for."""
+"""Pages and descriptions without data of the register, and what gateways prove themselves for. The form of matters is
+tried in tests/cloud/matters/test_matters_page.py."""
 
 OF_WHO_ASKED = {"GET /api/v1/histories/{identifier}/events"}
 """For nobody but the account that asked, whatever it is bound to (tests/cloud/disclosure)."""
