@@ -26,6 +26,9 @@ from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
+from cloud.alarms.evidence import EvidenceKeeper
+from cloud.alarms.orders import OrderDesk
+from cloud.alarms.orders_api import order_router
 from cloud.alarms.roster import EveryoneOfLevel, Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
@@ -48,15 +51,18 @@ from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
+from cloud.matters.api import matter_router
+from cloud.matters.desk import MatterDesk
+from cloud.matters.page import matter_pages
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
 from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
-from cloud.register.api import register_router
 from cloud.notify.api import NotifyOffice, notify_router
 from cloud.notify.outbox import NotifyingRoster
 from cloud.notify.sender import NotifySender
+from cloud.register.api import register_router
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionService
 from cloud.sign_on.provider import Provider
@@ -124,14 +130,16 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
-    office = _office(parts)
+    office, alarms, matters = _office(parts), _alarm_office(parts, roster), _matter_desk(parts, roster)
     histories = Histories(office.make_id)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         access_router(office, guard),
-        alarm_router(_alarm_office(parts, roster), guard),
+        alarm_router(alarms, guard),
+        order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
+        matter_router(alarms, matters, guard),
         disclosure_router(office, guard, histories),
         notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
         linking_router(office, guard, histories),
@@ -144,6 +152,7 @@ def create_app(parts: AppParts) -> FastAPI:
     )
     for router in for_accounts:
         app.include_router(router)
+    app.include_router(matter_pages(alarms, matters, guard))
     app.include_router(described_api(for_accounts, guard.signed_in))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
@@ -199,6 +208,9 @@ def _lifespan(
             parts.registry,
             parts.live.alarms_changed,
         )
+        evidence = EvidenceKeeper(
+            parts.database, parts.commands, parts.now, IdMaker(), parts.settings.alarms, parts.registry
+        )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         categories = CategoryChores(parts.database, parts.now, parts.registry)
         retention.start()
@@ -206,6 +218,7 @@ def _lifespan(
         erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
         erasures.start()
         alarms.start()
+        evidence.start()
         chores.start()
         relinking.start()
         await asyncio.to_thread(sender.start)
@@ -221,6 +234,7 @@ def _lifespan(
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(categories.stop)
             await asyncio.to_thread(erasures.stop)
+            await asyncio.to_thread(evidence.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
             await asyncio.to_thread(sender.stop)
@@ -255,6 +269,10 @@ def _office(parts: AppParts) -> DoorOffice:
 def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
     desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, roster)
     return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
+
+
+def _matter_desk(parts: AppParts, roster: Roster) -> MatterDesk:
+    return MatterDesk(parts.database, parts.vault, parts.now, IdMaker(), parts.settings.alarms, roster)
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

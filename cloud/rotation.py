@@ -28,6 +28,7 @@ from cloud.database.tables import (
     EnrolmentCode,
     Gateway,
     Guest,
+    Matter,
     Person,
     RegisterHistory,
     SecondFactor,
@@ -36,6 +37,7 @@ from cloud.database.tables import (
     Vehicle,
 )
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, CODE_SECRET, MESSAGE_KEY
+from cloud.matters.purposes import REPORTER
 from cloud.register.sealed import (
     CATEGORY,
     CATEGORY_BASIS,
@@ -113,6 +115,7 @@ SEALED = (
     SealedTable(Contact, {"name_sealed": CONTACT_NAME, "phone_sealed": CONTACT_PHONE}, _phone_indexes),
     SealedTable(Vehicle, {"plate_sealed": PLATE}, _plate_indexes),
     SealedTable(Guest, {"name_sealed": GUEST_NAME, "phone_sealed": GUEST_PHONE}, _guest_indexes),
+    SealedTable(Matter, {"reporter_sealed": REPORTER}),
     SealedTable(RegisterHistory, {"before_sealed": HISTORY, "after_sealed": HISTORY}),
 )
 """Every `*_sealed` column of the database; a test compares it with the tables."""

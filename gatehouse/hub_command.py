@@ -14,8 +14,9 @@ from gatehouse import (
     hub_categories_command,
     hub_doors_command,
     hub_export_command,
-    hub_person_command,
+    hub_matters_command,
     hub_notify_command,
+    hub_person_command,
     hub_register_command,
     hub_relink_command,
 )
@@ -59,6 +60,7 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
+app.add_typer(hub_matters_command.app, name="matters")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
 app.add_typer(hub_categories_command.app, name="categories")

@@ -34,6 +34,12 @@ class Permission(StrEnum):
     """The queue, each alarm's steps, the figures."""
     HANDLE_ALARMS = "handle_alarms"
     """Acknowledge, begin, note, pass up, shelve, close."""
+    SEE_MATTERS = "see_matters"
+    """What was reported, beside the alarms; the reporter masked."""
+    ENTER_MATTERS = "enter_matters"
+    """Enter a matter, pass one to another place or grid."""
+    GIVE_ORDERS = "give_orders"
+    """Give a grid member a work order, and withdraw it."""
     SEE_RULES = "see_rules"
     SET_RULES = "set_rules"
     """With the whole hub: write the rules that raise alarms."""
@@ -61,11 +67,12 @@ _DESK = {
     Permission.SEE_RULES,
 }
 _POST = _DESK | {Permission.LOOK, Permission.OPERATE, Permission.LOCK_DOWN}
-_CENTRE = _POST | {Permission.SEE_PEOPLE, Permission.REVEAL}
+_WINDOW = {Permission.SEE_PEOPLE, Permission.SEE_MATTERS, Permission.ENTER_MATTERS}
+_CENTRE = _POST | _WINDOW | {Permission.REVEAL, Permission.GIVE_ORDERS}
 
 PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
     AccountRole.GUARD: frozenset(_POST),
-    AccountRole.GRID_MEMBER: frozenset(_DESK | {Permission.SEE_PEOPLE}),
+    AccountRole.GRID_MEMBER: frozenset(_DESK | _WINDOW),
     AccountRole.COMMUNITY: frozenset(_CENTRE),
     AccountRole.TOWNSHIP: frozenset(_CENTRE | {Permission.READ_HISTORY}),
     AccountRole.DISTRICT: frozenset(

@@ -4,7 +4,7 @@ What is told outside the console is `cloud.notify`'s: its roster stands around a
 announcement within the transaction that writes the step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -93,12 +93,18 @@ class EveryoneOfLevel(Roster):
 def announce(connection: Connection, roster: Roster, alarm: UUID, step: int, duty: Duty) -> int:
     """Write down who is told of a step; how many they are."""
     told = roster.on_duty(connection, duty)
-    accounts = sorted(set(told.accounts))
-    if accounts:
-        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": duty.at} for each in accounts]
-        connection.execute(insert(AlarmTold), rows)
+    count = tell(connection, alarm, step, told.accounts, duty.at)
     roster.announced(connection, Announcement(alarm, step, duty, told))
-    return len(accounts)
+    return count
+
+
+def tell(connection: Connection, alarm: UUID, step: int, accounts: Iterable[UUID], at: datetime) -> int:
+    """Write down that these accounts are told of a step; how many they are."""
+    told = sorted(set(accounts))
+    if told:
+        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": at} for each in told]
+        connection.execute(insert(AlarmTold), rows)
+    return len(told)
 
 
 def places_above(connection: Connection, place: UUID | None) -> list[UUID]:

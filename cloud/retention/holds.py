@@ -34,8 +34,9 @@ class Hold:
 
 
 def active_holds(connection: Connection) -> list[Hold]:
-    """Those that were begun and not ended."""
-    query = select(CommandRecord.gateway_id, CommandRecord.args).where(CommandRecord.action == Action.EVIDENCE_HOLD)
+    """Those that a person began and nobody ended. The hub's own are of open alarms, which are spared as such."""
+    ordered = (CommandRecord.action == Action.EVIDENCE_HOLD, CommandRecord.account_id.is_not(None))
+    query = select(CommandRecord.gateway_id, CommandRecord.args).where(*ordered)
     found: dict[tuple[str, UUID], Hold] = {}
     for gateway, args in connection.execute(query.order_by(CommandRecord.issued_at, CommandRecord.corr)):
         told = EvidenceHold.model_validate(args)

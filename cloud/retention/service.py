@@ -1,4 +1,5 @@
-"""Events, pictures, clips, visitors, lapsed categories, dead letters and sessions end here, but never the audit.
+"""Events, pictures, clips, visitors, names of who reported a matter, lapsed categories, dead letters and sessions end
+here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -22,6 +23,7 @@ from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
 from cloud.database.tables import (
     AccessPass,
+    Alarm,
     CategoryWarning,
     Clip,
     Credential,
@@ -29,6 +31,7 @@ from cloud.database.tables import (
     EventRecord,
     Guest,
     LoginSession,
+    Matter,
     Picture,
     RegisterHistory,
     ServiceCategory,
@@ -60,6 +63,8 @@ class RetentionDays(BaseModel):
     """After a pass is over: whom or what it was for, in the host's words; after a guest's last day: the guest."""
     categories: Days = 30
     """After an entry lapsed or was ended; what is kept of its changes goes with it."""
+    reporters: Days = 365
+    """After a matter was closed: the name and phone number of who reported it."""
     dead_letters: Days = 30
 
 
@@ -117,6 +122,7 @@ class RetentionService:
             "visitors": self._forget_visitors(now - timedelta(days=days.visitors)),
             "guests": self._expire_entries(Guest, Guest.until < now - timedelta(days=days.visitors)),
             "categories": self._expire_categories(now - timedelta(days=days.categories)),
+            "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
             ),
@@ -173,6 +179,21 @@ class RetentionService:
         """What is past its days and stays: a hold or an open alarm needs it."""
         with self._database.read() as connection:
             return set(connection.scalars(select(key).where(moment < before)))
+
+    def _forget_reporters(self, before: datetime) -> "_Gone":
+        """Blank who reported a matter, once it is closed for long. The matter stays, as every alarm does."""
+        closed = select(Alarm.id).where(Alarm.closed_at < before)
+        over = select(Matter.id).where(Matter.reporter_sealed.is_not(None), Matter.id.in_(closed))
+        gone = _Gone()
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                keys = connection.scalars(over.order_by(Matter.id).limit(BATCH)).all()
+                if not keys:
+                    break
+                connection.execute(update(Matter).where(Matter.id.in_(keys)).values(reporter_sealed=None))
+            gone.add(keys)
+            self._stopping.wait(_PAUSE_S)
+        return gone
 
     def _forget_visitors(self, before: datetime) -> "_Gone":
         """Blank whom or what a pass was for, once it is over for long. The pass stays: past events are linked to it."""

@@ -54,6 +54,9 @@ class Names:
     corr: str
     history: str
     alarm: str
+    matter_id: str
+    matter: str
+    order: str
     dwelling_id: str
     sighting: str
     category: str
@@ -81,6 +84,8 @@ def _names(mark: str) -> Names:
             "corr",
             "history",
             "alarm",
+            "matter_id",
+            "order",
             "dwelling_id",
             "sighting",
             "category",
@@ -99,6 +104,7 @@ def _names(mark: str) -> Names:
         group=f"group-{mark}",
         picture=hashlib.sha256(f"picture {mark}".encode()).hexdigest(),
         clip=hashlib.sha256(f"clip {mark}".encode()).hexdigest(),
+        matter="2026-900001" if mark == "foreign" else "2026-900002",
         **ids,
     )
 
@@ -202,6 +208,9 @@ class TwoCommunities:
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (tables.Alarm, _alarm(gate, community)),
             (tables.Notice, _notice()),
+            (tables.Alarm, _matter_alarm(dwelling, community)),
+            (tables.Matter, _MATTER),
+            (tables.WorkOrder, _order(now)),
             (
                 Account,
                 {
@@ -372,6 +381,31 @@ def _category(person: UUID, officer: UUID, now: datetime) -> dict[str, Any]:
         "since": given.LONG_AGO,
         "review_at": now + _DAY,
     }
+
+
+def _matter_alarm(dwelling: UUID, community: UUID) -> dict[str, Any]:
+    """A matter there, a day after the alarm."""
+    alarm = _alarm(dwelling, community) | dict.fromkeys(("happened_at", "raised_at", "last_at"), ALARM_RAISED + _DAY)
+    kind = {"source": "matter", "rule": "matter.repair", "key": f"matter {FOREIGN.matter}", "condition": "reported"}
+    return alarm | kind | {"id": UUID(FOREIGN.matter_id), "gateway_id": None, "subject": None, "level": 1}
+
+
+_MATTER = {
+    "id": UUID(FOREIGN.matter_id),
+    "number": FOREIGN.matter,
+    "kind": "repair",
+    "title": "Repair",
+    "title_zh": "报修",
+    "text": "异地路灯不亮",
+    "reported_by": "window",
+}
+
+
+def _order(now: datetime) -> dict[str, Any]:
+    """To a member whom nobody knows, due in a week."""
+    times = {"given_at": now, "due_at": now + 7 * _DAY}
+    who = {"assignee_id": new_id(), "given_by": new_id(), "what": "异地", "state": "given", "revision": 1}
+    return {"id": UUID(FOREIGN.order), "alarm_id": UUID(FOREIGN.alarm), **times, **who}
 
 
 def _credential(identifier: UUID, person: UUID, number: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from cloud.database.tables.doors import (
     Reader,
 )
 from cloud.database.tables.events import Clip, DeadLetter, DeviceState, EventRecord, Picture, StreamCursor
+from cloud.database.tables.evidence import AlarmEvidence
 from cloud.database.tables.gateways import (
     CommandRecord,
     CredentialChange,
@@ -51,6 +52,7 @@ from cloud.database.tables.gateways import (
 )
 from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.linking import LinkCorrection, Relinking
+from cloud.database.tables.matters import Matter, MatterNumber, WorkOrder
 from cloud.database.tables.notify import Notice, NoticeAttempt, NoticeChannel, NoticeMessage
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
@@ -79,6 +81,7 @@ __all__ = [
     "AccountSubject",
     "Alarm",
     "AlarmCandidate",
+    "AlarmEvidence",
     "AlarmFlood",
     "AlarmStep",
     "AlarmTold",
@@ -121,6 +124,8 @@ __all__ = [
     "LinkCorrection",
     "Lockdown",
     "LoginSession",
+    "Matter",
+    "MatterNumber",
     "Notice",
     "NoticeAttempt",
     "NoticeChannel",
@@ -149,4 +154,5 @@ __all__ = [
     "SubjectRequest",
     "VaultState",
     "Vehicle",
+    "WorkOrder",
 ]

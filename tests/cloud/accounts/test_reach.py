@@ -26,6 +26,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cloud.accounts import PERMISSIONS, Permission
+from cloud.alarms.monthly import CHINA
 from cloud.database.engine import Database
 from cloud.database.tables import AccountRole, Credential, Door, Place
 from cloud.register.sealed import NUMBER
@@ -79,6 +80,9 @@ CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
 CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
 REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/v1/subject-requests/$request"
+MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
+RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
+NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -105,6 +109,8 @@ LISTS = {
     "GET /api/v1/subject-requests": Permission.ANSWER_REQUESTS,
     "GET /api/v1/person-holds": Permission.HOLD_EVIDENCE,
     "GET /api/v1/notify/notices": Permission.SEE_ALARMS,
+    "GET /api/v1/matters": Permission.SEE_MATTERS,
+    "GET /api/v1/orders": Permission.SEE_ALARMS,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -167,6 +173,8 @@ CASES = {
     ),
     "GET /api/v1/alarms/figures": case(Permission.SEE_ALARMS, f"/api/v1/alarms/figures?{_around(ALARM_RAISED)}"),
     "GET /api/v1/alarms/health": case(Permission.SEE_ALARMS, f"/api/v1/alarms/health?{_around(ALARM_RAISED)}"),
+    "GET /api/v1/alarms/months/{month}": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}"),
+    "GET /api/v1/alarms/months/{month}/csv": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}/csv"),
     "GET /api/v1/alarms/{identifier}": case(Permission.SEE_ALARMS, ALARM),
     "POST /api/v1/alarms/{identifier}/acknowledge": case(Permission.HANDLE_ALARMS, f"{ALARM}/acknowledge", {}),
     "POST /api/v1/alarms/{identifier}/begin": case(Permission.HANDLE_ALARMS, f"{ALARM}/begin", {"note": "x"}),
@@ -178,6 +186,24 @@ CASES = {
     "POST /api/v1/alarms/{identifier}/unshelve": case(Permission.HANDLE_ALARMS, f"{ALARM}/unshelve", {}),
     "POST /api/v1/alarms/{identifier}/close": case(
         Permission.HANDLE_ALARMS, f"{ALARM}/close", {"outcome": "false_alarm", "note": "x"}
+    ),
+    "GET /api/v1/matters/{number}": case(Permission.SEE_MATTERS, MATTER),
+    "POST /api/v1/matters": case(Permission.ENTER_MATTERS, None, NEW_MATTER),
+    "POST /api/v1/matters/{number}/reporter": case(
+        Permission.REVEAL, f"{MATTER}/reporter", {"purpose": "a test of reach"}
+    ),
+    "GET /api/v1/orders/{identifier}": case(Permission.SEE_ALARMS, ORDER),
+    "POST /api/v1/orders/{identifier}/accept": case(Permission.HANDLE_ALARMS, f"{ORDER}/accept", {}),
+    "POST /api/v1/orders/{identifier}/refuse": case(Permission.HANDLE_ALARMS, f"{ORDER}/refuse", {"note": "x"}),
+    "POST /api/v1/orders/{identifier}/done": case(Permission.HANDLE_ALARMS, f"{ORDER}/done", {"note": "x"}),
+    "POST /api/v1/alarms/{identifier}/orders": case(
+        Permission.GIVE_ORDERS,
+        "/api/v1/alarms/$matter_id/orders",
+        {"assignee": "nobody", "what": "x", "due": LATER},
+    ),
+    "POST /api/v1/orders/{identifier}/withdraw": case(Permission.GIVE_ORDERS, f"{ORDER}/withdraw", {"note": "x"}),
+    "POST /api/v1/matters/{number}/pass-on": case(
+        Permission.ENTER_MATTERS, f"{MATTER}/pass-on", {"place": "$dwelling_id", "note": "x"}
     ),
     "POST /api/v1/doors/{gateway}/{device}/release": case(Permission.OPERATE, "/api/v1/doors/$gateway/$device/release"),
     f"POST {ACCESS}/doors/{{gateway}}/{{device}}/release": case(Permission.OPERATE, f"{DOOR}/release", WHY),
@@ -270,6 +296,7 @@ OF_NO_PLACE = {
     f"GET {ACCESS}/leases/grace": Permission.SEE_PEOPLE,
     "GET /api/v1/categories/kinds": Permission.CATEGORIES,
     "GET /api/v1/rules": Permission.SEE_RULES,
+    "GET /api/v1/matters/kinds": Permission.SEE_MATTERS,
     "GET /api/v1/rules/{code}": Permission.SEE_RULES,
     "GET /metrics": Permission.READ_METRICS,
 }
@@ -278,6 +305,8 @@ OF_NO_PLACE = {
 FOR_NO_ACCOUNT = {
     "GET /",
     "GET /login",
+    "GET /matters/new",
+    "POST /matters/new",
     "POST /login",
     "POST /logout",
     "GET /preferences",
@@ -291,7 +320,8 @@ FOR_NO_ACCOUNT = {
     "PUT /api/v1/gateway/clips/{sha256}/{size_bytes}/{offset}",
     "WEBSOCKET /api/v1/gateway/live",
 }
-"""Pages and descriptions without data of the register, and what gateways prove themselves for."""
+"""Pages and descriptions without data of the register, and what gateways prove themselves for. The form of matters is
+tried in tests/cloud/matters/test_matters_page.py."""
 
 OF_WHO_ASKED = {
     "GET /api/v1/histories/{identifier}/events",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, insert, select, text
@@ -15,12 +15,14 @@ from cloud.database.engine import Database
 from cloud.database.tables import (
     Account,
     AccountRole,
+    Alarm,
     Base,
     Contact,
     Credential,
     EnrolmentCode,
     Gateway,
     Guest,
+    Matter,
     Person,
     Place,
     PlaceKind,
@@ -30,6 +32,7 @@ from cloud.database.tables import (
     Vehicle,
 )
 from cloud.gateways.purposes import CODE_SECRET, MESSAGE_KEY
+from cloud.matters.purposes import REPORTER
 from cloud.register.sealed import (
     CATEGORY,
     CATEGORY_BASIS,
@@ -78,6 +81,7 @@ def sealed(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         factor = {"account_id": entry, "secret_sealed": vault.seal(b"totp", PURPOSE), "last_step": 0, "set_up_at": NOW}
         connection.execute(insert(SecondFactor).values(factor | {"failures": 0}))
         _add_of_a_person(connection, vault, entry)
+        add_matter(connection, vault)
     monkeypatch.setattr(rotation, "_BATCH_ROWS", 200)
     return tmp_path, database, database.engine.url.render_as_string(hide_password=False)
 
@@ -122,6 +126,18 @@ def assert_of_a_person(database: Database, vault: Vault) -> None:
     assert vault.open(category.basis_sealed, CATEGORY_BASIS) == b"b"
 
 
+def add_matter(connection: Connection, vault: Vault) -> None:
+    """A matter and its alarm."""
+    matter, moments = uuid4(), dict.fromkeys(("happened_at", "raised_at", "last_at"), NOW)
+    state = {"priority": 3, "handling": "new", "condition": "reported", "level": 1, "audience": "duty"}
+    counts = {"rule_version": 0, "times": 1, "chatter_count": 1, "revision": 1}
+    kind = {"source": "matter", "rule": "matter.help", "key": "matter 2026-000001"}
+    connection.execute(insert(Alarm).values(id=matter, **kind, **moments, **state, **counts))
+    words = {"number": "2026-000001", "kind": "help", "title": "x", "title_zh": "x", "text": "x"}
+    who = {"reported_by": "resident", "reporter_sealed": vault.seal(b"reporter", REPORTER)}
+    connection.execute(insert(Matter).values(id=matter, **words, **who))
+
+
 def assert_sealed_under(database: Database, vault: Vault) -> None:
     with database.read() as connection:
         persons = connection.execute(select(Person)).mappings().all()
@@ -130,6 +146,7 @@ def assert_sealed_under(database: Database, vault: Vault) -> None:
         key = connection.execute(select(Gateway.message_key_sealed)).scalar_one()
         was = connection.execute(select(RegisterHistory.before_sealed)).scalar_one()
         factor = connection.execute(select(SecondFactor.secret_sealed)).scalar_one()
+        reporter = connection.execute(select(Matter.reporter_sealed)).scalar_one()
     for person in persons:
         phone = vault.open(person["phone_sealed"], PHONE).decode()
         assert person["id_number_index"] == vault.index(
@@ -142,6 +159,8 @@ def assert_sealed_under(database: Database, vault: Vault) -> None:
     assert was is not None
     assert (vault.open(code, CODE_SECRET), vault.open(key, MESSAGE_KEY)) == (b"secret", b"\x00\xff" * 16)
     assert (vault.open(was, HISTORY), vault.open(factor, PURPOSE)) == (b"{}", b"totp")
+    assert reporter is not None
+    assert vault.open(reporter, REPORTER) == b"reporter"
 
 
 def test_everything_is_sealed_under_the_new_key(sealed: tuple[Path, Database, str]) -> None:
