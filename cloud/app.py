@@ -14,7 +14,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -26,8 +25,8 @@ from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
-from cloud.alarms.limits import Limits
 from cloud.alarms.roster import EveryoneOfLevel
+from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
@@ -49,7 +48,7 @@ from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.ids import IdMaker
-from cloud.retention import RetentionDays, RetentionService
+from cloud.retention import RetentionService
 from cloud.signing import HubSigner
 from cloud.vault import Vault
 from cloud.video.gateway_socket import video_gateway_router
@@ -58,22 +57,6 @@ from cloud.video.viewers import Looking, video_view_router
 from protocols.live import MAX_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
-
-
-class AppSettings(BaseModel):
-    """What an operator sets of the web application."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    """The names under which browsers and gateways reach the hub, without ports."""
-    https: bool = False
-    """Whether they reach it by HTTPS (a proxy in front of it): cookies are then `Secure`."""
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
-    retention: RetentionDays = RetentionDays()
-    alarms: Limits = Limits()
-    """How soon each level must act, and what counts as a flood or as chatter."""
 
 
 @dataclass(frozen=True)
