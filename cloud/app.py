@@ -6,15 +6,16 @@ import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -22,13 +23,14 @@ from starlette.applications import Starlette
 from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
-from cloud.accounts import Accounts, Permission
+from cloud.accounts import Accounts, Permission, SessionLimits
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
 from cloud.alarms.roster import EveryoneOfLevel
 from cloud.audit import AuditLog
+from cloud.console.account_api import account_router
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -60,6 +62,19 @@ from protocols.live import MAX_FRAME_BYTES
 _log = logging.getLogger(__name__)
 
 
+class SessionSettings(BaseModel):
+    """How long a log-in lasts. An open live page counts as use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    idle_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 30
+    absolute_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 13
+
+    @property
+    def limits(self) -> SessionLimits:
+        return SessionLimits(timedelta(hours=self.absolute_hours), timedelta(minutes=self.idle_minutes))
+
+
 class AppSettings(BaseModel):
     """What an operator sets of the web application."""
 
@@ -72,6 +87,8 @@ class AppSettings(BaseModel):
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
     retention: RetentionDays = RetentionDays()
+    sessions: SessionSettings = SessionSettings()
+    """How long a log-in lasts."""
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
 
@@ -131,6 +148,7 @@ def create_app(parts: AppParts) -> FastAPI:
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
+        account_router(parts.accounts, guard, parts.live),
         access_router(office, guard),
         alarm_router(_alarm_office(parts), guard),
         disclosure_router(office, guard, histories),

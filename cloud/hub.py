@@ -213,7 +213,9 @@ class Hub:
         return AppParts(
             database=foundation.database,
             now=utc_now,
-            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now),
+            accounts=open_accounts(
+                foundation.database, audit, foundation.vault, utc_now, limits=foundation.config.web.sessions.limits
+            ),
             audit=audit,
             keys=self.keys,
             vault=foundation.vault,

@@ -67,7 +67,7 @@ class LoginDesk:
             raise HTTPException(403, _FOREIGN)
         address = request.client.host if request.client else ""
         try:
-            opened = self._accounts.log_in(username, password, address, code)
+            opened = self._accounts.log_in(username, password, address, code, request.headers.get("user-agent", ""))
         except BadLogin:
             return self._again(request, username, "refused", 401, "login.wrong")
         except CodeWanted:

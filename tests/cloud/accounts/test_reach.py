@@ -258,6 +258,13 @@ FOR_NO_ACCOUNT = {
 }
 """Pages and descriptions without data of the register, and what gateways prove themselves for."""
 
+OF_ONESELF = {
+    "GET /api/v1/account/sessions",
+    "POST /api/v1/account/sessions/{identifier}/end",
+    "POST /api/v1/account/sessions/end-others",
+}
+"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py)."""
+
 OF_WHO_ASKED = {"GET /api/v1/histories/{identifier}/events"}
 """For nobody but the account that asked, whatever it is bound to (tests/cloud/disclosure)."""
 
@@ -302,7 +309,7 @@ def told(answer: httpx.Response, names: Names) -> tuple[int, str]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_route_of_the_application_has_a_case(world: TwoCommunities) -> None:
-    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *SOCKETS}
+    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *OF_ONESELF, *SOCKETS}
     assert routes_of(world.console.app) == known
 
 
