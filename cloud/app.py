@@ -6,16 +6,14 @@ import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -23,12 +21,12 @@ from starlette.applications import Starlette
 from cloud.access.api import access_router
 from cloud.access.chores import AccessChores
 from cloud.access.office import CommandSender, DoorOffice
-from cloud.accounts import Accounts, Permission, SessionLimits
+from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
-from cloud.alarms.limits import Limits
 from cloud.alarms.roster import EveryoneOfLevel
+from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.console.account_api import account_router
 from cloud.console.api import api_router
@@ -51,7 +49,7 @@ from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
 from cloud.register.ids import IdMaker
-from cloud.retention import RetentionDays, RetentionService
+from cloud.retention import RetentionService
 from cloud.signing import HubSigner
 from cloud.vault import Vault
 from cloud.video.gateway_socket import video_gateway_router
@@ -60,37 +58,6 @@ from cloud.video.viewers import Looking, video_view_router
 from protocols.live import MAX_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
-
-
-class SessionSettings(BaseModel):
-    """How long a log-in lasts. An open live page counts as use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    idle_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 30
-    absolute_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 13
-
-    @property
-    def limits(self) -> SessionLimits:
-        return SessionLimits(timedelta(hours=self.absolute_hours), timedelta(minutes=self.idle_minutes))
-
-
-class AppSettings(BaseModel):
-    """What an operator sets of the web application."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    """The names under which browsers and gateways reach the hub, without ports."""
-    https: bool = False
-    """Whether they reach it by HTTPS (a proxy in front of it): cookies are then `Secure`."""
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded-For is believed, for the limits on log-ins and enrolment."""
-    retention: RetentionDays = RetentionDays()
-    sessions: SessionSettings = SessionSettings()
-    """How long a log-in lasts."""
-    alarms: Limits = Limits()
-    """How soon each level must act, and what counts as a flood or as chatter."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.broker.access import MqttProtocol
 from cloud.broker.embedded import is_loopback
 from cloud.broker.engines import BrokerKind

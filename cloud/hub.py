@@ -11,26 +11,22 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import Protocol
-from uuid import UUID
 
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from cloud.accounts import open_accounts
+from cloud.accounts import SessionLimits, open_accounts
 from cloud.app import AppParts, create_app, server_config
 from cloud.audit import AuditLog
 from cloud.broker import Broker, HubClient
-from cloud.broker.files import private_folder, write_private
 from cloud.commands import AuditedOutcomes, CommandService
 from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.credentials.distribution import Distribution
-from cloud.database.engine import Database, open_database
+from cloud.foundation import Foundation, HubError, new_id_maker, open_foundation, utc_now
 from cloud.gateways import EnrolmentService, GatewayIdentity, GatewayKeys, Roster
 from cloud.gateways.echo import BirthEcho
 from cloud.gateways.rate import AttemptLimit
@@ -44,61 +40,13 @@ from cloud.ingest.reading import MessageReader
 from cloud.ingest.worker import IngestWorker, WorkerIdentity
 from cloud.ingest.writer import EventWriter
 from cloud.live.feed import LiveFeed
-from cloud.rotation import check_key
-from cloud.signing import HubSigner, load_signer
-from cloud.vault import KEY_BYTES, Vault, read_or_make_secret_file
-from protocols.ids import UuidV7Maker
+from cloud.private_files import write_private
 from protocols.presence import GatewayState
 
 _SUBSCRIBED_S = 30.0
 _LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class HubError(Exception):
-    """The hub cannot start; the text says why and what helps."""
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
-def new_id_maker() -> Callable[[], UUID]:
-    """Strictly rising ids, safe from any thread."""
-    maker, lock = UuidV7Maker(time, os.urandom), threading.Lock()
-
-    def make() -> UUID:
-        with lock:
-            return maker()
-
-    return make
-
-
-@dataclass(frozen=True)
-class Foundation:
-    """What every sub-command of the hub stands on."""
-
-    config: HubConfig
-    database: Database
-    vault: Vault
-    signer: HubSigner
-
-
-def open_foundation(config: HubConfig) -> Foundation:
-    """Open the state folder, its secrets and the database, migrated to this version.
-
-    Raises:
-        VaultError, DatabaseUrlError, DatabaseIsNewer, SQLAlchemyError, OSError: as they say.
-    """
-    state_dir = private_folder(config.state_dir)
-    vault = Vault(read_or_make_secret_file(state_dir / "vault.key", KEY_BYTES))
-    signer = load_signer(state_dir / "signing.key")
-    database = open_database(config.database_url)
-    database.migrate()
-    check_key(database, vault)
-    return Foundation(config, database, vault, signer)
 
 
 class _Part(Protocol):
@@ -210,12 +158,12 @@ class Hub:
         foundation = self._foundation
         identity = GatewayIdentity(self.keys, utc_now)
         audit = AuditLog(foundation.database, utc_now)
+        lasting = foundation.config.web.sessions
+        limits = SessionLimits(absolute=lasting.absolute, idle=lasting.idle)
         return AppParts(
             database=foundation.database,
             now=utc_now,
-            accounts=open_accounts(
-                foundation.database, audit, foundation.vault, utc_now, limits=foundation.config.web.sessions.limits
-            ),
+            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now, limits=limits),
             audit=audit,
             keys=self.keys,
             vault=foundation.vault,

@@ -23,9 +23,10 @@ from cloud.commands import AuditedOutcomes, CommandOutcome, CommandService
 from cloud.config import HttpSection, HubConfig
 from cloud.credentials.answers import CredentialAnswers
 from cloud.database.engine import Database
+from cloud.foundation import HubError, new_id_maker, open_foundation, utc_now
 from cloud.gateways import GatewayKeys
 from cloud.gateways.echo import BirthEcho
-from cloud.hub import HubError, listen, new_id_maker, open_foundation, utc_now, worker_maker
+from cloud.hub import listen, worker_maker
 from cloud.hub_broker import make_broker
 from cloud.hub_ingest import IngestKeeper
 from cloud.hub_metrics import HubMetrics

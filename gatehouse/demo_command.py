@@ -37,7 +37,9 @@ def demo(
         Path | None, typer.Option("--json", help="Write the summary's figures to this file as well.")
     ] = None,
 ) -> None:
-    """Run hub, broker, gateway, five doors and three cameras, with a made-up register of 1,200 residents.
+    """Run hub, broker, gateway, five doors and three cameras, with a made-up village of Anshun and 1,200 residents.
+
+    Two more communities are played, to which everything happens: alarms of every kind climb to the district.
 
     The reader bytes are real OSDP from played readers, the video is real surveillance clips
     and a drawn one, served over RTSP.

@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from gatehouse.hub_doors_shell import DoorName, Json, Yes, door_key, group
 from gatehouse.hub_shell import ask_to_confirm, print_table
+
+if TYPE_CHECKING:
+    import httpx
 
 lockdowns = group("Lock every door of gateways: one person asks, another confirms. Ways out stay open.")
 
@@ -178,13 +180,15 @@ class _Refused(Exception):
 class _Session:
     """A session at the running hub."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: "httpx.Client") -> None:
         self._client = client
 
     @classmethod
     @contextmanager
     def opened(cls, hub: str, account: str, password_file: Path | None) -> Iterator["_Session"]:
         """Log in, and out at the end; faults are told in a sentence, exit status 1."""
+        import httpx
+
         try:
             password = _password(password_file)
             with httpx.Client(base_url=hub, timeout=_TIMEOUT_S, headers={"Origin": hub.rstrip("/")}) as client:
@@ -216,8 +220,8 @@ class _Session:
     def post(self, path: str, body: dict[str, Any] | None) -> Any:
         return self._read(self._client.post(f"/api/v1/access{path}", json=body))
 
-    def _read(self, answer: httpx.Response) -> Any:
-        if answer.status_code == httpx.codes.NO_CONTENT:
+    def _read(self, answer: "httpx.Response") -> Any:
+        if not answer.content:
             return None
         told = answer.json()
         if answer.is_error:

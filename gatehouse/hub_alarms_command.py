@@ -6,7 +6,7 @@ who does it.
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -67,7 +67,7 @@ def health(context: typer.Context, since: _Since = "30d", config: _Config = None
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.accounts.scope import WHOLE
         from cloud.alarms.figures import health_report
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
 
         now = utc_now()
         with foundation.database.read() as connection:
@@ -119,7 +119,7 @@ def try_rule(
     Nobody is there to close an alarm, so one counts as closed as soon as its cause is over.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.book import find_rule
         from cloud.rules.replay import replay
 
@@ -142,7 +142,7 @@ def write(
     """Write a new version of a rule, in force at once. Try it first with `test --file`."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.book import write_rule
 
         rule = _read_rule(file, code)
@@ -159,20 +159,23 @@ def add_agreement(
     person: Annotated[str, typer.Argument(help="The person's id in the register.")],
     hours: Annotated[int, typer.Option("--hours", help="Without a passage for so long, somebody calls.")],
     consent: Annotated[str, typer.Option("--consent", help="How the person agreed, such as 'signed form 12'.")],
+    since: Annotated[
+        str | None, typer.Option("--since", help="The day on which the person agreed, in UTC; without it: now.")
+    ] = None,
     config: _Config = None,
 ) -> None:
     """Write down that a person agreed to a visit after so many hours without a passage."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.ids import IdMaker
         from cloud.rules.care import agree
 
         who = _id(person)
         with foundation.database.write() as connection:
-            made = agree(connection, IdMaker(), who, hours, consent, utc_now())
+            made = agree(connection, IdMaker(), who, hours, consent, utc_now(), _day(since) if since else None)
         AuditLog(foundation.database, utc_now).append("care.add", None, {"agreement": str(made), "person": str(who)})
-        typer.echo(f"agreement {made} holds from now on")
+        typer.echo(f"agreement {made} holds from {since or 'now'} on")
 
 
 @care.command("list")
@@ -180,7 +183,7 @@ def list_agreements(context: typer.Context, config: _Config = None) -> None:
     """List the agreements that hold."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.care import agreements
 
         with foundation.database.read() as connection:
@@ -196,7 +199,7 @@ def end_care(context: typer.Context, agreement: str, config: _Config = None) -> 
     """End an agreement, at once."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.rules.care import end_agreement
 
         which = _id(agreement)
@@ -204,6 +207,13 @@ def end_care(context: typer.Context, agreement: str, config: _Config = None) -> 
             end_agreement(connection, which, utc_now())
         AuditLog(foundation.database, utc_now).append("care.end", None, {"agreement": str(which)})
         typer.echo(f"agreement {which} has ended")
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no day: write it as 2026-05-01") from error
 
 
 def _id(text: str) -> UUID:
@@ -215,7 +225,7 @@ def _id(text: str) -> UUID:
 
 def _rules(foundation: Any) -> Any:
     """The newest version of every rule, the shipped ones too if the hub never ran."""
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.rules.book import prepare_rules, read_rules
 
     with foundation.database.write() as connection:

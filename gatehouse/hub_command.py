@@ -21,8 +21,8 @@ from gatehouse.hub_shell import (
 
 if TYPE_CHECKING:
     from cloud.accounts import Accounts
+    from cloud.foundation import Foundation
     from cloud.gateways import GatewayRegister
-    from cloud.hub import Foundation
 
 _EXAMPLES = """Examples:
 
@@ -260,7 +260,7 @@ def revoke_credential(
 ) -> None:
     """End a card at every door, at once: within 5 seconds where the gateway is connected."""
     with told_faults(), opened_foundation(context, config) as foundation:
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.register.credentials import find_credential, revoke_credential
 
         with foundation.database.read() as connection:
@@ -480,7 +480,7 @@ def audit_head(context: typer.Context, config: _Config = None) -> None:
     """Check the audit and print its head, signed by the hub: a line to be kept where this machine cannot change it."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import Head, signed_head, verify_chain
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
 
         head = Head(*verify_chain(foundation.database))
         typer.echo(signed_head(head, utc_now(), foundation.signer.sign))
@@ -526,8 +526,8 @@ def _password(file: Path | None) -> str:
 def _register(foundation: "Foundation") -> "GatewayRegister":
     import os
 
+    from cloud.foundation import utc_now
     from cloud.gateways import GatewayRegister
-    from cloud.hub import utc_now
 
     return GatewayRegister(foundation.database, foundation.vault, utc_now, os.urandom)
 
@@ -535,14 +535,14 @@ def _register(foundation: "Foundation") -> "GatewayRegister":
 def _accounts(foundation: "Foundation") -> "Accounts":
     from cloud.accounts import open_accounts
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     return open_accounts(foundation.database, AuditLog(foundation.database, utc_now), foundation.vault, utc_now)
 
 
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     AuditLog(foundation.database, utc_now).append(action, None, detail)
 

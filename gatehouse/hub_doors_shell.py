@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cloud.access.values.base import DoorKeyValue
     from cloud.access.values.weeks import IntervalValue
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
     from cloud.register.doors import DoorKey
 
 Config = Annotated[
@@ -64,7 +64,7 @@ class Change:
     def finish(self) -> None:
         """Audit and tell, once the transaction is over."""
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
 
         if not self._dry_run:
             for action, detail in self._entries:

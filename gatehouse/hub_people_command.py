@@ -15,7 +15,7 @@ from gatehouse.hub_shell import ask_to_confirm, told_faults
 if TYPE_CHECKING:
     from cloud.access.passes import PassMaker
     from cloud.access.values.passes import QrCode
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
 
 credentials = group("Cards, PINs and plates of persons.")
 passes = group("Passes of guests and helpers (QR codes) and couriers (a one-time code).")
@@ -37,7 +37,7 @@ def residents(
 ) -> None:
     """Show who lives in a dwelling, with masked names and the ids that credentials and passes are given to."""
     from cloud.access.people import residents as found
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     columns = {
         "PERSON": lambda each: each.id,
@@ -141,7 +141,7 @@ def revoke_credential(
 ) -> None:
     """Revoke a credential at every door, within seconds where the gateway is connected."""
     from cloud.access.credentials import remove_credential
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     ask_to_confirm(f"Revoke credential {credential}?", yes or dry_run)
     with changing(context, config, dry_run) as change:
@@ -162,7 +162,7 @@ def list_passes(
 ) -> None:
     """List passes, newest first."""
     from cloud.access.passes import list_passes as found
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     columns = {
         "PASS": lambda each: each.id,
@@ -199,7 +199,7 @@ def make_pass(
 ) -> None:
     """Make a pass. Its QR codes are written as pictures; a courier's code is printed this once."""
     from cloud.access.values.passes import PassRequest
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
     from cloud.register.cells import weekdays
 
     with changing(context, config) as change:
@@ -238,7 +238,7 @@ def issue_codes(
     config: Config = None,
 ) -> None:
     """Issue new QR codes for a pass, whose first run out after 31 days."""
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     with changing(context, config) as change:
         codes = _maker(change.foundation).issue(change.connection, identifier, utc_now())
@@ -256,7 +256,7 @@ def revoke_pass(
 ) -> None:
     """End a pass at once."""
     from cloud.access.passes import revoke
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     ask_to_confirm(f"Revoke pass {identifier}?", yes or dry_run)
     with changing(context, config, dry_run) as change:
@@ -276,7 +276,7 @@ def list_leases(
 ) -> None:
     """List the leases that end soon or are in grace, the warnings told (days before), and who dealt with them."""
     from cloud.access.leases import ending_leases
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     columns = {
         "LEASE": lambda each: each.residency,

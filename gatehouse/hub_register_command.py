@@ -12,7 +12,7 @@ from cloud.register.seed.structure import Scale
 from gatehouse.hub_shell import ask_to_confirm, opened_foundation, progress_on_terminal, read_settings, told_faults
 
 if TYPE_CHECKING:
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
 
 _Config = Annotated[Path | None, typer.Option("--config", "-c", help="The hub's configuration (TOML).")]
 
@@ -76,6 +76,6 @@ def _refuse_running(host: str, port: int) -> None:
 
 def _audit(foundation: "Foundation", action: str, **detail: str) -> None:
     from cloud.audit import AuditLog
-    from cloud.hub import utc_now
+    from cloud.foundation import utc_now
 
     AuditLog(foundation.database, utc_now).append(action, None, detail)

@@ -34,7 +34,7 @@ def relink(
     """
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.audit import AuditLog
-        from cloud.hub import utc_now
+        from cloud.foundation import utc_now
         from cloud.linking.relinking import Relinker
 
         first, last = _moment("--since", since), _moment("--until", until) if until else None

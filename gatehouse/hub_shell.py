@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from cloud.config import HubConfig
-    from cloud.hub import Foundation
+    from cloud.foundation import Foundation
 
 
 def print_table(lines: list[tuple[str, ...]]) -> None:
@@ -52,7 +52,7 @@ def read_settings(context: typer.Context, config: Path | None) -> "HubConfig":
 @contextlib.contextmanager
 def opened_foundation(context: typer.Context, config: Path | None) -> Iterator["Foundation"]:
     """Secrets and database, closed at the end."""
-    from cloud.hub import open_foundation
+    from cloud.foundation import open_foundation
 
     foundation = open_foundation(read_settings(context, config))
     try:
@@ -69,7 +69,7 @@ def told_faults() -> Iterator[None]:
     from cloud.audit.log import AuditError
     from cloud.broker import BrokerError
     from cloud.database.migrations import DatabaseIsNewer
-    from cloud.hub import HubError
+    from cloud.foundation import HubError
     from cloud.vault import VaultError
 
     try:

@@ -57,7 +57,7 @@ class AlarmEngine:
         self._limits = limits
         self._roster = roster
         self._tracker = Tracker(limits, roster, make_id)
-        self._surveyed: dict[str, datetime] = {}
+        self._surveyed: dict[tuple[str, int], datetime] = {}
         self._stopping = threading.Event()
         self._is_prepared = False
         self._changed = changed
@@ -162,7 +162,7 @@ class AlarmEngine:
             found = {each.rule.code: survey(connection, each, now) for each in due}
             open_causes = {code: _open_causes(connection, code) for code in found}
         for each in due:
-            self._surveyed[each.rule.code] = now
+            self._surveyed[each.rule.code, each.version] = now
         if not any(found.values()) and not any(open_causes.values()):
             return
         with self._database.write() as connection:
@@ -172,7 +172,8 @@ class AlarmEngine:
                     self._take_survey(connection, rules, code, causes, now)
 
     def _is_due(self, written: WrittenRule, now: datetime) -> bool:
-        last = self._surveyed.get(written.rule.code)
+        """Whether its period is over, or it was written anew: a rule is in force at once."""
+        last = self._surveyed.get((written.rule.code, written.version))
         return last is None or not now - PERIODS[type(written.rule.when)] < last <= now  # type: ignore[index]
 
     def _take_survey(

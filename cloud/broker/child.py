@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 
-from cloud.broker.files import write_private
+from cloud.private_files import write_private
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 """A start costs little, and without its broker the hub hears nothing: so the waits stay short."""

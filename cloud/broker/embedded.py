@@ -12,7 +12,7 @@ from pathlib import Path
 from cloud.broker.access import HUB_USER, BrokerError, BrokerStatus, GatewayAccess, HubAccess
 from cloud.broker.child import Child
 from cloud.broker.engines import Engine, Plan, Ports, TlsFiles
-from cloud.broker.files import kept_password, private_folder, write_private
+from cloud.private_files import kept_password, private_folder, write_private
 
 _START_S = 15.0
 _RELOAD_S = 5.0

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, select, update
 
 from cloud.broker.access import GatewayAccess
-from cloud.broker.files import new_password
 from cloud.credentials.marks import leave_mark
 from cloud.database.engine import Database
 from cloud.database.tables import EnrolmentCode as CodeRow
 from cloud.database.tables import Gateway
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, CODE_SECRET, MESSAGE_KEY
 from cloud.gateways.rate import AttemptLimit
+from cloud.private_files import new_password
 from cloud.vault import Vault
 from protocols import enrolment as wire
 

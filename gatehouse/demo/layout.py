@@ -1,9 +1,13 @@
-"""Where the demo's files lie, and what stands in the community: five doors of three makes, three cameras."""
+"""Where the demo's files lie, what stands in the compound (five doors of three makes, three cameras) and around it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 GATEWAY = "anning"
+VILLAGE, TOWNSHIP, DISTRICT = "520402-01-01", "520402-01", "520402"
+"""Places of the seed (`gatehouse hub seed --scale village`) in which the demo's compounds lie."""
+GRID = f"{VILLAGE}-0101"
+"""The grid of the seed to which the demo's compounds belong."""
 MARKER = "this folder is made by 'gatehouse demo' and may be deleted"
 
 
@@ -29,6 +33,15 @@ class DemoCamera:
     clip: str
 
 
+@dataclass(frozen=True)
+class PlayedGate:
+    """A gateway that is played, and the place of its one door."""
+
+    gateway: str
+    place: str
+    name: str
+
+
 DOORS = (
     DemoDoor("d-east", "r-east", "东门人行门", "gate-east", "东门", "residents"),
     DemoDoor("d-north", "r-north", "北门人行门", "gate-north", "北门", "residents"),
@@ -39,6 +52,11 @@ BOARD_DOOR = DemoDoor("d-west", "r-west", "西门人行门", "gate-west", "西�
 """A door of a UHPPOTE board."""
 LOBBY_DOOR = DemoDoor("d-lobby", "r-lobby", "物业大厅门", "lobby-office", "物业大厅", "lobby")
 """A door with a QR reader and a keypad of no make (`edge/access/drivers/virtual`)."""
+PLAYED_GATES = (
+    PlayedGate("cunkou", f"{VILLAGE}-gate", "村口"),
+    PlayedGate("shanjing", "shanjing-gate", "山景小区大门"),
+)
+"""Gateways of two other communities, which say what the demo tells them (`gatehouse/demo/played_gateway.py`)."""
 ALL_DOORS = (*DOORS, BOARD_DOOR, LOBBY_DOOR)
 CAMERAS = (
     DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
@@ -67,7 +85,10 @@ class Folder:
 
     @property
     def gateway_state(self) -> Path:
-        return self.root / "gateway"
+        return self.state_of(GATEWAY)
+
+    def state_of(self, gateway: str) -> Path:
+        return self.root / ("gateway" if gateway == GATEWAY else f"gateway-{gateway}")
 
     @property
     def site_configuration(self) -> Path:

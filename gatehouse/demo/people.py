@@ -1,17 +1,23 @@
-"""A made-up register: 1,200 residents in 400 dwellings of one community, the same at every start.
+"""A made-up register: 1,200 residents in 400 dwellings of one compound, the same at every start.
 
-Names are drawn from common surnames and given-name characters; ID numbers carry a right check digit and phone numbers a
-prefix that no operator uses. No one of them is a real person.
+Two of them live alone: one asked for a visit when not seen for half a day, and to the other's dwelling more people come
+and go than are registered. One lease ends within a week. Names are drawn from common surnames and given-name
+characters; ID numbers carry a right check digit and phone numbers a prefix that no operator uses. No one of them is a
+real person.
 """
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 DWELLING_COUNT = 400
 RESIDENT_COUNT = 1200
-COMMUNITY = ("anning", "安宁小区")
+COMPOUND = ("anning", "安宁小区")
+ALONE_BY_CONSENT, ALONE_WITH_GUESTS = "5-2-1002", "5-2-1003"
+"""Dwellings in which one person lives."""
+_TAKES_THE_OTHERS = "5-1-1004"
+_LEASE_ENDS_SOON = "1-1-104"
 _SEED = 20261122
 _UNITS_PER_BUILDING, _FLOORS, _DWELLINGS_PER_FLOOR = 2, 10, 4
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
@@ -66,10 +72,16 @@ def dwellings() -> Iterator[Dwelling]:
 
 
 def residents(today: date) -> list[Resident]:
-    """Three to a dwelling: a third of the dwellings is let, and the lease of every twentieth of those has ended."""
+    """Three to a dwelling, but for those who live alone: a third of the dwellings is let, and the lease of every
+    twentieth of those has ended."""
     dice = random.Random(_SEED)  # noqa: S311 (made-up people, not secrets)
+    home = {dwelling.code: dwelling for dwelling in dwellings()}
+    lodged = enumerate((dwelling, number) for dwelling in home.values() for number in range(3))
+    made = [(_resident(dice, index, dwelling, today), number) for index, (dwelling, number) in lodged]
+    alone = (ALONE_BY_CONSENT, ALONE_WITH_GUESTS)
     return [
-        _resident(dice, index, dwelling, today) for index, dwelling in enumerate(d for d in dwellings() for _ in "123")
+        replace(resident, dwelling=home[_TAKES_THE_OTHERS]) if number and resident.dwelling.code in alone else resident
+        for resident, number in made
     ]
 
 
@@ -86,6 +98,7 @@ def _resident(dice: random.Random, index: int, dwelling: Dwelling, today: date) 
     end = None
     if let:
         end = today - timedelta(days=5) if ended else today + timedelta(days=dice.randrange(20, 360))
+        end = today + timedelta(days=5) if dwelling.code == _LEASE_ENDS_SOON else end
     return Resident(
         name=dice.choice(_SURNAMES) + "".join(dice.sample(_GIVEN, dice.choice((1, 2, 2)))),
         id_number=_id_number(dice, index),

@@ -1,15 +1,22 @@
 """Writes the made-up register as a workbook, in the layout that `gatehouse hub import` takes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from openpyxl import Workbook
 
-from gatehouse.demo.layout import ALL_DOORS, CAMERAS, GATEWAY
-from gatehouse.demo.people import COMMUNITY, Resident, dwellings
+from gatehouse.demo.incidents import DOOR
+from gatehouse.demo.layout import ALL_DOORS, CAMERAS, GATEWAY, GRID, PLAYED_GATES, VILLAGE
+from gatehouse.demo.people import COMPOUND, Resident, dwellings
 
 _Row = tuple[str, ...]
+_DRAWN_ON = "2020-01-01"
+_SECOND_COMPOUND = ("shanjing", "山景小区")
 _ALWAYS, _DAY = "always", "day"
+_RESIDENT = (
+    *("name", "id_number", "phone", "dwelling", "role", "since", "until"),
+    *("card", "card_until", "groups", "household"),
+)
 _GROUPS = (
     ("east", "东门", _ALWAYS),
     ("north", "北门", _DAY),
@@ -20,16 +27,20 @@ _GROUPS = (
 
 
 def write_workbook(path: Path, residents: Sequence[Resident]) -> None:
-    """Five sheets: places, schedules, doors, door groups, residents."""
+    """Nine sheets, from places to residents; the village, its grids and other units are the seed's."""
     book = Workbook(write_only=True)
     _sheet(book, "places", ("code", "kind", "name", "parent"), _places())
+    stairs = {dwelling.unit: dwelling.unit_name for dwelling in dwellings()}
+    _sheet(book, "joint_units", ("code", "name", "place", "grid", "since"), _joint_units(stairs))
+    _sheet(book, "memberships", ("place", "grid", "joint_unit", "since"), _memberships())
     schedules = ((_ALWAYS, "全天", "mon-sun", "00:00", "24:00"), (_DAY, "白天", "mon-sun", "05:30", "23:30"))
     _sheet(book, "schedules", ("code", "name", "days", "from", "until"), schedules)
-    doors = ((GATEWAY, door.id, door.place, door.name) for door in ALL_DOORS)
+    doors = [(GATEWAY, door.id, door.place, door.name) for door in ALL_DOORS]
+    doors += [(gate.gateway, DOOR, gate.place, gate.name) for gate in PLAYED_GATES]
     _sheet(book, "doors", ("gateway", "device", "place", "name"), doors)
     _sheet(book, "door_groups", ("code", "name", "schedule", "doors"), _door_groups())
-    columns = ("name", "id_number", "phone", "dwelling", "role", "since", "until", "card", "card_until", "groups")
-    _sheet(book, "residents", columns, (_resident(resident) for resident in residents))
+    _sheet(book, "households", ("code", "dwelling", "since"), _households(residents))
+    _sheet(book, "residents", _RESIDENT, (_resident(resident) for resident in residents))
     book.save(path)
 
 
@@ -41,20 +52,47 @@ def _sheet(book: Workbook, title: str, columns: _Row, rows: Iterable[_Row]) -> N
 
 
 def _places() -> Iterator[_Row]:
-    community, name = COMMUNITY
-    yield community, "community", name, ""
+    compound, name = COMPOUND
+    yield compound, "compound", name, VILLAGE
+    second, second_name = _SECOND_COMPOUND
+    yield second, "compound", second_name, VILLAGE
+    gate = PLAYED_GATES[1]
+    yield gate.place, "entrance", gate.name, second
     entrances = {door.place: door.place_name for door in ALL_DOORS} | {c.place: c.place_name for c in CAMERAS}
     for code, entrance in entrances.items():
-        yield code, "entrance", entrance, community
+        yield code, "entrance", entrance, compound
     seen: set[str] = set()
     for dwelling in dwellings():
         if dwelling.building not in seen:
             seen.add(dwelling.building)
-            yield dwelling.building, "building", dwelling.building_name, community
+            yield dwelling.building, "building", dwelling.building_name, compound
         if dwelling.unit not in seen:
             seen.add(dwelling.unit)
             yield dwelling.unit, "unit", dwelling.unit_name.removeprefix(dwelling.building_name), dwelling.building
         yield dwelling.code, "dwelling", dwelling.code.rpartition("-")[2], dwelling.unit
+
+
+def _joint_units(stairs: Mapping[str, str]) -> Iterator[_Row]:
+    """One for each stair of 40 dwellings."""
+    for code, name in stairs.items():
+        yield f"{COMPOUND[0]}-{code}", f"{name}联户单元", VILLAGE, GRID, _DRAWN_ON
+
+
+def _memberships() -> Iterator[_Row]:
+    entrances = [*dict.fromkeys([door.place for door in ALL_DOORS] + [camera.place for camera in CAMERAS])]
+    for place in (*entrances, PLAYED_GATES[1].place):
+        yield place, GRID, "", _DRAWN_ON
+    for dwelling in dwellings():
+        yield dwelling.code, GRID, f"{COMPOUND[0]}-{dwelling.unit}", _DRAWN_ON
+
+
+def _households(residents: Sequence[Resident]) -> Iterator[_Row]:
+    since: dict[str, str] = {}
+    for resident in residents:
+        code = resident.dwelling.code
+        since[code] = min(resident.since.isoformat(), since.get(code, "9999"))
+    for code, first in since.items():
+        yield f"{code}-h", code, first
 
 
 def _door_groups() -> Iterator[_Row]:
@@ -76,4 +114,9 @@ def _resident(resident: Resident) -> _Row:
         resident.card,
         until,
         "; ".join(groups),
+        _household(resident),
     )
+
+
+def _household(resident: Resident) -> str:
+    return f"{resident.dwelling.code}-h"

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx
@@ -20,23 +21,27 @@ from rich.console import Console
 from rich.live import Live
 
 from edge.access.drivers.virtual.driver import ALLOW_VARIABLE
-from gatehouse.demo import site
+from gatehouse.demo import city, site
 from gatehouse.demo.administrator import recovery_codes
-from gatehouse.demo.layout import BOARD_DOOR, DOORS, GATEWAY, LOBBY_DOOR, MARKER, Folder
-from gatehouse.demo.people import RESIDENT_COUNT, Resident, lease_has_ended, residents
+from gatehouse.demo.ladder import Standing, auditors_report, standing, two_views
+from gatehouse.demo.layout import BOARD_DOOR, DOORS, GATEWAY, LOBBY_DOOR, MARKER, PLAYED_GATES, Folder
+from gatehouse.demo.people import ALONE_BY_CONSENT, RESIDENT_COUNT, Resident, lease_has_ended, residents
 from gatehouse.demo.played_board import FakeBoard
+from gatehouse.demo.played_gateway import PlayedGateway
 from gatehouse.demo.processes import Child, Children, DemoError, free_port, gatehouse, python
 from gatehouse.demo.register import write_workbook
 from gatehouse.demo.side_doors import Cast, SideDoors, board_table, new_board
+from gatehouse.demo.staff import Colleague
 from gatehouse.demo.summary import Figures, figures, live_view
 from gatehouse.demo.watch import ConsoleWatch, ReaderWatch, Tally, read_metrics
+from protocols.events import ClockState
 
-GUARD = "guard"
-_ADMINISTRATOR = "admin"
+GUARD = city.GUARD
 _WATCHER = "demo-watch"
 _START_S = 60.0
 _COMMAND_S = 120.0
 _REFRESH_S = 0.5
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,19 @@ def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -
             tally = Tally()
             board = stack.enter_context(new_board())
             addresses, cast = _put_up(console, folder, children, port, tally, board)
+            staff = _staff(addresses, folder)
+            stack.callback(staff.close)
+            holders = _let_it_happen(console, folder, staff, stack)
             side_doors = SideDoors(board, folder.lobby_socket, cast)
             stack.callback(side_doors.stop)
             side_doors.start()
             watch = stack.enter_context(_watching(addresses, folder, tally))
-            last = _watch(console, children, addresses, tally, side_doors, duration_s)
+            last = _watch(console, children, _Watched(addresses, tally, side_doors, staff), duration_s)
             if watch.failure:
                 raise DemoError(f"the console's live stream broke: {watch.failure}")
             if side_doors.failure:
                 raise DemoError(side_doors.failure)
+            _show_alarms(console, folder, standing(staff.guard, staff.district), staff, holders)
     except KeyboardInterrupt:
         console.print("stopped before it was up")
         return False
@@ -88,17 +97,22 @@ def _put_up(
         f"http://127.0.0.1:{free_port(port)}", f"http://127.0.0.1:{health_port}", free_port(), health_port
     )
     people = residents(date.today())  # noqa: DTZ011 (leases end by the calendar of whoever looks on)
-    _step(console, f"a made-up register of {RESIDENT_COUNT:,} residents is written and imported")
+    _step(console, "a village of Anshun is made up: its places, grids, joint-household units, their heads and members")
     _write_hub_configuration(folder, addresses)
-    code = _hub(folder, "gateways", "add", GATEWAY).strip()
+    _hub(folder, "seed", "--scale", "village")
+    _step(console, f"a made-up register of {RESIDENT_COUNT:,} residents of a compound in it is written and imported")
+    codes = {gateway: _hub(folder, "gateways", "add", gateway).strip() for gateway in _gateways()}
     write_workbook(folder.register, people)
     _hub(folder, "import", str(folder.register))
+    _step(console, "staff of four levels, an auditor and an administrator get accounts")
     _make_accounts(folder)
+    _agree_on_care(folder)
     _step(console, "the hub starts, with its own broker and SQLite")
     children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))
     children.wait_until("the hub", lambda: _answers(f"{addresses.console}/healthz"), _START_S)
-    _step(console, "the gateway is enrolled with its one-time code")
-    _enrol(folder, addresses, code)
+    _step(console, "the gateways are enrolled with their one-time codes")
+    for gateway, code in codes.items():
+        _enrol(folder, addresses, gateway, code)
     _step(console, "a guest gets a pass, a resident a PIN and a duress PIN")
     cast = _cast(folder, people)
     _step(console, "three cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
@@ -115,7 +129,7 @@ def _put_up(
     guard_password = (folder.passwords / GUARD).read_text().strip()
     console.print(
         f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
-        f"  The administrator's password and codes for ten log-ins: {folder.passwords}/{_ADMINISTRATOR}, -codes\n"
+        f"  The administrator's password and codes for nine log-ins: {folder.passwords}/{city.ADMINISTRATOR}, -codes\n"
     )
     return addresses, cast
 
@@ -165,17 +179,24 @@ def _fresh_folder(root: Path) -> Folder:
 def _write_hub_configuration(folder: Folder, addresses: _Addresses) -> None:
     folder.hub_configuration.write_text(
         f'state_dir = "{folder.hub_state}"\n[http]\nport = {addresses.console.rpartition(":")[2]}\n[broker]\nport = 0\n'
+        + city.LIMITS
     )
 
 
 def _make_accounts(folder: Folder) -> None:
     folder.passwords.mkdir(mode=0o700)
-    for name, role in ((GUARD, "guard"), (_ADMINISTRATOR, "administrator"), (_WATCHER, "guard")):
+
+    def make(name: str, role: str, place: str | None) -> None:
         path = folder.passwords / name
         site.write_secret(path, secrets.token_urlsafe(12))
-        _hub(folder, "accounts", "add", name, "--role", role, "--password-file", str(path))
-    codes = recovery_codes(folder.hub_configuration, _ADMINISTRATOR)
-    site.write_secret(folder.passwords / f"{_ADMINISTRATOR}-codes", "\n".join(codes))
+        bound = ("--place", place) if place else ()
+        _hub(folder, "accounts", "add", name, "--role", role, *bound, "--password-file", str(path))
+
+    accounts = (*city.ACCOUNTS, (_WATCHER, "guard", None))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(make, *zip(*accounts, strict=True)))
+    codes = recovery_codes(folder.hub_configuration, city.ADMINISTRATOR)
+    site.write_secret(folder.passwords / f"{city.ADMINISTRATOR}-codes", "\n".join(codes))
 
 
 def _hub(folder: Folder, *arguments: str) -> str:
@@ -196,9 +217,57 @@ def _command(*arguments: str, given: str | None = None) -> str:
     return done.stdout
 
 
-def _enrol(folder: Folder, addresses: _Addresses, code: str) -> None:
-    target = ("--hub", addresses.console, "--state-dir", str(folder.gateway_state))
+def _enrol(folder: Folder, addresses: _Addresses, gateway: str, code: str) -> None:
+    target = ("--hub", addresses.console, "--state-dir", str(folder.state_of(gateway)))
     _command("edge", "enroll", *target, given=code + "\n")
+
+
+def _gateways() -> list[str]:
+    return [GATEWAY, *(gate.gateway for gate in PLAYED_GATES)]
+
+
+def _agree_on_care(folder: Folder) -> None:
+    """Somebody who lives alone agreed, two days ago, to be looked after."""
+    [person] = json.loads(_hub(folder, "doors", "residents", ALONE_BY_CONSENT, "--json"))
+    since = city.care_began(datetime.now(UTC))
+    agreed = ("--hours", str(city.CARE_HOURS), "--consent", "演示：已签同意书", "--since", since)
+    _hub(folder, "care", "add", str(person["id"]), *agreed)
+
+
+def _staff(addresses: _Addresses, folder: Folder) -> city.Staff:
+    def log_in(name: str, code: str = "") -> Colleague:
+        return Colleague(addresses.console, name, (folder.passwords / name).read_text().strip(), code)
+
+    codes = folder.passwords / f"{city.ADMINISTRATOR}-codes"
+    first, *rest = codes.read_text().splitlines()
+    administrator = log_in(city.ADMINISTRATOR, first)
+    codes.write_text("\n".join(rest) + "\n")
+    guard, community = log_in(city.GUARD), log_in(city.COMMUNITY)
+    return city.Staff(guard, community, log_in(city.DISTRICT_OFFICER), log_in(city.AUDITOR), administrator)
+
+
+def _let_it_happen(console: Console, folder: Folder, staff: city.Staff, stack: contextlib.ExitStack) -> city.Holders:
+    _step(console, "two more communities are played: everything happens there, and nobody takes it on")
+    city.hurry(staff.administrator)
+    holders = city.give_cards(staff.administrator)
+    city.reveal_one(staff.community, holders.person)
+    near, far = (
+        PlayedGateway(folder.state_of(gate.gateway), gate.place, clock)
+        for gate, clock in zip(PLAYED_GATES, (ClockState.UNSYNCED, ClockState.SYNCED), strict=True)
+    )
+    stack.callback(near.leave)
+    city.befall(near, far, holders, staff)
+    return holders
+
+
+def _show_alarms(console: Console, folder: Folder, now: Standing, staff: city.Staff, holders: city.Holders) -> None:
+    console.print()
+    console.print(two_views(now))
+    verified = _hub(folder, "audit", "verify").strip()
+    looks = staff.auditor.get(f"/audit/subjects/{holders.person}")["items"]
+    console.print("\nAn auditor's report")
+    for line in auditors_report(verified, looks):
+        console.print(f"  {line}", highlight=False)
 
 
 def _rtsp_server(port: int) -> list[str]:
@@ -233,28 +302,33 @@ def _watching(addresses: _Addresses, folder: Folder, tally: Tally) -> Iterator[C
         watch.close()
 
 
-def _measure(addresses: _Addresses, tally: Tally, side_doors: SideDoors) -> Figures:
-    edge, hub = read_metrics(f"{addresses.health}/metrics"), read_metrics(f"{addresses.console}/metrics")
-    return figures(edge, hub, tally, dict(side_doors.played))
+@dataclass
+class _Watched:
+    """What the figures are read from."""
+
+    addresses: _Addresses
+    tally: Tally
+    side_doors: SideDoors
+    staff: city.Staff
+    is_settled: bool = False
+
+    def measure(self) -> Figures:
+        self.is_settled = self.is_settled or city.settle_one(self.staff.guard)
+        edge, hub = (read_metrics(f"{url}/metrics") for url in (self.addresses.health, self.addresses.console))
+        now = standing(self.staff.guard, self.staff.district)
+        return figures(edge, hub, self.tally, dict(self.side_doors.played), now)
 
 
-def _watch(
-    console: Console,
-    children: Children,
-    addresses: _Addresses,
-    tally: Tally,
-    side_doors: SideDoors,
-    duration_s: float,
-) -> Figures:
+def _watch(console: Console, children: Children, watched: _Watched, duration_s: float) -> Figures:
     begun_s = time.monotonic()
-    now = _measure(addresses, tally, side_doors)
+    now = watched.measure()
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while not duration_s or time.monotonic() - begun_s < duration_s:
             children.check()
-            now = _measure(addresses, tally, side_doors)
+            now = watched.measure()
             elapsed_s = time.monotonic() - begun_s
             if console.is_terminal:
-                live.update(live_view(now, tally, elapsed_s, duration_s), refresh=True)
+                live.update(live_view(now, watched.tally, elapsed_s, duration_s), refresh=True)
             time.sleep(_REFRESH_S)
     children.check()
     return now

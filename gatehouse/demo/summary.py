@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from gatehouse.demo.ladder import Standing
 from gatehouse.demo.watch import Tally, quantile_ms
 from protocols.camera_events import CAMERA_EVENTS
 
@@ -46,17 +47,24 @@ class Figures:
     events_linked: int
     rows_live: int
     clips_at_hub: int
+    alarms_guard: int
+    alarms_district: int
+    alarms_settled: int
+    kinds_at_district: int
     outbox: int
     strike_p50_ms: float
     strike_p99_ms: float
     row_p50_ms: float
     row_p99_ms: float
+    alarms_at_level: tuple[int, ...]
+    kinds_missing: tuple[str, ...]
 
     def zeros(self) -> list[str]:
         """What should have happened by the end and did not."""
         names = {label: value for label, value in self.lines() if isinstance(value, int)}
         names |= {"latency card to strike": self.strike_p50_ms > 0, "latency card to console": self.row_p50_ms > 0}
-        return [label for label, value in names.items() if not value and label != _OUTBOX]
+        missing = [f"the alarm {code} at the district" for code in self.kinds_missing]
+        return [label for label, value in names.items() if not value and label != _OUTBOX] + missing
 
     def lines(self) -> Iterator[tuple[str, int | str]]:
         """Label and value of each figure, in the order of an event's journey."""
@@ -88,6 +96,11 @@ class Figures:
         yield "events linked to a resident", self.events_linked
         yield "rows in the console's live stream", self.rows_live
         yield "clips at the hub", self.clips_at_hub
+        yield "alarms that the guard of the compound sees", self.alarms_guard
+        yield "alarms that the district sees", self.alarms_district
+        yield "alarms that the guard has ended", self.alarms_settled
+        yield "kinds of alarms that came to the district", self.kinds_at_district
+        yield "open alarms at each level", " -> ".join(map(str, self.alarms_at_level))
         yield _OUTBOX, self.outbox
         yield "card to strike, at the reader", f"p50 {self.strike_p50_ms:.0f} ms, p99 {self.strike_p99_ms:.0f} ms"
         yield "card to row in the console", f"p50 {self.row_p50_ms:.0f} ms, p99 {self.row_p99_ms:.0f} ms"
@@ -96,8 +109,11 @@ class Figures:
 _OUTBOX = "events waiting in the gateway's outbox"
 
 
-def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, played: Mapping[str, int]) -> Figures:
-    """Read the figures out of both daemons' metrics, our own tally, and what was played at the side doors."""
+def figures(
+    edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, played: Mapping[str, int], alarms: Standing
+) -> Figures:
+    """Read the figures out of both daemons' metrics, our own tally, what was played at the side doors, and the alarms
+    as they stand."""
 
     def of(source: Mapping[str, float], name: str) -> int:
         return int(source.get(name, 0))
@@ -133,6 +149,12 @@ def figures(edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, p
             events_linked=of(hub, "gatehouse_ingest_events_linked_total"),
             rows_live=sum(tally.rows.values()),
             clips_at_hub=of(edge, "gatehouse_edge_happenings_total:clips_sent"),
+            alarms_guard=len(alarms.guard),
+            alarms_district=len(alarms.district),
+            alarms_settled=alarms.settled,
+            kinds_at_district=len(alarms.climbed),
+            alarms_at_level=tuple(alarms.at_level()),
+            kinds_missing=tuple(alarms.missing),
             outbox=of(edge, "gatehouse_edge_outbox_rows"),
             strike_p50_ms=quantile_ms(tally.strike_s, 0.5),
             strike_p99_ms=quantile_ms(tally.strike_s, 0.99),

@@ -60,12 +60,13 @@ class LoadedDaemon(Daemon):
     def load(self) -> None:
         """Put events at the set rate, for ever."""
         while True:
-            if self.rate <= 0:
+            rate = self.rate  # `obey` may set it to 0 at any moment
+            if rate <= 0:
                 time.sleep(0.05)
                 continue
             self._put_one(self._step)
             self._step += 1
-            time.sleep(1 / self.rate)
+            time.sleep(1 / rate)
 
     def burst(self, count: int) -> None:
         """Put `count` events from many threads, so that they share their commits."""

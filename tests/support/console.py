@@ -23,7 +23,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import insert, select
 
 from cloud.accounts import Passwords, open_accounts
-from cloud.app import AppParts, AppSettings, create_app, server_config
+from cloud.app import AppParts, create_app, server_config
+from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.broker import Mirror, TlsFiles
 from cloud.commands.service import CommandService

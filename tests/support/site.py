@@ -17,8 +17,8 @@ import httpx
 import psutil
 
 from cloud.config import HubConfig
+from cloud.foundation import Foundation, open_foundation
 from cloud.gateways import GatewayRegister
-from cloud.hub import Foundation, open_foundation
 from edge.enrolment import enroll
 from tests.support.ports import free_port
 

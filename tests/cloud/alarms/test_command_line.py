@@ -99,7 +99,9 @@ def test_an_agreement_is_written_listed_and_ended(line: Line, tmp_path: Path) ->
     database.close()
     add = ("care", "add", str(person), "--consent", "form 12", "--hours")
     assert "12 to 720" in line(*add, "1").stderr
-    made = line(*add, "48")
+    assert "last 30 days" in line(*add, "48", "--since", "2020-01-01").stderr
+    assert "is no day" in line(*add, "48", "--since", "yesterday").stderr
+    made = line(*add, "48", "--since", (utc_now() - timedelta(days=1)).date().isoformat())
     assert made.exit_code == 0
     assert "there is an agreement already" in line(*add, "48").stderr
     assert "lives anywhere" in line("care", "add", str(stranger), "--consent", "form", "--hours", "48").stderr

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.commands import HubCode
 from cloud.console.border import MAX_BODY_BYTES, BorderRules, host_name
 from cloud.console.language import STATIC

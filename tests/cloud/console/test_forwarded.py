@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cloud.app import AppSettings
+from cloud.app_settings import AppSettings
 from cloud.config import ConfigurationError, load_config
 from cloud.console.forwarded import client_address
 from cloud.database.engine import Database

@@ -10,7 +10,8 @@ import uvicorn
 from cloud.app import create_app, server_config
 from cloud.broker.engines import BrokerKind
 from cloud.config import BrokerSection, HttpSection, HubConfig
-from cloud.hub import Foundation, Hub, open_foundation
+from cloud.foundation import Foundation, open_foundation
+from cloud.hub import Hub
 from edge.enrolment import enroll
 from edge.identity import StoredIdentity
 from protocols import topics

@@ -8,6 +8,8 @@ from sqlalchemy import insert, update
 
 from cloud.database.engine import Database
 from cloud.database.tables import CareAgreement, Credential, Gateway, Residency, ResidencyRole
+from cloud.rules.book import find_rule, write_rule
+from cloud.rules.definition import TenancyEnds
 from tests.support.alarms import START, City
 from tests.support.events import granted, new_id
 from tests.support.register import add_credentials
@@ -129,6 +131,18 @@ def test_more_regulars_than_residents(city: City, regulars: int, days: int, rule
     assert [(alarm.rule, alarm.place_id, alarm.level) for alarm in city.alarms()] == [
         (rule, city.places["east-501"], 1) for rule in rules
     ]
+
+
+def test_a_rule_that_is_written_anew_is_looked_at_at_once(city: City) -> None:
+    person = city.add_person()
+    move_in(city, person, until=START + 8 * DAY)
+    city.tick()
+    assert city.alarms() == []
+    with city.database.write() as connection:
+        rule = find_rule(connection, "tenancy_ends").rule
+        write_rule(connection, rule.model_copy(update={"when": TenancyEnds(days=9)}), None, START)
+    city.tick(1)
+    assert city.alarm().rule == "tenancy_ends"
 
 
 def test_a_clock_that_stays_unsynchronised(city: City) -> None:
