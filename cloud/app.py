@@ -34,6 +34,7 @@ from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
 from cloud.categories.chores import CategoryChores
+from cloud.console.account_api import account_router
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -136,6 +137,7 @@ def create_app(parts: AppParts) -> FastAPI:
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
+        account_router(parts.accounts, guard, parts.live),
         access_router(office, guard),
         alarm_router(alarms, guard),
         order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),

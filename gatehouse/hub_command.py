@@ -435,6 +435,30 @@ def end_sessions(context: typer.Context, name: str, config: _Config = None) -> N
         typer.echo(f"account {name} is logged out everywhere")
 
 
+@accounts.command("sessions")
+def list_sessions(
+    context: typer.Context,
+    name: str,
+    end: Annotated[UUID | None, typer.Option("--end", help="End this one at once, by its id.")] = None,
+    config: _Config = None,
+) -> None:
+    """List an account's open sessions: id, since when, last use (to a minute), address, browser; or end one.
+
+    `log-out` ends all of them.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        accounts = _accounts(foundation)
+        if end is not None:
+            accounts.end_session(name, end)
+            typer.echo(f"session {end} is ended")
+            return
+        lines: list[tuple[str, ...]] = [("SESSION", "SINCE", "LAST USE", "ADDRESS", "BROWSER")]
+        for each in accounts.list_sessions(name):
+            moments = [f"{moment:%Y-%m-%d %H:%M}Z" for moment in (each.created_at, each.used_at)]
+            lines.append((str(each.id), *moments, each.address or "-", each.browser or "-"))
+        print_table(lines)
+
+
 @tokens.command("add")
 def add_token(
     context: typer.Context,

@@ -65,7 +65,7 @@ def log(
         from cloud.notify.record import read_notices
 
         with foundation.database.read() as connection:
-            rows = read_notices(connection, WHOLE, alarm, channel, None, limit)
+            rows = read_notices(connection, WHOLE, alarm=alarm, channel=channel, limit=limit)
         lines: list[tuple[str, ...]] = [
             ("MADE", "CHANNEL", "TO", "P", "LEVEL", "RULE", "ALARM", "STEP", "STATE", "TRIES", "LAST ANSWER")
         ]

@@ -59,6 +59,7 @@ def mark_orders_due(connection: Connection, roster: Roster, now: datetime) -> in
     for found in marked:
         if found is not None:
             alarm, order, step = found
-            duty = overseers(connection, roster.on_duty(connection, duty_of(alarm, Level(alarm.level), now)))
+            on_duty = roster.on_duty(connection, duty_of(alarm, Level(alarm.level), now))
+            duty = overseers(connection, on_duty.accounts)
             tell(connection, alarm.id, step, (order.assignee_id, order.given_by, *duty), now)
     return len(marked)

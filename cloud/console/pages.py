@@ -34,7 +34,7 @@ _ENVIRONMENT = Environment(
 class Pages:
     """Renders a template in the language and theme that the browser's cookies ask for."""
 
-    def __init__(self, provider: str | None) -> None:
+    def __init__(self, provider: str | None = None) -> None:
         self._words = load_words()
         self._provider = provider
         """What the log-in page calls the provider of log-ins, if there is one."""
@@ -74,7 +74,7 @@ class LoginDesk:
             raise HTTPException(403, _FOREIGN)
         address = request.client.host if request.client else ""
         try:
-            opened = self._accounts.log_in(username, password, address, code)
+            opened = self._accounts.log_in(username, password, address, code, request.headers.get("user-agent", ""))
         except BadLogin:
             return self._again(request, username, "refused", 401, "login.wrong")
         except CodeWanted:
@@ -118,7 +118,8 @@ class LoginDesk:
         address = request.client.host if request.client else ""
         try:
             account, strongly = sign_on.returned(request.cookies, request.query_params, address)
-            opened = self._accounts.log_in_vouched(account, address, strongly=strongly)
+            browser = request.headers.get("user-agent", "")
+            opened = self._accounts.log_in_vouched(account, address, browser, strongly=strongly)
         except NotVouched as error:
             _log.warning("a log-in by OpenID Connect was refused: %s", error)
             page = self._again(request, "", "not_vouched", 401, error.key)

@@ -11,6 +11,7 @@ from cloud.access.errors import NotNow, NotThere
 from cloud.access.problems import ProblemRoute, documented
 from cloud.access.routes import Listing
 from cloud.accounts import Permission, SignedIn
+from cloud.alarms.reach import Sees
 from cloud.audit import AuditLog
 from cloud.console.guard import Guard
 from cloud.database.engine import Database
@@ -59,7 +60,7 @@ def notify_router(office: NotifyOffice, guard: Guard) -> APIRouter:
     ) -> Listing[NoticeRow]:
         """What channels told of the alarms that the account may see, or are to tell; the newest first."""
         with office.database.read() as connection:
-            return Listing(items=tuple(read_notices(connection, by.scope, alarm, channel, before, limit)))
+            return Listing(items=tuple(read_notices(connection, by.scope, Sees.by(by), alarm, channel, before, limit)))
 
     @router.get("/channels", responses=documented(403, 503), dependencies=[Depends(sees_all)])
     def channels() -> Listing[ChannelRow]:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, select
 from sqlalchemy.orm import aliased
 
 from cloud.alarms.states import Level, Move, Priority
-from cloud.database.tables import Alarm, AlarmStep, Notice, Place, PlaceKind
+from cloud.database.tables import Alarm, AlarmStep, Matter, Notice, Place, PlaceKind
 from cloud.notify.wording import Fact
 from cloud.rules.book import read_titles
 
@@ -23,6 +23,8 @@ def read_facts(connection: Connection, message: UUID) -> list[Fact]:
             Notice.priority,
             Notice.nobody_on_duty,
             Alarm.rule,
+            Matter.title,
+            Matter.title_zh,
             Alarm.happened_at,
             AlarmStep.move,
             Place.kind.label("kind"),
@@ -32,6 +34,7 @@ def read_facts(connection: Connection, message: UUID) -> list[Fact]:
         )
         .join(Alarm, Alarm.id == Notice.alarm_id)
         .join(AlarmStep, (AlarmStep.alarm_id == Notice.alarm_id) & (AlarmStep.number == Notice.step))
+        .outerjoin(Matter, Matter.id == Notice.alarm_id)
         .outerjoin(Place, Place.id == Alarm.place_id)
         .outerjoin(_Above, _Above.id == Place.parent_id)
         .outerjoin(_Area, _Area.id == Alarm.area_id)
@@ -44,7 +47,7 @@ def read_facts(connection: Connection, message: UUID) -> list[Fact]:
 
 
 def _fact(row: Row[*tuple[Any, ...]], titles: dict[str, tuple[str, str]]) -> Fact:
-    title, title_zh = titles.get(row.rule, (row.rule, row.rule))
+    title, title_zh = (row.title, row.title_zh) if row.title else titles.get(row.rule, (row.rule, row.rule))
     return Fact(
         alarm=row.alarm_id,
         rule=row.rule,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, func, select
 
 from cloud.accounts.scope import Scope
-from cloud.alarms.desk import covers
+from cloud.alarms.reach import EVERYTHING, Sees
 from cloud.database.tables import Alarm, Notice, NoticeAttempt, NoticeChannel, NoticeMessage
 from cloud.notify.settings import NotifySettings
 from cloud.notify.states import State
@@ -66,6 +66,7 @@ class ChannelRow(_Values):
 def read_notices(
     connection: Connection,
     scope: Scope,
+    sees: Sees = EVERYTHING,
     alarm: UUID | None = None,
     channel: str | None = None,
     before: datetime | None = None,
@@ -91,7 +92,7 @@ def read_notices(
             NoticeAttempt,
             (NoticeAttempt.message_id == NoticeMessage.id) & (NoticeAttempt.number == NoticeMessage.attempts),
         )
-        .where(covers(scope))
+        .where(sees.alarm(scope))
         .order_by(Notice.made_at.desc(), Notice.id.desc())
         .limit(limit)
     )

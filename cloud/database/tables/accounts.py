@@ -56,9 +56,16 @@ class LoginSession(Base):
 
     __tablename__ = "login_session"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    """By which it is named and ended; it opens nothing."""
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
+    used_at: Mapped[datetime]
+    """To about a minute."""
     expires_at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(String(64))
+    browser: Mapped[str] = mapped_column(String(200))
+    """What it called itself at the log-in (User-Agent), cut off and printable."""
 
 
 class SecondFactor(Base):

@@ -323,6 +323,13 @@ FOR_NO_ACCOUNT = {
 """Pages and descriptions without data of the register, and what gateways prove themselves for. The form of matters is
 tried in tests/cloud/matters/test_matters_page.py."""
 
+OF_ONESELF = {
+    "GET /api/v1/account/sessions",
+    "POST /api/v1/account/sessions/{identifier}/end",
+    "POST /api/v1/account/sessions/end-others",
+}
+"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py)."""
+
 OF_WHO_ASKED = {
     "GET /api/v1/histories/{identifier}/events",
     "POST /api/v1/subject-requests/{identifier}/export",
@@ -375,7 +382,7 @@ def told(answer: httpx.Response, names: Names) -> tuple[int, str]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_route_of_the_application_has_a_case(world: TwoCommunities) -> None:
-    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *FILES, *SOCKETS}
+    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *FILES, *OF_ONESELF, *SOCKETS}
     assert routes_of(world.console.app) == known
 
 
