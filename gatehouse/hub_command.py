@@ -135,7 +135,7 @@ def worker(
     ] = None,
     config: _Config = None,
 ) -> None:
-    """Run one more ingest worker beside a running hub, until SIGTERM. Needs [ingest] shared = true and Mosquitto."""
+    """Run one more ingest worker beside a running hub, until SIGTERM. It needs `ingest.shared` and Mosquitto."""
     with told_faults():
         settings = read_settings(context, config)
         _log_to_stderr()
@@ -404,7 +404,7 @@ def bind_subject(
     remove: Annotated[bool, typer.Option("--remove", help="Let the account in by its password alone.")] = False,
     config: _Config = None,
 ) -> None:
-    """Let a person of the provider of log-ins (OpenID Connect, [web.oidc]) log in as an account.
+    """Let a person of the provider of log-ins (OpenID Connect, section web.oidc) log in as an account.
 
     What the account may do stands here alone; no account is made by itself. Its password goes on working.
     """

@@ -18,7 +18,7 @@ _MAX_LINES = 200
 
 app = typer.Typer(
     help="Channels that tell of alarms outside the console: webhook, e-mail, WeCom, DingTalk, SMS. They are set in the "
-    "hub's configuration, [web.notify].",
+    "hub's configuration, section web.notify.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
