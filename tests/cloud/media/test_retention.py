@@ -245,7 +245,16 @@ def test_dead_letters_and_sessions_go(database: Database, pictures: PictureStore
         for age, token in ((timedelta(days=31), "old"), (timedelta(days=-1), "young")):
             connection.execute(insert(DeadLetter).values(id=new_id(), received_at=NOW - age, **letter))
             connection.execute(
-                insert(LoginSession).values(token_hash=token, account_id=account, created_at=NOW, expires_at=NOW - age)
+                insert(LoginSession).values(
+                    token_hash=token,
+                    id=new_id(),
+                    account_id=account,
+                    created_at=NOW,
+                    used_at=NOW,
+                    expires_at=NOW - age,
+                    address="192.0.2.1",
+                    browser="",
+                )
             )
     counts = service(database, pictures).run_once()
     assert (counts["dead_letters"], counts["sessions"]) == (1, 1)
