@@ -382,22 +382,26 @@ def raw_rows(events: Sequence[Event], register: Filled) -> list[tuple[object, ..
     return rows
 
 
-def fill_register(database: Database, count: int) -> Filled:
-    """A gate in a grid, and so many persons, each with a card, a residency, a household and a dwelling in a grid."""
+def fill_register(database: Database, count: int, to_a_dwelling: int = 1) -> Filled:
+    """A gate in a grid, and so many persons, each with a card and a residency, in households that have a dwelling in a
+    grid."""
     gate, village, now = new_id(), new_id(), datetime.now(UTC)
     units = [new_id() for _ in range(count // DWELLINGS_A_UNIT + 1)]
     grids = [new_id() for _ in range(len(units) // UNITS_A_GRID + 1)]
+    homes = [(new_id(), new_id()) for _ in range(-(-count // to_a_dwelling))]
     holders = [
         Holder(
-            *(new_id() for _ in range(4)),
-            grid=grids[i // DWELLINGS_A_UNIT // UNITS_A_GRID],
-            joint_unit=units[i // DWELLINGS_A_UNIT],
+            new_id(),
+            new_id(),
+            *homes[i // to_a_dwelling],
+            grid=grids[i // to_a_dwelling // DWELLINGS_A_UNIT // UNITS_A_GRID],
+            joint_unit=units[i // to_a_dwelling // DWELLINGS_A_UNIT],
         )
         for i in range(count)
     ]
     since = {"since": now - timedelta(days=400)}
     path = child_path(None, village)
-    places = [(village, "community"), (gate, "entrance"), *((holder.dwelling, "dwelling") for holder in holders)]
+    places = [(village, "community"), (gate, "entrance"), *((dwelling, "dwelling") for dwelling, _ in homes)]
     with database.write() as connection:
         connection.execute(insert(Gateway).values(id=GATEWAY, created_at=now, session=0))
         connection.execute(
@@ -428,17 +432,22 @@ def fill_register(database: Database, count: int) -> Filled:
 def fill_holders(connection: DatabaseConnection, holders: Sequence[Holder], since: dict[str, datetime]) -> None:
     """The rows of each holder."""
     rows: dict[type, list[dict[str, object]]] = {}
+    housed: set[UUID] = set()
     for card, person, dwelling, household, grid, unit in holders:
         stay = {"id": new_id(), "person_id": person, "dwelling_id": dwelling, "household_id": household}
-        for table, row in (
-            (Person, {"id": person, "name": "x"}),
-            (Credential, {"id": card, "person_id": person, "number_sealed": b"", "number_index": card.hex}),
+        of_home = (
             (Household, {"id": household, "code": household.hex, "dwelling_id": dwelling} | since),
             (GridPlace, {"place_id": dwelling, "grid_id": grid} | since),
             (JointUnitPlace, {"place_id": dwelling, "joint_unit_id": unit} | since),
+        )
+        for table, row in (
+            (Person, {"id": person, "name": "x"}),
+            (Credential, {"id": card, "person_id": person, "number_sealed": b"", "number_index": card.hex}),
+            *(of_home if household not in housed else ()),
             (Residency, stay | {"role": "owner"} | since),
         ):
             rows.setdefault(table, []).append(row)
+        housed.add(household)
     for table, values in rows.items():
         connection.execute(insert(table), values)
 

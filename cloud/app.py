@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,9 +26,15 @@ from cloud.accounts import Accounts, Permission
 from cloud.alarms.api import AlarmOffice, alarm_router
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.engine import AlarmEngine
-from cloud.alarms.roster import EveryoneOfLevel
+from cloud.alarms.evidence import EvidenceKeeper
+from cloud.alarms.orders import OrderDesk
+from cloud.alarms.orders_api import order_router
+from cloud.alarms.roster import EveryoneOfLevel, Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
+from cloud.categories.api import category_router
+from cloud.categories.chores import CategoryChores
+from cloud.console.account_api import account_router
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -35,20 +42,32 @@ from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
+from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
+from cloud.disclosure.chores import ErasureChores
+from cloud.disclosure.subject_api import subject_router
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
 from cloud.live.feed import LiveFeed
 from cloud.live.socket import live_router
+from cloud.matters.api import matter_router
+from cloud.matters.desk import MatterDesk
+from cloud.matters.page import matter_pages
 from cloud.media.clip_routes import ClipIntake, Looks, clip_upload_router, clip_view_router, described_router
 from cloud.media.clips import ClipStore
 from cloud.media.routes import PictureIntake, upload_router, view_router
 from cloud.media.senders import KeyFinder, Senders
 from cloud.media.store import PictureStore
+from cloud.notify.api import NotifyOffice, notify_router
+from cloud.notify.outbox import NotifyingRoster
+from cloud.notify.sender import NotifySender
+from cloud.register.api import register_router
 from cloud.register.ids import IdMaker
 from cloud.retention import RetentionService
+from cloud.sign_on.provider import Provider
+from cloud.sign_on.subjects import Subjects
 from cloud.signing import HubSigner
 from cloud.vault import Vault
 from cloud.video.gateway_socket import video_gateway_router
@@ -85,18 +104,22 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> FastAPI:
-    """The application; its lifespan runs the live feed, the retention, the doors' chores, relinking and the alarms."""
+    """The application; its lifespan runs the live feed, the retention, the chores, relinking, the alarms."""
     pictures = PictureStore(parts.media_folder / "pictures", parts.database, parts.now)
     clips = ClipStore(parts.media_folder / "clips", parts.database, parts.now)
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
+    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    sender = NotifySender(
+        parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
+    )
     app = FastAPI(
         title="Gatehouse hub",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan(parts, pictures, clips, video),
+        lifespan=_lifespan(parts, pictures, clips, video, roster, sender),
     )
     app.add_middleware(
         Border,
@@ -106,24 +129,32 @@ def create_app(parts: AppParts) -> FastAPI:
     if parts.settings.trusted_proxies:
         app.add_middleware(ForwardedClient, trusted=parts.settings.trusted_proxies)
     app.add_exception_handler(Exception, _failed)
-    app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry))
+    app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
-    office = _office(parts)
+    office, alarms, matters = _office(parts), _alarm_office(parts, roster), _matter_desk(parts, roster)
     histories = Histories(office.make_id)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
+        account_router(parts.accounts, guard, parts.live),
         access_router(office, guard),
-        alarm_router(_alarm_office(parts), guard),
+        alarm_router(alarms, guard),
+        order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
+        matter_router(alarms, matters, guard),
         disclosure_router(office, guard, histories),
+        notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
         linking_router(office, guard, histories),
+        subject_router(office, guard),
+        register_router(office, guard),
+        category_router(office, guard, parts.settings.categories),
         view_router(pictures, parts.database, may_look),
         clip_views,
         video_view_router(video.relay, Looking(guard, find, parts.audit, parts.database)),
     )
     for router in for_accounts:
         app.include_router(router)
+    app.include_router(matter_pages(alarms, matters, guard))
     app.include_router(described_api(for_accounts, guard.signed_in))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
@@ -157,7 +188,12 @@ def server_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
 
 
 def _lifespan(
-    parts: AppParts, pictures: PictureStore, clips: ClipStore, video: VideoRelay
+    parts: AppParts,
+    pictures: PictureStore,
+    clips: ClipStore,
+    video: VideoRelay,
+    roster: Roster,
+    sender: NotifySender,
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -170,15 +206,24 @@ def _lifespan(
             parts.now,
             IdMaker(),
             parts.settings.alarms,
-            EveryoneOfLevel(),
+            roster,
             parts.registry,
             parts.live.alarms_changed,
         )
+        evidence = EvidenceKeeper(
+            parts.database, parts.commands, parts.now, IdMaker(), parts.settings.alarms, parts.registry
+        )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
+        categories = CategoryChores(parts.database, parts.now, parts.registry)
         retention.start()
+        categories.start()
+        erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
+        erasures.start()
         alarms.start()
+        evidence.start()
         chores.start()
         relinking.start()
+        await asyncio.to_thread(sender.start)
         feed = asyncio.create_task(parts.live.run(), name="live feed")
         relay = asyncio.create_task(video.run(), name="live video")
         try:
@@ -189,10 +234,26 @@ def _lifespan(
             await asyncio.gather(feed, relay, return_exceptions=True)
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(categories.stop)
+            await asyncio.to_thread(erasures.stop)
+            await asyncio.to_thread(evidence.stop)
             await asyncio.to_thread(alarms.stop)
             await asyncio.to_thread(relinking.stop)
+            await asyncio.to_thread(sender.stop)
 
     return lifespan
+
+
+def _sign_on(parts: AppParts) -> SignOn | None:
+    """With a provider of log-ins in the configuration."""
+    if parts.settings.oidc is None:
+        return None
+
+    def now_s() -> float:
+        return parts.now().timestamp()
+
+    subjects = Subjects(parts.database, parts.audit, parts.now)
+    return SignOn(Provider(parts.settings.oidc, now_s), subjects, parts.vault, now_s, time.monotonic)
 
 
 def _office(parts: AppParts) -> DoorOffice:
@@ -207,9 +268,13 @@ def _office(parts: AppParts) -> DoorOffice:
     )
 
 
-def _alarm_office(parts: AppParts) -> AlarmOffice:
-    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, EveryoneOfLevel())
+def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
+    desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, roster)
     return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
+
+
+def _matter_desk(parts: AppParts, roster: Roster) -> MatterDesk:
+    return MatterDesk(parts.database, parts.vault, parts.now, IdMaker(), parts.settings.alarms, roster)
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

@@ -18,7 +18,7 @@ from typing import Protocol
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from cloud.accounts import open_accounts
+from cloud.accounts import SessionLimits, open_accounts
 from cloud.app import AppParts, create_app, server_config
 from cloud.audit import AuditLog
 from cloud.broker import Broker, HubClient
@@ -158,10 +158,12 @@ class Hub:
         foundation = self._foundation
         identity = GatewayIdentity(self.keys, utc_now)
         audit = AuditLog(foundation.database, utc_now)
+        lasting = foundation.config.web.sessions
+        limits = SessionLimits(absolute=lasting.absolute, idle=lasting.idle)
         return AppParts(
             database=foundation.database,
             now=utc_now,
-            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now),
+            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now, limits=limits),
             audit=audit,
             keys=self.keys,
             vault=foundation.vault,

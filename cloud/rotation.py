@@ -23,16 +23,38 @@ from cloud.accounts.second_factor import PURPOSE as TOTP
 from cloud.database.engine import Database, open_database
 from cloud.database.tables import (
     Base,
+    Contact,
     Credential,
     EnrolmentCode,
     Gateway,
+    Guest,
+    Matter,
     Person,
     RegisterHistory,
     SecondFactor,
+    ServiceCategory,
     VaultState,
+    Vehicle,
 )
 from cloud.gateways.purposes import BROKER_PASSWORD, CARD_KEY, CODE_SECRET, MESSAGE_KEY
-from cloud.register.sealed import HISTORY, ID_NUMBER, NUMBER, PHONE, PIN, id_number_indexes, phone_indexes
+from cloud.matters.purposes import REPORTER
+from cloud.register.sealed import (
+    CATEGORY,
+    CATEGORY_BASIS,
+    CONTACT_NAME,
+    CONTACT_PHONE,
+    GUEST_NAME,
+    GUEST_PHONE,
+    HISTORY,
+    ID_NUMBER,
+    NUMBER,
+    PHONE,
+    PIN,
+    PLATE,
+    id_number_indexes,
+    phone_indexes,
+    plate_indexes,
+)
 from cloud.vault import KEY_BYTES, Vault, VaultError, read_or_make_secret_file, read_secret_file, write_secret_file
 
 _BATCH_ROWS = 2000
@@ -48,7 +70,7 @@ class SealedTable:
 
     table: type[Base]
     columns: Mapping[str, str]
-    indexes: Callable[[Vault, Mapping[str, str]], Mapping[str, str | None]] = lambda _vault, _values: {}
+    indexes: Callable[[Vault, Mapping[str, str]], Mapping[str, str | None]] | None = None
     """(vault, opened values by column) -> columns of hashes."""
 
 
@@ -58,6 +80,22 @@ def _person_indexes(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str
 
 def _number_index(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str | None]:
     return {"number_index": vault.index(values["number_sealed"], NUMBER)}
+
+
+def _category_index(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str | None]:
+    return {"category_index": vault.index(values["category_sealed"], CATEGORY)}
+
+
+def _phone_indexes(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str | None]:
+    return phone_indexes(vault, values.get("phone_sealed"))
+
+
+def _plate_indexes(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str | None]:
+    return plate_indexes(vault, values["plate_sealed"])
+
+
+def _guest_indexes(vault: Vault, values: Mapping[str, str]) -> Mapping[str, str | None]:
+    return {"name_index": vault.index(values["name_sealed"], GUEST_NAME), **_phone_indexes(vault, values)}
 
 
 SEALED = (
@@ -73,6 +111,11 @@ SEALED = (
     ),
     SealedTable(EnrolmentCode, {"secret_sealed": CODE_SECRET}),
     SealedTable(SecondFactor, {"secret_sealed": TOTP}),
+    SealedTable(ServiceCategory, {"category_sealed": CATEGORY, "basis_sealed": CATEGORY_BASIS}, _category_index),
+    SealedTable(Contact, {"name_sealed": CONTACT_NAME, "phone_sealed": CONTACT_PHONE}, _phone_indexes),
+    SealedTable(Vehicle, {"plate_sealed": PLATE}, _plate_indexes),
+    SealedTable(Guest, {"name_sealed": GUEST_NAME, "phone_sealed": GUEST_PHONE}, _guest_indexes),
+    SealedTable(Matter, {"reporter_sealed": REPORTER}),
     SealedTable(RegisterHistory, {"before_sealed": HISTORY, "after_sealed": HISTORY}),
 )
 """Every `*_sealed` column of the database; a test compares it with the tables."""
@@ -181,9 +224,10 @@ def _sealed_anew(sealed: SealedTable, row: Mapping[str, Any], old: Vault, new: V
     yield "of_key", row["key"]
     for name, purpose in sealed.columns.items():
         yield f"new_{name}", new.seal(opened[name], purpose) if name in opened else None
-    texts = {name: value.decode() for name, value in opened.items()} if sealed.table in (Person, Credential) else {}
-    for name, value in sealed.indexes(new, texts).items():
-        yield f"new_{name}", value
+    if sealed.indexes is not None:
+        texts = {name: value.decode() for name, value in opened.items()}
+        for name, value in sealed.indexes(new, texts).items():
+            yield f"new_{name}", value
 
 
 def _write(connection: Connection, sealed: SealedTable, rows: list[dict[str, Any]]) -> None:

@@ -75,6 +75,31 @@ def health(context: typer.Context, since: _Since = "30d", config: _Config = None
         typer.echo(report.model_dump_json(indent=2))
 
 
+@alarms.command()
+def figures(
+    context: typer.Context,
+    month: Annotated[str, typer.Argument(help="A calendar month in China, for example 2026-11.")],
+    file: Annotated[Path | None, typer.Option("--csv", help="Write a file for a spreadsheet instead of JSON.")] = None,
+    config: _Config = None,
+) -> None:
+    """Print each centre's month, alarms and matters apart: how many, how soon, overdue, false, where settled."""
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from pydantic import TypeAdapter
+
+        from cloud.accounts.scope import WHOLE
+        from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, monthly_figures
+
+        asked: str = TypeAdapter(Month).validate_python(month)
+        with foundation.database.read() as connection:
+            found = monthly_figures(connection, WHOLE, asked)
+        if file is None:
+            typer.echo(TypeAdapter(list[MonthlyFigures]).dump_json(list(found), indent=2).decode())
+            return
+        with file.open("w", encoding="utf-8", newline="") as written:
+            written.write(as_csv(found))
+        typer.echo(f"{len(found)} lines are in {file}", err=True)
+
+
 @rules.command("list")
 def list_rules(context: typer.Context, config: _Config = None) -> None:
     """List the rules: code, version, priority, delays, whether in force."""

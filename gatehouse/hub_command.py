@@ -9,7 +9,17 @@ from uuid import UUID
 
 import typer
 
-from gatehouse import hub_alarms_command, hub_doors_command, hub_register_command, hub_relink_command
+from gatehouse import (
+    hub_alarms_command,
+    hub_categories_command,
+    hub_doors_command,
+    hub_export_command,
+    hub_matters_command,
+    hub_notify_command,
+    hub_person_command,
+    hub_register_command,
+    hub_relink_command,
+)
 from gatehouse.hub_shell import (
     ask_to_confirm,
     opened_foundation,
@@ -50,8 +60,13 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
+app.add_typer(hub_matters_command.app, name="matters")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
+app.add_typer(hub_categories_command.app, name="categories")
+app.add_typer(hub_person_command.app, name="person")
+app.command("export")(hub_export_command.export_register)
+app.add_typer(hub_notify_command.app, name="notify")
 app.command("seed")(hub_register_command.seed)
 app.command("rotate-key")(hub_register_command.rotate_key)
 app.command("relink")(hub_relink_command.relink)
@@ -120,7 +135,7 @@ def worker(
     ] = None,
     config: _Config = None,
 ) -> None:
-    """Run one more ingest worker beside a running hub, until SIGTERM. Needs [ingest] shared = true and Mosquitto."""
+    """Run one more ingest worker beside a running hub, until SIGTERM. It needs `ingest.shared` and Mosquitto."""
     with told_faults():
         settings = read_settings(context, config)
         _log_to_stderr()
@@ -381,12 +396,67 @@ def set_second_factor(
         typer.echo("\n".join(codes))
 
 
+@accounts.command("oidc")
+def bind_subject(
+    context: typer.Context,
+    name: str,
+    subject: Annotated[str | None, typer.Option("--subject", help="The provider's 'sub' of the person.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Let the account in by its password alone.")] = False,
+    config: _Config = None,
+) -> None:
+    """Let a person of the provider of log-ins (OpenID Connect, section web.oidc) log in as an account.
+
+    What the account may do stands here alone; no account is made by itself. Its password goes on working.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        from cloud.audit import AuditLog
+        from cloud.foundation import utc_now
+        from cloud.sign_on.subjects import Subjects
+
+        subjects = Subjects(foundation.database, AuditLog(foundation.database, utc_now), utc_now)
+        if remove:
+            subjects.unbind(name)
+            typer.echo(f"account {name} logs in by its password alone")
+            return
+        provider = foundation.config.web.oidc
+        if provider is None or subject is None:
+            raise ValueError(
+                "name the person: --subject SUB" if provider else "there is no [web.oidc] in the configuration"
+            )
+        subjects.bind(name, provider.issuer, subject)
+        typer.echo(f"account {name} is {subject} of {provider.issuer}")
+
+
 @accounts.command("log-out")
 def end_sessions(context: typer.Context, name: str, config: _Config = None) -> None:
     """End every session of an account, at once (an open page within seconds)."""
     with told_faults(), opened_foundation(context, config) as foundation:
         _accounts(foundation).end_sessions(name)
         typer.echo(f"account {name} is logged out everywhere")
+
+
+@accounts.command("sessions")
+def list_sessions(
+    context: typer.Context,
+    name: str,
+    end: Annotated[UUID | None, typer.Option("--end", help="End this one at once, by its id.")] = None,
+    config: _Config = None,
+) -> None:
+    """List an account's open sessions: id, since when, last use (to a minute), address, browser; or end one.
+
+    `log-out` ends all of them.
+    """
+    with told_faults(), opened_foundation(context, config) as foundation:
+        accounts = _accounts(foundation)
+        if end is not None:
+            accounts.end_session(name, end)
+            typer.echo(f"session {end} is ended")
+            return
+        lines: list[tuple[str, ...]] = [("SESSION", "SINCE", "LAST USE", "ADDRESS", "BROWSER")]
+        for each in accounts.list_sessions(name):
+            moments = [f"{moment:%Y-%m-%d %H:%M}Z" for moment in (each.created_at, each.used_at)]
+            lines.append((str(each.id), *moments, each.address or "-", each.browser or "-"))
+        print_table(lines)
 
 
 @tokens.command("add")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from uuid import UUID
 
 import typer
 
@@ -45,21 +46,21 @@ class Change:
 
     def __init__(self, foundation: "Foundation", connection: "Connection", dry_run: bool) -> None:
         self.foundation, self.connection, self._dry_run = foundation, connection, dry_run
-        self._entries: list[tuple[str, dict[str, str | int]]] = []
+        self._entries: list[tuple[str, dict[str, str | int], tuple[UUID, ...]]] = []
         self._said: list[str] = []
         self.said_aside = False
         """Whether what was done is told on stderr, because stdout has JSON."""
 
-    def note(self, said: str, action: str, **detail: str | int) -> None:
-        """What was done, for the user and for the audit."""
+    def note(self, said: str, action: str, subjects: Sequence[UUID] = (), /, **detail: str | int) -> None:
+        """What was done, for the user and for the audit; `subjects`: the persons whom it is about."""
         self._said.append(said)
-        self._entries.append((action, detail))
+        self._entries.append((action, detail, tuple(subjects)))
 
     def put(self, what: str, change: str, action: str, **detail: str | int) -> None:
         """As `note`, for an entry that may have been so already, which is not audited."""
         self._said.append(f"{what} {_CHANGED[change]}")
         if change != "unchanged":
-            self._entries.append((action, detail))
+            self._entries.append((action, detail, ()))
 
     def finish(self) -> None:
         """Audit and tell, once the transaction is over."""
@@ -67,8 +68,8 @@ class Change:
         from cloud.foundation import utc_now
 
         if not self._dry_run:
-            for action, detail in self._entries:
-                AuditLog(self.foundation.database, utc_now).append(action, None, detail)
+            for action, detail, subjects in self._entries:
+                AuditLog(self.foundation.database, utc_now).append(action, None, detail, subjects)
         for line in self._said:
             typer.echo(line, err=self.said_aside)
         if self._dry_run:

@@ -92,7 +92,10 @@ _ARGUMENTS: dict[str, type[Message]] = {
 
 
 class Command(Message):
-    """Sealed with the hub's signature on `down/cmd/{corr}`. `issued_by` is an account's id, never a name."""
+    """Sealed with the hub's signature on `down/cmd/{corr}`. `issued_by` is an account's id, never a name.
+
+    All zeros: the hub itself gave it.
+    """
 
     v: Literal[1] = 1
     corr: UUID

@@ -1,4 +1,5 @@
-"""Number plates as both sides spell them (GA 36): province character, letter, five or six characters; no I and no O."""
+"""Number plates as both sides spell them (GA 36-2018): a province, a letter, then five characters, or six of a
+new-energy vehicle; no I and no O."""
 
 import re
 
@@ -6,7 +7,13 @@ from protocols.base import ProtocolError
 
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _SUFFIXES = "学警挂港澳领使"
-_PLATE = re.compile(rf"[{_PROVINCES}][A-HJ-NP-Z][A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9{_SUFFIXES}]")
+_LETTER, _ANY = "[A-HJ-NP-Z]", "[A-HJ-NP-Z0-9]"
+_ENERGY = "[A-HJK]"
+"""A to E: electric alone; F to K: not alone."""
+_ORDINARY = rf"{_ANY}{{4}}[A-HJ-NP-Z0-9{_SUFFIXES}]"
+_NEW_ENERGY = rf"{_ENERGY}{_ANY}[0-9]{{4}}|[0-9]{{5}}{_ENERGY}"
+"""Of a small vehicle; of a large one."""
+_PLATE = re.compile(rf"[{_PROVINCES}]{_LETTER}(?:{_ORDINARY}|{_NEW_ENERGY})")
 _SILENT = re.compile(r"[\s·•.\-]")
 
 
@@ -22,7 +29,9 @@ def normal_plate(text: str) -> str:
     """
     plate = _SILENT.sub("", text[:32]).upper()
     if _PLATE.fullmatch(plate) is None:
-        raise BadPlate("a plate is a province, a letter and five or six characters, such as 贵G12345")
+        raise BadPlate(
+            "a plate is a province, a letter and five characters, or six of a new-energy vehicle: 贵G12345, 贵GD12345"
+        )
     return plate
 
 

@@ -10,7 +10,7 @@ from cloud.access.passes import PassMaker
 from cloud.access.reach import Reach
 from cloud.accounts import SignedIn
 from cloud.audit import AuditLog
-from cloud.commands.service import Args
+from cloud.commands.service import Args, CommandOutcome
 from cloud.database.engine import Database
 from cloud.register.ids import IdMaker
 from cloud.signing import HubSigner
@@ -24,8 +24,12 @@ class CommandSender(Protocol):
         """Send the command to release a door and return its correlation id; its outcome comes later."""
         ...
 
-    def send(self, gateway_id: str, args: Args, account_id: UUID, why: str = "") -> UUID:
-        """Send any command and return its correlation id."""
+    def send(self, gateway_id: str, args: Args, account_id: UUID | None, why: str = "") -> UUID:
+        """Send any command and return its correlation id; account None: the hub itself gives it."""
+        ...
+
+    def outcome(self, corr: UUID) -> CommandOutcome | None:
+        """How a command stands; None if there is none."""
         ...
 
 

@@ -6,7 +6,7 @@ from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
 from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.accounts.scope import WHOLE, Scope
 from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, WrongCode
-from cloud.accounts.sessions import SessionLimits, Sessions, SignedIn
+from cloud.accounts.sessions import SessionLimits, Sessions, SessionSummary, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
 from cloud.accounts.tokens import ApiTokens, TokenError
 
@@ -27,6 +27,7 @@ __all__ = [
     "Scope",
     "SecondFactorMissing",
     "SessionLimits",
+    "SessionSummary",
     "Sessions",
     "SignedIn",
     "Throttled",

@@ -1,7 +1,7 @@
 """Accounts and their log-ins: made and ended by an administrator at the command line, never there by default."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,8 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts.passwords import Passwords
-from cloud.accounts.second_factor import SecondFactors
-from cloud.accounts.sessions import Sessions, SignedIn
+from cloud.accounts.second_factor import CodeWanted, SecondFactors
+from cloud.accounts.sessions import Sessions, SessionSummary, SignedIn
 from cloud.accounts.throttle import LoginThrottle
 from cloud.accounts.tokens import ApiTokens
 from cloud.accounts.totp import setup_uri
@@ -235,6 +235,35 @@ class Accounts:
         self._audit.append("account.sessions.ended", None, {"account": str(account_id)})
         self._change(account_id, {})
 
+    def list_sessions(self, username: str) -> list[SessionSummary]:
+        """The living sessions of an account, the one used last first.
+
+        Raises:
+            AccountError: if there is none of that name.
+        """
+        account_id, _ = self._find(username)
+        return self.sessions.list_of(account_id)
+
+    def end_session(self, username: str, session: UUID) -> None:
+        """End one session of an account, at once.
+
+        Raises:
+            AccountError: if there is none of that name, or it has no such session.
+        """
+        account_id, _ = self._find(username)
+        if not self.end_own(account_id, [session], by=None):
+            raise AccountError(f"account {username!r} has no such session; 'accounts sessions {username}' shows them")
+
+    def end_own(self, account_id: UUID, sessions: Collection[UUID], by: UUID | None) -> list[str]:
+        """End these of an account's sessions, at once; the hashes of those that there were.
+
+        Args:
+            by: the account that asks; None: the command line.
+        """
+        for each in sessions:
+            self._audit.append("account.session.ended", by, {"account": str(account_id), "session": str(each)})
+        return self.sessions.end(account_id, sessions)
+
     def _find(self, username: str) -> tuple[UUID, datetime | None]:
         query = select(Account.id, Account.disabled_at).where(Account.username == username)
         with self._database.read() as connection:
@@ -261,7 +290,7 @@ class Accounts:
                 connection.execute(update(Account).where(Account.id == account_id).values(**values))
             connection.execute(delete(LoginSession).where(LoginSession.account_id == account_id))
 
-    def log_in(self, username: str, password: str, address: str, code: str = "") -> LogIn:
+    def log_in(self, username: str, password: str, address: str, code: str = "", browser: str = "") -> LogIn:
         """Check a password, and the code of who has a second factor, and open a session.
 
         Raises:
@@ -281,7 +310,7 @@ class Accounts:
         fits = self._passwords.fits(row.password_hash if row else None, password)
         if row is not None and fits:
             fits = self._second_factors.check(row.id, AccountRole(row.role), code)
-        token = self.sessions.open(row.id, row.password_hash) if row is not None and fits else None
+        token = self.sessions.open(row.id, row.password_hash, address, browser) if row is not None and fits else None
         if row is None or token is None:
             self._audit.append("login.refused", row.id if row else None, {"address": address})
             raise BadLogin("wrong user name or password")
@@ -290,6 +319,26 @@ class Accounts:
             self._rehash(row.id, row.password_hash, password)
         self._audit.append("login", row.id, {"address": address})
         return LogIn(row.id, token)
+
+    def log_in_vouched(self, account_id: UUID, address: str, browser: str = "", *, strongly: bool) -> LogIn:
+        """Open a session for somebody whom the provider of log-ins vouched for; `strongly`: by a second factor too.
+
+        Raises:
+            BadLogin: if the account is disabled.
+            CodeWanted: if it needs a second factor, and the provider asked for none that counts.
+        """
+        with self._database.read() as connection:
+            role = connection.execute(select(Account.role).where(Account.id == account_id)).scalar()
+        if role is None:
+            raise BadLogin("there is no such account")
+        if not strongly and self._second_factors.is_wanted(account_id, AccountRole(role)):
+            raise CodeWanted
+        detail = {"address": address[:_MAX_ADDRESS_CHARACTERS], "by": "oidc"}
+        token = self.sessions.open(account_id, None, address, browser)
+        self._audit.append("login.refused" if token is None else "login", account_id, detail)
+        if token is None:
+            raise BadLogin("the account is disabled")
+        return LogIn(account_id, token)
 
     def log_out(self, signed_in: SignedIn) -> None:
         """End the session at once."""

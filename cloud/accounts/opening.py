@@ -23,6 +23,7 @@ def open_accounts(
     vault: Vault,
     now: Callable[[], datetime],
     passwords: Passwords | None = None,
+    limits: SessionLimits | None = None,
 ) -> Accounts:
     """Accounts on a database that is migrated."""
     make_id = UuidV7Maker(lambda: now().timestamp(), os.urandom)
@@ -32,7 +33,7 @@ def open_accounts(
         make_id=make_id,
         passwords=passwords or Passwords(),
         throttle=LoginThrottle(time.monotonic),
-        sessions=Sessions(database, now, SessionLimits()),
+        sessions=Sessions(database, now, limits or SessionLimits()),
         tokens=ApiTokens(database, now, make_id, audit),
         second_factors=SecondFactors(database, vault, now),
         audit=audit,

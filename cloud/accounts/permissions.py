@@ -34,6 +34,12 @@ class Permission(StrEnum):
     """The queue, each alarm's steps, the figures."""
     HANDLE_ALARMS = "handle_alarms"
     """Acknowledge, begin, note, pass up, shelve, close."""
+    SEE_MATTERS = "see_matters"
+    """What was reported, beside the alarms; the reporter masked."""
+    ENTER_MATTERS = "enter_matters"
+    """Enter a matter, pass one to another place or grid."""
+    GIVE_ORDERS = "give_orders"
+    """Give a grid member a work order, and withdraw it."""
     SEE_RULES = "see_rules"
     SET_RULES = "set_rules"
     """With the whole hub: write the rules that raise alarms."""
@@ -42,6 +48,12 @@ class Permission(StrEnum):
     """See a name, a phone number or the end of an ID number unmasked, for a stated purpose."""
     READ_HISTORY = "read_history"
     """See where a person went, for a purpose and a case."""
+    EXPORT_REGISTER = "export_register"
+    """Have the register of one's part as a file, masked; or as it is, for a stated purpose."""
+    ANSWER_REQUESTS = "answer_requests"
+    """Hand a person all that the hub holds of him, or erase it, with another account's consent."""
+    CATEGORIES = "categories"
+    """Look up, make, review and end service categories, for a stated purpose."""
     READ_AUDIT = "read_audit"
     READ_METRICS = "read_metrics"
 
@@ -55,14 +67,17 @@ _DESK = {
     Permission.SEE_RULES,
 }
 _POST = _DESK | {Permission.LOOK, Permission.OPERATE, Permission.LOCK_DOWN}
-_CENTRE = _POST | {Permission.SEE_PEOPLE, Permission.REVEAL}
+_WINDOW = {Permission.SEE_PEOPLE, Permission.SEE_MATTERS, Permission.ENTER_MATTERS}
+_CENTRE = _POST | _WINDOW | {Permission.REVEAL, Permission.GIVE_ORDERS}
 
 PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
     AccountRole.GUARD: frozenset(_POST),
-    AccountRole.GRID_MEMBER: frozenset(_DESK | {Permission.SEE_PEOPLE}),
+    AccountRole.GRID_MEMBER: frozenset(_DESK | _WINDOW),
     AccountRole.COMMUNITY: frozenset(_CENTRE),
     AccountRole.TOWNSHIP: frozenset(_CENTRE | {Permission.READ_HISTORY}),
-    AccountRole.DISTRICT: frozenset(_CENTRE | {Permission.READ_HISTORY, Permission.HOLD_EVIDENCE}),
+    AccountRole.DISTRICT: frozenset(
+        _CENTRE | {Permission.READ_HISTORY, Permission.HOLD_EVIDENCE, Permission.ANSWER_REQUESTS}
+    ),
     AccountRole.REGISTRAR: frozenset(
         {
             Permission.SEE_PASSES,
@@ -70,9 +85,11 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.SEE_PEOPLE,
             Permission.GIVE,
             Permission.REVEAL,
+            Permission.ANSWER_REQUESTS,
+            Permission.EXPORT_REGISTER,
         }
     ),
-    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL}),
+    AccountRole.CATEGORY_OFFICER: frozenset({Permission.SEE_PEOPLE, Permission.REVEAL, Permission.CATEGORIES}),
     AccountRole.AUDITOR: frozenset({Permission.READ_AUDIT}),
     AccountRole.ADMINISTRATOR: frozenset(
         _POST

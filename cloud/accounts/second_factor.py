@@ -95,6 +95,12 @@ class SecondFactors:
             gone = connection.execute(delete(SecondFactor).where(SecondFactor.account_id == account_id))
         return gone.rowcount > 0
 
+    def is_wanted(self, account_id: UUID, role: AccountRole) -> bool:
+        """Whether a password alone does not do: the role needs a second factor, or the account has one."""
+        with self._database.read() as connection:
+            mine = select(SecondFactor.account_id).where(SecondFactor.account_id == account_id)
+            return role in REQUIRED_OF or connection.execute(mine).first() is not None
+
     def check(self, account_id: UUID, role: AccountRole, code: str) -> bool:
         """Whether an account whose password was right may come in with this code; a code that fits is used up.
 

@@ -7,10 +7,10 @@ column holds both. An open live page counts as use: a guard's shift is not cut s
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert, select, update
 
@@ -21,6 +21,8 @@ from cloud.database.tables import Account, AccountRole, LoginSession
 
 _TOKEN_BYTES = 32
 _MAX_TOKEN_CHARACTERS = 64
+_MAX_ADDRESS_CHARACTERS = 64
+_MAX_BROWSER_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,19 @@ class SessionLimits:
     idle: timedelta = timedelta(minutes=30)
     renew_every: timedelta = timedelta(minutes=1)
     """How much of the idle limit passes before it is written forward: a write a minute, not one a request."""
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """A living session as its owner sees it. `used_at` is right to about a minute; `browser` is its own claim."""
+
+    id: UUID
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    address: str
+    browser: str
+    token_hash: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,24 +75,31 @@ class Sessions:
         self._limits = limits
         self._make_token = make_token
 
-    def open(self, account_id: UUID, password_hash: str) -> str | None:
+    def open(self, account_id: UUID, password_hash: str | None, address: str = "", browser: str = "") -> str | None:
         """Open a session and return its token, which is stored nowhere.
 
         None if the account was disabled, or its password changed, since the password was checked against that hash.
+
+        Args:
+            password_hash: None if no password was asked for.
         """
         token = self._make_token(_TOKEN_BYTES)
         now = self._now()
-        still = select(Account.id).where(
-            Account.id == account_id, Account.password_hash == password_hash, Account.disabled_at.is_(None)
-        )
+        still = select(Account.id).where(Account.id == account_id, Account.disabled_at.is_(None))
+        if password_hash is not None:
+            still = still.where(Account.password_hash == password_hash)
         with self._database.write() as connection:
             if connection.execute(still.with_for_update()).first() is None:
                 return None
             connection.execute(
                 insert(LoginSession).values(
                     token_hash=token_hash(token),
+                    id=uuid4(),
                     account_id=account_id,
                     created_at=now,
+                    used_at=now,
+                    address=address[:_MAX_ADDRESS_CHARACTERS],
+                    browser="".join(each for each in browser if each.isprintable())[:_MAX_BROWSER_CHARACTERS],
                     expires_at=now + min(self._limits.idle, self._limits.absolute),
                 )
             )
@@ -93,7 +115,7 @@ class Sessions:
         """As `find`, for one who kept the hash alone (an open WebSocket). Counts as use."""
         now = self._now()
         query = (
-            select(Account.id, Account.username, Account.role, LoginSession.created_at, LoginSession.expires_at)
+            select(Account.id, Account.username, Account.role, LoginSession.created_at, LoginSession.used_at)
             .join(Account, Account.id == LoginSession.account_id)
             .where(LoginSession.token_hash == session, LoginSession.expires_at > now, Account.disabled_at.is_(None))
         )
@@ -102,17 +124,33 @@ class Sessions:
             if row is None or now >= row.created_at + self._limits.absolute:
                 return None
             scope = scope_of(connection, row.id)
-        self._renew(session, now, row.created_at, row.expires_at)
+        self._renew(session, now, row.created_at, row.used_at)
         role = AccountRole(row.role)
         return SignedIn(row.id, row.username, role, PERMISSIONS[role], scope, session)
 
-    def _renew(self, session: str, now: datetime, created_at: datetime, expires_at: datetime) -> None:
+    def _renew(self, session: str, now: datetime, created_at: datetime, used_at: datetime) -> None:
         until = min(now + self._limits.idle, created_at + self._limits.absolute)
-        if until - expires_at >= self._limits.renew_every:
+        if now - used_at >= self._limits.renew_every:
             with self._database.write() as connection:
                 connection.execute(
-                    update(LoginSession).where(LoginSession.token_hash == session).values(expires_at=until)
+                    update(LoginSession).where(LoginSession.token_hash == session).values(expires_at=until, used_at=now)
                 )
+
+    def list_of(self, account_id: UUID) -> list[SessionSummary]:
+        """The living sessions of an account, the one used last first."""
+        columns = [LoginSession.__table__.c[each.name] for each in fields(SessionSummary)]
+        mine = (LoginSession.account_id == account_id) & (LoginSession.expires_at > self._now())
+        query = select(*columns).where(mine).order_by(LoginSession.used_at.desc(), LoginSession.id)
+        with self._database.read() as connection:
+            return [SessionSummary(**row) for row in connection.execute(query).mappings()]
+
+    def end(self, account_id: UUID, sessions: Collection[UUID]) -> list[str]:
+        """End these sessions of an account at once; the hashes of those that there were. Others' are left alone."""
+        mine = (LoginSession.account_id == account_id) & LoginSession.id.in_(sessions)
+        with self._database.write() as connection:
+            return list(
+                connection.execute(delete(LoginSession).where(mine).returning(LoginSession.token_hash)).scalars()
+            )
 
     def close(self, session: str) -> None:
         """End a session at once."""

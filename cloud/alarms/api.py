@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from cloud.access.problems import ProblemRoute, documented
@@ -14,8 +14,10 @@ from cloud.access.routes import Identifier, Listing
 from cloud.accounts import Permission, SignedIn
 from cloud.alarms.desk import Actor, AlarmDesk
 from cloud.alarms.figures import centre_figures, health_report
+from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, monthly_figures
 from cloud.alarms.queue import MAX_ROWS, read_alarm, read_queue
-from cloud.alarms.states import Priority
+from cloud.alarms.reach import Sees
+from cloud.alarms.states import Priority, Source
 from cloud.alarms.values import (
     AcknowledgeRequest,
     AlarmAnswer,
@@ -23,6 +25,7 @@ from cloud.alarms.values import (
     CloseRequest,
     HealthReport,
     NoteRequest,
+    PassUpRequest,
     QueueAnswer,
     QueueState,
     ShelveRequest,
@@ -38,6 +41,10 @@ _READS, _ACTS = documented(422, 503), documented(403, 404, 409, 422, 503)
 _LONGEST = timedelta(days=400)
 Code = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,62}$", examples=["door_forced"])]
 _Limit = Annotated[int, Query(ge=1, le=MAX_ROWS)]
+_Month = Annotated[Month, Path(examples=["2026-11"])]
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A line for each centre and source."}
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class AlarmOffice:
     def actor(self, request: Request, signed_in: SignedIn) -> Actor:
         """Who acts, and from where."""
         address = request.client.host if request.client else "unknown"
-        return Actor(signed_in.account_id, signed_in.role, signed_in.scope, address)
+        return Actor(signed_in.account_id, signed_in.role, signed_in.scope, address, signed_in.permissions)
 
     def done(self, actor: Actor, what: str, alarm: UUID) -> None:
         """Audit what was done; the alarm's own steps hold it with its note."""
@@ -103,17 +110,18 @@ def _alarm_routes(office: AlarmOffice, may: Admission) -> APIRouter:
         by: Annotated[SignedIn, Depends(may.see)],
         state: QueueState = QueueState.OPEN,
         priority: Priority | None = None,
+        source: Source | None = None,
         limit: _Limit = MAX_ROWS,
     ) -> QueueAnswer:
-        """The alarms that the account may see, the most urgent first, with the floods that go on."""
+        """The alarms and matters that the account may see, the most urgent first, with the floods that go on."""
         with office.database.read() as connection:
-            return read_queue(connection, by.scope, state, priority, limit)
+            return read_queue(connection, by.scope, state, priority, limit, source=source, sees=Sees.by(by))
 
     @router.get("/{identifier}", responses=documented(404, 422, 503))
     def one(identifier: Identifier, by: Annotated[SignedIn, Depends(may.see)]) -> AlarmAnswer:
         """One alarm with all that was done."""
         with office.database.read() as connection:
-            return read_alarm(connection, by.scope, identifier)
+            return read_alarm(connection, by.scope, identifier, sees=Sees.by(by))
 
     return router
 
@@ -124,7 +132,7 @@ def _move_routes(office: AlarmOffice, may: Admission) -> APIRouter:
 
     def shown(alarm: UUID, actor: Actor) -> AlarmAnswer:
         with office.database.read() as connection:
-            return read_alarm(connection, actor.scope, alarm)
+            return read_alarm(connection, actor.scope, alarm, sees=actor.sees)
 
     @router.post("/{identifier}/acknowledge", responses=_ACTS)
     def acknowledge(
@@ -158,11 +166,11 @@ def _move_routes(office: AlarmOffice, may: Admission) -> APIRouter:
 
     @router.post("/{identifier}/pass-up", responses=_ACTS)
     def pass_up(
-        identifier: Identifier, wanted: NoteRequest, request: Request, by: Annotated[SignedIn, operator]
+        identifier: Identifier, wanted: PassUpRequest, request: Request, by: Annotated[SignedIn, operator]
     ) -> AlarmAnswer:
-        """Hand it to the next level."""
+        """Hand it to the next level, perhaps with a limit."""
         actor = office.actor(request, by)
-        office.desk.pass_up(identifier, actor, wanted.note)
+        office.desk.pass_up(identifier, actor, wanted.note, wanted.until)
         office.done(actor, "pass_up", identifier)
         return shown(identifier, actor)
 
@@ -210,6 +218,21 @@ def _figure_routes(office: AlarmOffice, may: Admission) -> APIRouter:
         _check_span(since, until)
         with office.database.read() as connection:
             return Listing(items=tuple(centre_figures(connection, by.scope, since, until)))
+
+    @router.get("/months/{month}", responses=_READS)
+    def month_of(month: _Month, by: Annotated[SignedIn, Depends(may.see)]) -> Listing[MonthlyFigures]:
+        """A calendar month in China, by centre, alarms and matters apart: number, times, overdue, false, where
+        settled."""
+        with office.database.read() as connection:
+            return Listing(items=tuple(monthly_figures(connection, by.scope, month, sees=Sees.by(by))))
+
+    @router.get("/months/{month}/csv", responses=_READS | _CSV, response_class=Response)
+    def month_as_csv(month: _Month, by: Annotated[SignedIn, Depends(may.see)]) -> Response:
+        """The same as a file for a spreadsheet."""
+        with office.database.read() as connection:
+            text = as_csv(monthly_figures(connection, by.scope, month, sees=Sees.by(by)))
+        headers = {"Content-Disposition": f'attachment; filename="alarms-{month}.csv"'}
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get("/health", responses=_READS)
     def health(since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.see)]) -> HealthReport:

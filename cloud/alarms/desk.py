@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import Connection, Row, select
 
+from cloud.accounts.permissions import Permission
 from cloud.accounts.scope import Scope
 from cloud.alarms.errors import AlreadyTaken, IllegalMove, NoSuchAlarm
 from cloud.alarms.limits import Limits
+from cloud.alarms.orders import withdraw_open
+from cloud.alarms.reach import Sees
 from cloud.alarms.roster import Duty, Roster, announce
 from cloud.alarms.states import (
     CLOSES_WHEN_ACKED,
@@ -33,28 +36,28 @@ from cloud.alarms.steps import By, change
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Alarm
 
+_LONGEST_LIMIT = timedelta(days=90)
 _NOT_P1 = frozenset({AccountRole.GUARD, AccountRole.GRID_MEMBER})
 """Who may not shelve an alarm of priority 1."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: the account, what it may see, and from where it does."""
+    """Who acts: the account, what it may see, and from where it does. `permissions` None: all of the role's."""
 
     account_id: UUID
     role: AccountRole
     scope: Scope
     origin: str
+    permissions: frozenset[Permission] | None = None
+
+    @property
+    def sees(self) -> Sees:
+        return Sees.of(self.account_id, self.role, self.permissions)
 
     @property
     def by(self) -> By:
         return By(self.account_id, self.origin[:80])
-
-
-def covers(scope: Scope) -> ColumnElement[bool]:
-    """The condition that an alarm lies in a scope: by its place, or by the grid that it was raised in."""
-    by_place = scope.covers_place(Alarm.place_id)
-    return by_place if scope.grid_id is None else or_(by_place, scope.covers_grid(Alarm.grid_id))
 
 
 class AlarmDesk:
@@ -82,7 +85,8 @@ class AlarmDesk:
                 raise AlreadyTaken(_username(connection, found.acked_by))
             now = self._now()
             due = None if found.shelved_until else self._due(found, Handling.ACKED, now)
-            values = {"handling": Handling.ACKED, "acked_at": now, "acked_by": actor.account_id, "due_at": due}
+            first = found.acked_at or now
+            values = {"handling": Handling.ACKED, "acked_at": first, "acked_by": actor.account_id, "due_at": due}
             self._change(connection, found, Move.ACKNOWLEDGED, now, values, actor, note)
 
     def begin(self, alarm: UUID, actor: Actor, note: str) -> None:
@@ -94,7 +98,7 @@ class AlarmDesk:
                 "handling": Handling.HANDLING,
                 "handling_at": now,
                 "handling_by": actor.account_id,
-                "due_at": None,
+                "due_at": None if found.shelved_until else self._due(found, Handling.HANDLING, now),
             }
             self._change(connection, found, Move.BEGUN, now, values, actor, note)
 
@@ -104,16 +108,24 @@ class AlarmDesk:
             found = self._locked(connection, alarm, actor)
             self._change(connection, found, Move.NOTED, self._now(), {}, actor, note)
 
-    def pass_up(self, alarm: UUID, actor: Actor, note: str) -> None:
-        """Hand it to the next level, which is told; its clock begins anew there."""
+    def pass_up(self, alarm: UUID, actor: Actor, note: str, until: datetime | None = None) -> None:
+        """Hand it to the next level, which is told; its clock begins anew there.
+
+        Args:
+            until: a limit: closed by then, or it goes up further and counts as overdue.
+        """
         with self._database.write() as connection:
             found = self._locked(connection, alarm, actor)
             if found.level >= Level.DISTRICT:
                 raise IllegalMove("alarm", "it is at the district already", "there is no level above it")
             now, level = self._now(), Level(found.level + 1)
-            due = self._limits.due(Priority(found.priority), level, Handling(found.handling), now)
-            values = {"level": level, "due_at": None if found.shelved_until else due}
-            step = self._change(connection, found, Move.PASSED_UP, now, values, actor, note, level=int(level))
+            if until is not None and not now < until <= now + _LONGEST_LIMIT:
+                raise IllegalMove("until", "it is past, or more than 90 days away", "name another limit")
+            dues = (self._limits.due(found.rule, Priority(found.priority), level, Handling(found.handling), now), until)
+            due = None if found.shelved_until else min((each for each in dues if each is not None), default=None)
+            values = {"level": level, "due_at": due, "settle_by": until}
+            limit = {} if until is None else {"until": until.isoformat()}
+            step = self._change(connection, found, Move.PASSED_UP, now, values, actor, note, level=int(level), **limit)
             announce(connection, self._roster, found.id, step, duty_of(found, level, now))
 
     def shelve(self, alarm: UUID, actor: Actor, until: datetime, why: str) -> None:
@@ -161,12 +173,15 @@ class AlarmDesk:
                 "clear_due_at": None,
                 "shelved_until": None,
             }
+            if Handling(found.handling) in MOVES[Move.CLOSED]:
+                found = withdraw_open(connection, found, now, actor.by)
             self._change(connection, found, Move.CLOSED, now, values, actor, note, outcome=outcome.value)
 
     # --- What every move shares
 
     def _locked(self, connection: Connection, alarm: UUID, actor: Actor) -> Row[*tuple[Any, ...]]:
-        query = select(Alarm.__table__).where(Alarm.id == alarm, covers(actor.scope)).with_for_update(of=Alarm)
+        seen = actor.sees.alarm(actor.scope)
+        query = select(Alarm.__table__).where(Alarm.id == alarm, seen).with_for_update(of=Alarm)
         found = connection.execute(query).first()
         if found is None:
             raise NoSuchAlarm
@@ -175,7 +190,7 @@ class AlarmDesk:
         return found
 
     def _due(self, found: Row[*tuple[Any, ...]], handling: Handling, since: datetime) -> datetime | None:
-        return self._limits.due(Priority(found.priority), Level(found.level), handling, since)
+        return self._limits.due_of(found, Level(found.level), handling, since)
 
     def _change(
         self,
@@ -206,7 +221,7 @@ def take_off_shelf(
     note: str = "",
 ) -> None:
     """End a shelf, by a person or by the clock: the alarm is announced again and its clock begins anew."""
-    due = limits.due(Priority(found.priority), Level(found.level), Handling(found.handling), now)
+    due = limits.due_of(found, Level(found.level), Handling(found.handling), now)
     values = {"shelved_until": None, "shelved_by": None, "shelved_why": None, "due_at": due}
     step = change(connection, found.id, found.revision, Move.UNSHELVED, now, values, by, note[:500])
     if step is not None:

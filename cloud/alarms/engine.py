@@ -16,13 +16,13 @@ from sqlalchemy import Connection, delete, exists, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.alarms.causes import Cause
-from cloud.alarms.escalation import escalate_due, unshelve_due
+from cloud.alarms.escalation import escalate_due, mark_orders_due, unshelve_due
 from cloud.alarms.limits import Limits
 from cloud.alarms.roster import Roster
 from cloud.alarms.states import Condition
 from cloud.alarms.tracker import Tracker
 from cloud.database.engine import Database
-from cloud.database.tables import Alarm, AlarmCandidate, AlarmFlood, EventMark, EventRecord
+from cloud.database.tables import Alarm, AlarmCandidate, AlarmFlood, EventMark, EventRecord, WorkOrder
 from cloud.periodic import Periodic
 from cloud.rules.book import WrittenRule, prepare_rules, read_rules
 from cloud.rules.by_event import EventRules, StoredEvent, read_events
@@ -203,6 +203,7 @@ class AlarmEngine:
         self._tracker.raise_due(connection, _in_force(read_rules(connection)), now)
         self._tracker.clear_due(connection, now)
         unshelve_due(connection, self._limits, self._roster, now)
+        mark_orders_due(connection, self._roster, now)
         self._escalated.inc(escalate_due(connection, self._limits, self._roster, now))
 
     def _end_floods(self) -> None:
@@ -220,6 +221,7 @@ class AlarmEngine:
             or_(
                 exists().where(Alarm.closed_at.is_(None), due),
                 exists().where(AlarmCandidate.due_at <= now),
+                exists().where(WorkOrder.due_at <= now, WorkOrder.ended_at.is_(None), WorkOrder.overdue_at.is_(None)),
             )
         )
         with self._database.read() as connection:

@@ -1,4 +1,7 @@
-"""Figures of alarms within a scope: each community's month, and how the alarms load those who handle them."""
+"""Figures of alarms within a scope: each community's span, and how the alarms load those who handle them.
+
+Matters are in the monthly figures (`cloud.alarms.monthly`), not here: nobody tunes rules by them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, ColumnElement, Connection, case, func, select, type_coerce
 
 from cloud.accounts.scope import Scope
-from cloud.alarms.desk import covers
-from cloud.alarms.states import Condition, Outcome, Priority
+from cloud.alarms.reach import covers
+from cloud.alarms.states import Condition, Outcome, Priority, Source
 from cloud.alarms.values import CentreFigures, HealthReport, Offender
 from cloud.database.tables import Alarm, AlarmFlood, Place
 
@@ -78,7 +81,8 @@ def health_report(connection: Connection, scope: Scope, since: datetime, until: 
 
 
 def _raised(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Alarm.raised_at >= since, Alarm.raised_at < until, Alarm.priority < Priority.JOURNAL
+    of_rules = (Alarm.source == Source.RULE, Alarm.priority < Priority.JOURNAL)
+    return Alarm.raised_at >= since, Alarm.raised_at < until, *of_rules
 
 
 def _top_ten(

@@ -1,4 +1,4 @@
-"""The list of alarms, one alarm with its steps, and the floods: each within a scope, which is part of the query."""
+"""The list of alarms and matters, one with its steps, and the floods: each within a scope, a part of the query."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,16 +8,17 @@ from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.orm import aliased
 
 from cloud.accounts.scope import Scope
-from cloud.alarms.desk import covers
 from cloud.alarms.errors import NoSuchAlarm
-from cloud.alarms.states import Handling, Priority
+from cloud.alarms.orders import read_orders
+from cloud.alarms.reach import EVERYTHING, Sees
+from cloud.alarms.states import Handling, Priority, Source
 from cloud.alarms.values import AlarmAnswer, AlarmRow, FloodRow, QueueAnswer, QueueState, StepRow
-from cloud.database.tables import Account, Alarm, AlarmFlood, AlarmStep, Door, Grid, Place
+from cloud.database.tables import Account, Alarm, AlarmFlood, AlarmStep, Door, Grid, Matter, Place
 from cloud.rules.book import read_titles
 
 MAX_ROWS = 200
 
-_Area, _Acked, _Handler = aliased(Place), aliased(Account), aliased(Account)
+_Area, _Acked, _Handler, _Closer = aliased(Place), aliased(Account), aliased(Account), aliased(Account)
 _JOINED = (
     select(
         Alarm.__table__,
@@ -27,6 +28,10 @@ _JOINED = (
         Door.name.label("door_name"),
         _Acked.username.label("acked_name"),
         _Handler.username.label("handler_name"),
+        _Closer.username.label("closer_name"),
+        Matter.number,
+        Matter.title,
+        Matter.title_zh,
     )
     .outerjoin(Place, Place.id == Alarm.place_id)
     .outerjoin(_Area, _Area.id == Alarm.area_id)
@@ -34,6 +39,8 @@ _JOINED = (
     .outerjoin(Door, (Door.gateway_id == Alarm.gateway_id) & (Door.device == Alarm.subject))
     .outerjoin(_Acked, _Acked.id == Alarm.acked_by)
     .outerjoin(_Handler, _Handler.id == Alarm.handling_by)
+    .outerjoin(_Closer, _Closer.id == Alarm.closed_by)
+    .outerjoin(Matter, Matter.id == Alarm.id)
 )
 _STATES = {
     QueueState.OPEN: (Alarm.closed_at.is_(None), Alarm.shelved_until.is_(None)),
@@ -48,9 +55,14 @@ def read_queue(
     state: QueueState = QueueState.OPEN,
     priority: Priority | None = None,
     limit: int = MAX_ROWS,
+    *,
+    source: Source | None = None,
+    sees: Sees = EVERYTHING,
 ) -> QueueAnswer:
-    """The alarms of a scope."""
-    query = _JOINED.where(covers(scope), *_STATES[state])
+    """The alarms of a scope and the matters, or those of one source."""
+    query = _JOINED.where(sees.alarm(scope), *_STATES[state])
+    if source is not None:
+        query = query.where(Alarm.source == source)
     if priority is not None:
         query = query.where(Alarm.priority == int(priority))
     if state is QueueState.CLOSED:
@@ -58,7 +70,7 @@ def read_queue(
     else:
         query = query.order_by(Alarm.priority, Alarm.raised_at, Alarm.id)
     titles = read_titles(connection)
-    counted = select(func.count()).select_from(Alarm).where(covers(scope), *_STATES[QueueState.SHELVED])
+    counted = select(func.count()).select_from(Alarm).where(sees.alarm(scope), *_STATES[QueueState.SHELVED])
     return QueueAnswer(
         items=tuple(_row(found, titles) for found in connection.execute(query.limit(limit))),
         floods=_floods(connection, scope),
@@ -66,23 +78,25 @@ def read_queue(
     )
 
 
-def read_alarm(connection: Connection, scope: Scope, alarm: UUID) -> AlarmAnswer:
+def read_alarm(connection: Connection, scope: Scope, alarm: UUID, *, sees: Sees = EVERYTHING) -> AlarmAnswer:
     """One alarm with its steps, the first first.
 
     Raises:
         NoSuchAlarm: if there is none in the scope.
     """
-    found = connection.execute(_JOINED.where(Alarm.id == alarm, covers(scope))).first()
+    found = connection.execute(_JOINED.where(Alarm.id == alarm, sees.alarm(scope))).first()
     if found is None:
         raise NoSuchAlarm
     steps = (
         select(AlarmStep.__table__, Account.username)
         .outerjoin(Account, Account.id == AlarmStep.account_id)
-        .where(AlarmStep.alarm_id == alarm)
+        .where(AlarmStep.alarm_id == alarm, sees.step())
         .order_by(AlarmStep.number)
     )
     return AlarmAnswer(
-        alarm=_row(found, read_titles(connection)), steps=tuple(_step(row) for row in connection.execute(steps))
+        alarm=_row(found, read_titles(connection)),
+        steps=tuple(_step(row) for row in connection.execute(steps)),
+        orders=tuple(read_orders(connection, scope, sees, alarm=alarm, running=False)),
     )
 
 
@@ -97,11 +111,11 @@ def _floods(connection: Connection, scope: Scope) -> tuple[FloodRow, ...]:
 
 
 def _row(found: Row[*tuple[Any, ...]], titles: Mapping[str, tuple[str, str]]) -> AlarmRow:
-    title, title_zh = titles.get(found.rule, (found.rule, found.rule))
+    title, title_zh = (found.title, found.title_zh) if found.number else titles.get(found.rule, (found.rule,) * 2)
     same: Sequence[str] = (
-        "id", "rule", "priority", "handling", "condition", "level", "happened_at", "raised_at", "last_at", "times",
-        "chattering", "in_flood", "acked_at", "closed_at", "outcome", "due_at", "overdue", "shelved_until",
-        "shelved_why", "revision",
+        "id", "source", "number", "rule", "priority", "handling", "condition", "level", "happened_at", "raised_at",
+        "last_at", "times", "chattering", "in_flood", "acked_at", "closed_at", "outcome", "due_at", "overdue",
+        "shelved_until", "shelved_why", "revision",
     )  # fmt: skip
     values = found._mapping
     is_urgent = found.priority == Priority.P1 or (not found.in_flood and found.priority < Priority.JOURNAL)
@@ -118,6 +132,7 @@ def _row(found: Row[*tuple[Any, ...]], titles: Mapping[str, tuple[str, str]]) ->
         sounds=is_urgent and found.handling == Handling.NEW and found.shelved_until is None,
         acked_by=found.acked_name,
         handled_by=found.handler_name,
+        closed_by=found.closer_name,
     )
 
 

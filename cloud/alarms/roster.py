@@ -1,6 +1,10 @@
-"""Who is told of an alarm. The register's duty rosters may answer instead of `EveryoneOfLevel`: see `Roster`."""
+"""Who is told of an alarm: a `Roster` says. `EveryoneOfLevel` is the one without duty rosters.
 
-from collections.abc import Sequence
+What is told outside the console is `cloud.notify`'s: its roster stands around another one and hears of each
+announcement within the transaction that writes the step.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -24,34 +28,63 @@ class Duty:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Told:
+    """Who is told. Nobody: the alarm climbs by its limits all the same.
+
+    Attributes:
+        nobody_on_duty: there is a duty roster, but nobody is on duty: everybody of the level is told instead.
+    """
+
+    accounts: tuple[UUID, ...] = ()
+    nobody_on_duty: bool = False
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A step of an alarm of which people are told."""
+
+    alarm: UUID
+    step: int
+    duty: Duty
+    told: Told
+
+
 class Roster(Protocol):
     """Decides who is told."""
 
-    def on_duty(self, connection: Connection, duty: Duty) -> Sequence[UUID]:
-        """The accounts that are told; it only reads. Nobody: the alarm climbs by its limits all the same."""
+    def on_duty(self, connection: Connection, duty: Duty) -> Told:
+        """The accounts that are told; it only reads."""
         ...
 
+    def announced(self, connection: Connection, announcement: Announcement) -> None:  # noqa: ARG002 (nothing to do)
+        """Hears what was written down, in the same transaction."""
+        return
 
-class Nobody:
+
+class Nobody(Roster):
     """A roster that tells nobody: for rules that are only tested."""
 
-    def on_duty(self, connection: Connection, duty: Duty) -> Sequence[UUID]:  # noqa: ARG002 (a Roster)
-        return ()
+    def on_duty(self, connection: Connection, duty: Duty) -> Told:  # noqa: ARG002 (a Roster)
+        return Told()
 
 
-class EveryoneOfLevel:
+class EveryoneOfLevel(Roster):
     """Tells every account of the level whose scope covers the place. A unit's head has no account of that name: the
     grid members of the grid stand for the heads of its units, and without any the community's staff."""
 
-    def on_duty(self, connection: Connection, duty: Duty) -> Sequence[UUID]:
+    def on_duty(self, connection: Connection, duty: Duty) -> Told:
         accounts = self._accounts(connection, duty)
         if duty.audience is Audience.UNIT_HEAD and duty.level is Level.GUARD:
             bound = [row.id for row in accounts if row.grid_id is not None]
-            return bound or [row.id for row in accounts if LEVEL_OF_ROLE.get(row.role) is Level.COMMUNITY]
-        return [row.id for row in accounts if LEVEL_OF_ROLE.get(row.role) is duty.level]
+            return Told(tuple(bound or self._of_level(accounts, Level.COMMUNITY)))
+        return Told(tuple(self._of_level(accounts, duty.level)))
+
+    def _of_level(self, accounts: Sequence[Row[*tuple[Any, ...]]], level: Level) -> list[UUID]:
+        return [row.id for row in accounts if LEVEL_OF_ROLE.get(row.role) is level]
 
     def _accounts(self, connection: Connection, duty: Duty) -> Sequence[Row[*tuple[Any, ...]]]:
-        places = or_(Account.place_id.is_(None), Account.place_id.in_(_above(connection, duty.place_id)))
+        places = or_(Account.place_id.is_(None), Account.place_id.in_(places_above(connection, duty.place_id)))
         grids = or_(Account.grid_id.is_(None), Account.grid_id.in_(_grids(connection, duty.grid_id)))
         query = select(Account.id, Account.role, Account.grid_id).where(Account.disabled_at.is_(None), places, grids)
         return connection.execute(query.order_by(Account.id)).all()
@@ -59,14 +92,22 @@ class EveryoneOfLevel:
 
 def announce(connection: Connection, roster: Roster, alarm: UUID, step: int, duty: Duty) -> int:
     """Write down who is told of a step; how many they are."""
-    told = sorted(set(roster.on_duty(connection, duty)))
+    told = roster.on_duty(connection, duty)
+    count = tell(connection, alarm, step, told.accounts, duty.at)
+    roster.announced(connection, Announcement(alarm, step, duty, told))
+    return count
+
+
+def tell(connection: Connection, alarm: UUID, step: int, accounts: Iterable[UUID], at: datetime) -> int:
+    """Write down that these accounts are told of a step; how many they are."""
+    told = sorted(set(accounts))
     if told:
-        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": duty.at} for each in told]
+        rows = [{"alarm_id": alarm, "step": step, "account_id": each, "at": at} for each in told]
         connection.execute(insert(AlarmTold), rows)
     return len(told)
 
 
-def _above(connection: Connection, place: UUID | None) -> list[UUID]:
+def places_above(connection: Connection, place: UUID | None) -> list[UUID]:
     """The place itself and those that it lies in."""
     path = connection.execute(select(Place.path).where(Place.id == place)).scalar()
     if path is None:

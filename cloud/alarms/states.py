@@ -12,8 +12,16 @@ from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.database.tables import AccountRole
 
 
+class Source(StrEnum):
+    """Where it came from."""
+
+    RULE = "rule"
+    MATTER = "matter"
+    """Somebody reported it (`cloud.matters`)."""
+
+
 class Handling(StrEnum):
-    """How far people are with it; only forwards."""
+    """How far people are with it; only forwards, but for a matter that is passed to another place."""
 
     NEW = "new"
     ACKED = "acked"
@@ -27,6 +35,8 @@ class Condition(StrEnum):
 
     ACTIVE = "active"
     CLEARED = "cleared"
+    REPORTED = "reported"
+    """A matter: no device tells."""
 
 
 class Priority(IntEnum):
@@ -92,7 +102,20 @@ class Move(StrEnum):
     """By a person."""
     SHELVED = "shelved"
     UNSHELVED = "unshelved"
+    PASSED_ON = "passed_on"
+    """To another place or grid, where it is new."""
+    OVERDUE = "overdue"
+    """A limit was missed at the district, which has no level above it."""
+    ORDERED = "ordered"
+    """A work order was given; the moves below are those of an order (`cloud.alarms.orders`)."""
+    ORDER_ACCEPTED = "order_accepted"
+    ORDER_REFUSED = "order_refused"
+    ORDER_DONE = "order_done"
+    ORDER_OVERDUE = "order_overdue"
+    ORDER_WITHDRAWN = "order_withdrawn"
 
+
+ORDER_MOVES = frozenset(move for move in Move if move is Move.ORDERED or move.startswith("order_"))
 
 MOVES: Mapping[Move, Mapping[Handling, Handling]] = MappingProxyType(
     {
@@ -102,6 +125,7 @@ MOVES: Mapping[Move, Mapping[Handling, Handling]] = MappingProxyType(
         Move.PASSED_UP: {each: each for each in Handling if each is not Handling.CLOSED},
         Move.SHELVED: {each: each for each in Handling if each is not Handling.CLOSED},
         Move.UNSHELVED: {each: each for each in Handling if each is not Handling.CLOSED},
+        Move.PASSED_ON: {each: Handling.NEW for each in Handling if each is not Handling.CLOSED},
         Move.CLOSED: {Handling.ACKED: Handling.CLOSED, Handling.HANDLING: Handling.CLOSED},
     }
 )

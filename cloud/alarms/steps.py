@@ -36,11 +36,13 @@ def change(
     by: By = THE_HUB,
     note: str = "",
     detail: Mapping[str, Any] = MappingProxyType({}),
+    order: UUID | None = None,
 ) -> int | None:
     """Change an open alarm that nobody has changed since `revision`, by compare and set.
 
     Args:
         move: None changes it without a step, and leaves its revision: a count that rises.
+        order: the work order that the step is about.
 
     Returns:
         The number of the step; None if somebody was faster, and nothing was changed.
@@ -51,7 +53,7 @@ def change(
     if done.rowcount == 0:
         return None
     if move is not None:
-        write_step(connection, alarm, number, move, at, by, note, detail)
+        write_step(connection, alarm, number, move, at, by, note, detail, order)
     return number
 
 
@@ -64,6 +66,7 @@ def write_step(
     by: By,
     note: str,
     detail: Mapping[str, Any],
+    order: UUID | None = None,
 ) -> None:
     """Append a step."""
     connection.execute(
@@ -74,6 +77,7 @@ def write_step(
             account_id=by.account_id,
             origin=by.origin,
             move=move,
+            order_id=order,
             note=note,
             detail=dict(detail),
         )

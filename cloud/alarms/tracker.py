@@ -14,7 +14,7 @@ from cloud.alarms.causes import Cause
 from cloud.alarms.desk import duty_of
 from cloud.alarms.limits import Limits
 from cloud.alarms.roster import Roster, announce
-from cloud.alarms.states import Condition, Handling, Level, Move, Outcome, Priority
+from cloud.alarms.states import Condition, Handling, Level, Move, Outcome, Priority, Source
 from cloud.alarms.steps import THE_HUB, change, write_step
 from cloud.database.tables import Alarm, AlarmCandidate, AlarmFlood, Gateway
 from cloud.rules.by_survey import is_survey
@@ -191,7 +191,7 @@ class Tracker:
             "chatter_count": 1,
             "in_flood": not is_journal and self._is_flood(connection, cause.area_id, now),
             "clear_due_at": None if is_journal else self._fades(rule, cause.at, now),
-            "due_at": None if is_journal else self._limits.due(rule.priority, level, Handling.NEW, now),
+            "due_at": None if is_journal else self._limits.due(cause.rule, rule.priority, level, Handling.NEW, now),
             "revision": 1,
             **ended,
         }
@@ -225,7 +225,8 @@ class Tracker:
 
     def _recent(self, connection: Connection, area: UUID | None, now: datetime) -> int:
         since = now - timedelta(seconds=self._limits.flood_window_s)
-        counted = (Alarm.raised_at > since, Alarm.priority < Priority.JOURNAL, _same_area(Alarm.area_id, area))
+        of_rules = (Alarm.source == Source.RULE, Alarm.priority < Priority.JOURNAL)
+        counted = (Alarm.raised_at > since, *of_rules, _same_area(Alarm.area_id, area))
         return connection.execute(select(func.count()).select_from(Alarm).where(*counted)).scalar_one()
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from cloud.alarms.states import Outcome
+from cloud.alarms.states import Outcome, Source
 
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
@@ -30,7 +30,11 @@ class AlarmRow(_Values):
     """An alarm of the list. Names are those of places, devices and of staff who handle it."""
 
     id: UUID
+    source: Source
+    number: str | None
+    """A matter's."""
     rule: str
+    """The rule's code; of a matter `matter.` and its kind."""
     title: str
     title_zh: str
     priority: int
@@ -56,6 +60,7 @@ class AlarmRow(_Values):
     acked_by: str | None
     handled_by: str | None
     closed_at: datetime | None
+    closed_by: str | None
     outcome: str | None
     due_at: datetime | None
     overdue: bool
@@ -91,14 +96,64 @@ class QueueAnswer(_Values):
     shelved: int
 
 
+class OrderRow(_Values):
+    """A work order. `assignee` and `given_by` are account names."""
+
+    id: UUID
+    alarm: UUID
+    matter: str | None
+    """The matter's number, if it is one."""
+    rule: str
+    priority: int
+    place: str | None
+    grid: str | None
+    assignee: str | None
+    given_by: str | None
+    given_at: datetime
+    due_at: datetime
+    what: str
+    state: str
+    answered_at: datetime | None
+    ended_at: datetime | None
+    overdue_at: datetime | None
+
+
 class AlarmAnswer(_Values):
+    """With what was done, and the work orders that the account may see."""
+
     alarm: AlarmRow
     steps: tuple[StepRow, ...]
+    orders: tuple[OrderRow, ...] = ()
 
 
 class NoteRequest(_Values):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"note": "on my way"}]})
     note: Note
+
+
+class PassUpRequest(NoteRequest):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"note": "needs the township", "until": "2026-11-30T10:00:00Z"}]},
+    )
+    until: AwareDatetime | None = None
+    """A limit: closed by then, or it goes up further and counts as overdue."""
+
+
+class OrderRequest(_Values):
+    """`assignee`: the grid member's account name."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"assignee": "li", "what": "look at the stairs", "due": "2026-11-24T10:00:00Z"}]
+        },
+    )
+    assignee: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    what: Note
+    due: AwareDatetime
 
 
 class AcknowledgeRequest(_Values):

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cloud.database.engine import Database
@@ -166,13 +166,18 @@ class LookRow(NamedTuple):
 
 def looks_at(database: Database, person: UUID, limit: int = 1000) -> list[LookRow]:
     """The entries about a person, newest first."""
-    query = (
-        select(AuditEntry.number, AuditEntry.time, Account.username, AuditEntry.action, AuditEntry.detail)
+    with database.read() as connection:
+        return [LookRow(*row) for row in connection.execute(look_query(person).limit(limit))]
+
+
+def look_query(person: UUID) -> Select[*tuple[Any, ...]]:
+    """Every entry about a person, newest first."""
+    return (
+        select(
+            AuditEntry.number, AuditEntry.time, Account.username.label("account"), AuditEntry.action, AuditEntry.detail
+        )
         .join(AuditSubject, AuditSubject.number == AuditEntry.number)
         .outerjoin(Account, Account.id == AuditEntry.account_id)
         .where(AuditSubject.person_id == person)
         .order_by(AuditEntry.number.desc())
-        .limit(limit)
     )
-    with database.read() as connection:
-        return [LookRow(*row) for row in connection.execute(query)]

@@ -7,9 +7,10 @@ answer may reach any process of the hub: the state moves in the database, by the
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, insert, select, update
@@ -31,6 +32,8 @@ _NONCE_BYTES = 16
 _WHY_CHARACTERS = 200
 _NEWER_FORMAT = 2
 """The policy format from which on a gateway knows commands beside `door.release`."""
+THE_HUB = UUID(int=0)
+"""In a command's `issued_by`: no account's, the hub itself gave it."""
 _STOP_S = 5.0
 _SETTLED = FINAL | {CommandState.NO_ANSWER}
 
@@ -58,7 +61,7 @@ _ACTIONS: dict[type[Args], Action] = {
 
 @dataclass(frozen=True)
 class CommandOutcome:
-    """A command as it stands. `door` is empty for one that concerns none; `account_id` is who gave it."""
+    """A command as it stands. `door` is empty for one that concerns none; `account_id` is who gave it, None the hub."""
 
     corr: UUID
     gateway: str
@@ -67,7 +70,7 @@ class CommandOutcome:
     reason: str
     code: str
     action: str
-    account_id: UUID
+    account_id: UUID | None
 
 
 Listener = Callable[[CommandOutcome], None]
@@ -132,8 +135,10 @@ class CommandService:
         """
         return self.send(gateway_id, DoorRelease(door=door), account_id, why)
 
-    def send(self, gateway_id: str, args: Args, account_id: UUID, why: str = "") -> UUID:
+    def send(self, gateway_id: str, args: Args, account_id: UUID | None, why: str = "") -> UUID:
         """Send a command; the outcome comes later, by `corr`. `why` is the operator's own reason.
+
+        Account None: the hub itself gives it.
 
         A gateway that is unknown, revoked, offline or too old for it gets none: the command then is `failed` at once,
         with the reason.
@@ -150,7 +155,7 @@ class CommandService:
             nonce=self._random_bytes(_NONCE_BYTES).hex(),
             issued=issued,
             expires=issued + LIFETIME,
-            issued_by=str(account_id),
+            issued_by=str(account_id or THE_HUB),
             reply_to=topics.response(gateway_id, corr),
             action=_ACTIONS[type(args)],
             args=args,
@@ -210,12 +215,12 @@ class CommandService:
             return Why(f"gateway {gateway} was revoked", HubCode.GATEWAY_REVOKED)
         if row.presence != Presence.ONLINE:
             return Why(f"gateway {gateway} is offline", HubCode.GATEWAY_OFFLINE)
-        if not isinstance(args, DoorRelease) and ((row.reported or {}).get("policy_format") or 1) < _NEWER_FORMAT:
+        if not isinstance(args, DoorRelease) and not knows_newer(row.reported):
             return Why(f"the program of gateway {gateway} is too old for this command", HubCode.GATEWAY_TOO_OLD)
         return None
 
     def _record(
-        self, corr: UUID, gateway: str, args: Args, account_id: UUID, given: str, state: CommandState, why: Why
+        self, corr: UUID, gateway: str, args: Args, account_id: UUID | None, given: str, state: CommandState, why: Why
     ) -> datetime:
         now = self._now()
         door, action = str(getattr(args, "door", "")), _ACTIONS[type(args)]
@@ -287,6 +292,11 @@ class CommandService:
                 log.error("unanswered commands could not be looked for, trying again: %s", error)
 
 
+def knows_newer(reported: Mapping[str, Any] | None) -> bool:
+    """Whether a gateway that was born so knows the commands beside `door.release`."""
+    return ((reported or {}).get("policy_format") or 1) >= _NEWER_FORMAT
+
+
 _OUTCOME = select(
     CommandRecord.corr,
     CommandRecord.gateway_id,
@@ -299,7 +309,7 @@ _OUTCOME = select(
 )
 
 
-def _outcome(row: Row[UUID, str, str, str, str, str, str, UUID]) -> CommandOutcome:
+def _outcome(row: Row[UUID, str, str, str, str, str, str, UUID | None]) -> CommandOutcome:
     return CommandOutcome(
         row.corr,
         row.gateway_id,

@@ -1,5 +1,6 @@
 """The two pages: log-in and the live console. Rendered here, brought to life by `static/console.js`."""
 
+import logging
 from math import ceil
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +13,14 @@ from prometheus_client import CollectorRegistry, Counter
 from cloud.accounts import Accounts, BadLogin, CodeWanted, SecondFactorMissing, Throttled, TooBusy
 from cloud.console.guard import Guard
 from cloud.console.language import Language, Theme, load_words, look_of, speaker
+from cloud.console.sign_on import NotVouched, SignOn
 from cloud.live.feed import LiveFeed
+from cloud.sign_on.settings import RETURN_PATH
 
 _FOREIGN = "this request does not come from the hub's own page"
 WANTS_HEADER = "X-Gatehouse-Wants"
 """`code`: the password was right, and the account has a second factor."""
+_log = logging.getLogger(__name__)
 _YEAR_S = 365 * 24 * 3600
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5cad"/>'
@@ -30,8 +34,10 @@ _ENVIRONMENT = Environment(
 class Pages:
     """Renders a template in the language and theme that the browser's cookies ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str | None = None) -> None:
         self._words = load_words()
+        self._provider = provider
+        """What the log-in page calls the provider of log-ins, if there is one."""
 
     def render(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
         look = look_of(request.cookies)
@@ -41,6 +47,7 @@ class Pages:
             language=look.language.value,
             other_language=other.value,
             theme=look.theme.value,
+            provider=self._provider,
             **values,
         )
         return HTMLResponse(text, status)
@@ -67,7 +74,7 @@ class LoginDesk:
             raise HTTPException(403, _FOREIGN)
         address = request.client.host if request.client else ""
         try:
-            opened = self._accounts.log_in(username, password, address, code)
+            opened = self._accounts.log_in(username, password, address, code, request.headers.get("user-agent", ""))
         except BadLogin:
             return self._again(request, username, "refused", 401, "login.wrong")
         except CodeWanted:
@@ -98,6 +105,36 @@ class LoginDesk:
             answer.headers[WANTS_HEADER] = "code"
         return answer
 
+    def leave(self, request: Request, sign_on: SignOn) -> Response:
+        """Send the browser to the provider."""
+        try:
+            return sign_on.leave(request.client.host if request.client else "")
+        except NotVouched as error:
+            _log.warning("a log-in by OpenID Connect cannot begin: %s", error)
+            return self._again(request, "", "not_vouched", 503, error.key)
+
+    def vouched(self, request: Request, sign_on: SignOn) -> Response:
+        """The provider sent the browser back."""
+        address = request.client.host if request.client else ""
+        try:
+            account, strongly = sign_on.returned(request.cookies, request.query_params, address)
+            browser = request.headers.get("user-agent", "")
+            opened = self._accounts.log_in_vouched(account, address, browser, strongly=strongly)
+        except NotVouched as error:
+            _log.warning("a log-in by OpenID Connect was refused: %s", error)
+            page = self._again(request, "", "not_vouched", 401, error.key)
+        except CodeWanted:
+            page = self._again(request, "", "not_strong", 403, "login.oidc_not_strong")
+        except BadLogin:
+            page = self._again(request, "", "refused", 401, "login.oidc_unknown")
+        else:
+            self._log_ins.labels("accepted").inc()
+            # Not a redirect: it would still count as the provider's request, and browsers send no Strict cookie then.
+            page = self._pages.render(request, "logged_in.html")
+            self._guard.give_cookie(page, opened.token)
+        sign_on.forget(page)
+        return page
+
     def log_out(self, request: Request, page_token: str) -> Response:
         found = self._guard.find(request)
         if found is not None:
@@ -110,10 +147,12 @@ class LoginDesk:
         return response
 
 
-def pages_router(accounts: Accounts, guard: Guard, live: LiveFeed, registry: CollectorRegistry) -> APIRouter:
-    """`/`, `/login`, `/logout`, `/preferences` and the icon."""
+def pages_router(
+    accounts: Accounts, guard: Guard, live: LiveFeed, registry: CollectorRegistry, sign_on: SignOn | None = None
+) -> APIRouter:
+    """`/`, `/login`, `/logout`, `/preferences` and the icon; with a provider of log-ins `/login/oidc`, too."""
     router = APIRouter()
-    pages = Pages()
+    pages = Pages(sign_on.name if sign_on is not None else None)
     desk = LoginDesk(accounts, guard, live, pages, registry)
 
     @router.get("/")
@@ -140,6 +179,9 @@ def pages_router(accounts: Accounts, guard: Guard, live: LiveFeed, registry: Col
     ) -> Response:
         return desk.log_in(request, username, password, code)
 
+    if sign_on is not None:
+        _add_sign_on(router, desk, sign_on)
+
     @router.post("/logout")
     def log_out(request: Request, page_token: Annotated[str, Form(max_length=200)]) -> Response:
         return desk.log_out(request, page_token)
@@ -147,6 +189,16 @@ def pages_router(accounts: Accounts, guard: Guard, live: LiveFeed, registry: Col
     router.add_api_route("/preferences", _prefer, methods=["GET"])
     router.add_api_route("/icon.svg", _icon, methods=["GET"])
     return router
+
+
+def _add_sign_on(router: APIRouter, desk: LoginDesk, sign_on: SignOn) -> None:
+    @router.get("/login/oidc")
+    def leave_for_the_provider(request: Request) -> Response:
+        return desk.leave(request, sign_on)
+
+    @router.get(RETURN_PATH)
+    def come_back(request: Request) -> Response:
+        return desk.vouched(request, sign_on)
 
 
 def _prefer(language: Language | None = None, theme: Theme | None = None) -> Response:

@@ -57,6 +57,8 @@ class Histories:
     def read_at_once(self, connection: Connection, passages: Passages, account: UUID, now: datetime) -> None:
         """Count what is read without a request of its own; persons whose history is open for this case count once.
 
+        The first of a day is told whatever it counts for: a dwelling of many people could not be read at all otherwise.
+
         Raises:
             NotNow: if that would be more than an account may open by itself in 24 hours.
         """
@@ -69,7 +71,7 @@ class Histories:
         )
         known = set(connection.scalars(open_ones))
         fresh = [each for each in passages.persons if each not in known]
-        if count + len(fresh) > self.daily:
+        if fresh and count > 0 and count + len(fresh) > self.daily:
             raise NotNow(
                 "history",
                 f"more than {self.daily} persons' histories in a day need another person",

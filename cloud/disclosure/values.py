@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
@@ -120,3 +120,102 @@ class Look(BaseModel):
     """The user name; null for what was done at the command line."""
     action: str
     detail: dict[str, str | int]
+
+
+class SubjectWanted(BaseModel):
+    """What a person asks for: to have all that the hub holds of him, or to have it erased."""
+
+    model_config = example(kind="erase", purpose="the person asked at the window, form 3", case_number="2026-0204")
+    kind: Literal["export", "erase"]
+    purpose: Purpose
+    case_number: CaseNumber
+
+
+class RequestState(StrEnum):
+    WAITING = "waiting"
+    """For another person to confirm it."""
+    OPEN = "open"
+    LEFT = "left"
+    """Carried out as far as cases allow; the hub goes on by itself when they are over."""
+    DONE = "done"
+    OVER = "over"
+    """A request is carried out within a week."""
+
+
+class SubjectRequestValue(BaseModel):
+    """A person's request, as it stands."""
+
+    model_config = example(
+        id=_ID,
+        person=_ID,
+        kind="erase",
+        state="waiting",
+        purpose="the person asked at the window, form 3",
+        case_number="2026-0204",
+        asked_by=_ID,
+        asked_at="2026-10-08T01:00:00Z",
+        confirmed_by=None,
+    )
+    id: UUID
+    person: UUID
+    kind: str
+    state: RequestState
+    purpose: str
+    case_number: str
+    asked_by: UUID | None
+    asked_at: datetime
+    confirmed_by: UUID | None
+
+
+class ErasureLine(BaseModel):
+    """How much of something goes and how much stays, and why."""
+
+    model_config = example(what="residencies", goes=1, stays=0, why="")
+    what: str
+    goes: int
+    stays: int
+    why: str
+
+
+class ErasurePlan(BaseModel):
+    """What an erasure would do, or did. `held_by`: the case for which nothing goes."""
+
+    model_config = example(lines=[], held_by=None, is_whole=True)
+    lines: tuple[ErasureLine, ...]
+    held_by: str | None
+    is_whole: bool
+    """Whether nothing is left that a later erasure would take."""
+
+
+class HoldWanted(BaseModel):
+    """The case that needs a person's data."""
+
+    model_config = example(purpose="asked for by the procuratorate, letter 7", case_number="2026-0117")
+    purpose: Purpose
+    case_number: CaseNumber
+
+
+class HoldValue(BaseModel):
+    """A hold of a person's data."""
+
+    model_config = example(
+        id=_ID,
+        person=_ID,
+        purpose="asked for by the procuratorate, letter 7",
+        case_number="2026-0117",
+        held_at="2026-10-08T01:00:00Z",
+    )
+    id: UUID
+    person: UUID
+    purpose: str
+    case_number: str
+    held_at: datetime
+
+
+class PersonExport(BaseModel):
+    """All that the hub holds of a person, by sections, each a list of entries. `left_out`: what this answer has not."""
+
+    model_config = example(person={}, sections={"residencies": []}, left_out=[])
+    person: dict[str, Any]
+    sections: dict[str, list[dict[str, Any]]]
+    left_out: tuple[str, ...]

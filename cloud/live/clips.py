@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Row, Select, or_, select, text
 
 from cloud.accounts.scope import WHOLE, Scope
 from cloud.database.tables import EventRecord
+from cloud.database.tables.events import OF_CLIPS
 from protocols.clip_events import ClipKept, ClipLost
 from protocols.events import Event
 
@@ -51,7 +52,7 @@ class ClipNews(BaseModel):
 
 
 _NEWS = select(EventRecord.id, EventRecord.gateway_id, EventRecord.subject, EventRecord.body).where(
-    EventRecord.type.in_(CLIP_TYPES)
+    text(f"event.{OF_CLIPS}")
 )
 _Found = Row[UUID, str, str, str]
 EventKey = tuple[str, UUID]
@@ -84,7 +85,8 @@ def clips_of(
     wanted = {(event.gateway_id, event.id) for event in events}
     windows = _joined(sorted(event.received_at for event in events))
     query = _NEWS.where(within.covers_event(), or_(*(EventRecord.received_at.between(*window) for window in windows)))
-    query = query.where(EventRecord.gateway_id.in_({gateway for gateway, _ in wanted}))
+    # Not the column itself: its index would be taken, and every event of these gateways be read.
+    query = query.where((EventRecord.gateway_id + "").in_({gateway for gateway, _ in wanted}))
     found: dict[EventKey, list[EventClip]] = defaultdict(list)
     for news in _told(connection.execute(_newest(query))):
         for key in {(news.gateway, event) for event in news.events} & wanted:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from cloud.database.tables import PlaceKind, ResidencyRole
+from cloud.database.tables import PlaceKind, PostKind, ResidencyRole
 from cloud.register.errors import RegisterError
 from protocols.rules import Weekday
 
@@ -34,6 +34,14 @@ ROLES = {
     "家属": ResidencyRole.FAMILY,
     "寄住": ResidencyRole.LODGER,
 }
+POSTS = {
+    "联户长": PostKind.UNIT_HEAD,
+    "副联户长": PostKind.UNIT_DEPUTY,
+    "网格长": PostKind.GRID_LEADER,
+    "网格员": PostKind.GRID_MEMBER,
+}
+NONE = ("none", "无")
+"""A list of nothing, where a cell may not be empty."""
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 _TIME = re.compile(r"(\d{1,2})[:：](\d{2})(?::\d{2})?")
 _DAYS: dict[str, tuple[int, ...]] = {
@@ -43,6 +51,9 @@ _DAYS: dict[str, tuple[int, ...]] = {
     "工作日": tuple(range(5)),
     "weekend": (5, 6),
     "周末": (5, 6),
+    "holiday": (Weekday.HOLIDAY,),
+    "节假日": (Weekday.HOLIDAY,),
+    **dict.fromkeys(NONE, ()),
 }
 _DAY_NAMES = {
     **{name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))},
@@ -70,15 +81,48 @@ def list_of(text: str) -> list[str]:
 
 
 def day_start(text: str, field: str, zone: ZoneInfo) -> datetime:
-    """The first instant of a date, at the community's place."""
+    """The first instant of a date, at the community's place; or a moment, as exports write one within a day."""
+    if (moment := _moment(text, field)) is not None:
+        return moment
     day = _date(text, field)
     return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def day_end(text: str, field: str, zone: ZoneInfo) -> datetime:
-    """The first instant after a date: who moves out on the 31st still comes in that day."""
+    """The first instant after a date: who moves out on the 31st still comes in that day; or a moment."""
+    if (moment := _moment(text, field)) is not None:
+        return moment
     day = _date(text, field) + timedelta(days=1)
     return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def day_text(moment: datetime, zone: ZoneInfo) -> str:
+    """What `day_start` reads as this moment."""
+    local = moment.astimezone(zone)
+    return f"{local:%Y-%m-%d}" if _is_midnight(local) else local.isoformat()
+
+
+def last_day_text(moment: datetime, zone: ZoneInfo) -> str:
+    """What `day_end` reads as this moment."""
+    local = moment.astimezone(zone)
+    return f"{local - timedelta(days=1):%Y-%m-%d}" if _is_midnight(local) else local.isoformat()
+
+
+def _is_midnight(local: datetime) -> bool:
+    return (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0)
+
+
+def _moment(text: str, field: str) -> datetime | None:
+    """A moment with its zone, such as 2024-01-31T14:00:00+08:00; None: it has no time."""
+    if "T" not in text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None or not 1900 <= moment.year <= 2999:
+            raise ValueError(text)
+    except ValueError as error:
+        raise RegisterError(field, f"{text[:40]!r} is no date", "write it as 2024-01-31") from error
+    return moment
 
 
 def _date(text: str, field: str) -> date:
@@ -104,7 +148,7 @@ def minute_of_day(text: str, field: str) -> int:
 
 
 def weekdays(text: str, field: str) -> list[Weekday]:
-    """Days: `mon-fri`, `周一至周五`, `sat;sun`, `all`, `每天`; a span may go over Sunday."""
+    """Days: `mon-fri`, `周一至周五`, `sat;sun`, `all`, `每天`, `holiday`, `none`; a span may go over Sunday."""
     days: set[int] = set()
     for word in list_of(text.lower()):
         if word in _DAYS:

@@ -26,7 +26,7 @@ MAX_CELL_CHARACTERS = 2_000
 _EXACT_DIGITS = 15
 """How many digits a spreadsheet's number holds; an ID number typed as a number has lost its last three."""
 _CHUNK_BYTES = 1 << 20
-_NEUTRALISED = re.compile(r"'[=+\-@\t\r]")
+_NEUTRALISED = re.compile(r"'+[=+\-@\t\r]")
 """How an export begins a cell that a spreadsheet might take for a formula (`cloud.register.exporting`)."""
 
 Line = tuple[int, Sequence[Cell]]

@@ -14,6 +14,7 @@ from cloud.database.engine import Database
 from cloud.register.change import Change
 from cloud.register.errors import RegisterError
 from cloud.register.files import ColumnMap, SheetRow, SheetRows, UnreadableFile, opened
+from cloud.register.layout import OF_PERSONS
 from cloud.register.organisation import DEFAULT_GRID_CODE
 from cloud.register.report import ImportReport, RowError
 from cloud.register.sheets import SheetTaker, takers
@@ -24,6 +25,8 @@ CHINA = ZoneInfo("Asia/Shanghai")
 _CHUNK_ROWS = 1000
 """How many rows are looked up and written together."""
 _NAME_CHARACTERS = 120
+_MASK = "*"
+"""What masked exports have for the rest of a name."""
 
 Progress = Callable[[str, int], None]
 """(sheet, rows done)."""
@@ -110,6 +113,8 @@ def _faults(read: SheetRows, row: SheetRow) -> Iterator[RowError]:
     for column in read.sheet.columns:
         if column.required and column.key not in row.cells and column.key not in told:
             yield RowError(read.title, row.number, column.shown, "the cell is empty", "fill it in")
+    if read.sheet in OF_PERSONS and _MASK in row.cells.get("name", ""):
+        yield RowError(read.title, row.number, "name", "this name is masked", "import an export that is not masked")
     if len(row.cells.get("name", "")) > _NAME_CHARACTERS:
         shown = next(column.shown for column in read.sheet.columns if column.key == "name")
         yield RowError(read.title, row.number, shown, f"it is longer than {_NAME_CHARACTERS} characters", "shorten it")

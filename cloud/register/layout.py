@@ -144,10 +144,67 @@ RESIDENTS = Sheet(
         Column("card_until", "卡失效日期", False, ""),
         Column("groups", "门组", False, "residents"),
         Column("household", "户编号", False, "aj-3-2-501-1"),
+        Column("lease", "合同编号", False, ""),
+        Column("lease_since", "租期开始", False, ""),
+        Column("lease_until", "租期结束", False, ""),
     ),
 )
-SHEETS = (PLACES, GRIDS, JOINT_UNITS, MEMBERSHIPS, SCHEDULES, DOORS, DOOR_GROUPS, HOUSEHOLDS, RESIDENTS)
+_WHO = (
+    Column("name", "姓名", True, "张伟"),
+    Column("id_number", "身份证号", False, ""),
+    Column("dwelling", "房屋编码", False, "aj-3-2-501"),
+)
+POSTS = Sheet(
+    "posts",
+    "任职",
+    (
+        Column("kind", "职务", True, "unit_head"),
+        Column("code", "网格或联户单元", True, "aj-l-01"),
+        *_WHO,
+        Column("since", "开始日期", True, "2024-01-31"),
+        Column("until", "结束日期", False, ""),
+    ),
+)
+CONTACTS = Sheet(
+    "contacts",
+    "联系人",
+    (
+        *_WHO,
+        Column("contact", "联系人姓名", True, "张敏"),
+        Column("relation", "关系", False, "女儿"),
+        Column("phone", "联系电话", True, ""),
+    ),
+)
+VEHICLES = Sheet(
+    "vehicles",
+    "车辆",
+    (
+        *_WHO,
+        Column("plate", "车牌号", True, "贵G12345"),
+        Column("description", "车辆说明", False, "白色轿车"),
+        Column("since", "开始日期", True, "2024-01-31"),
+        Column("until", "结束日期", False, ""),
+    ),
+)
+GUESTS = Sheet(
+    "guests",
+    "访客",
+    (
+        Column("dwelling", "房屋编码", True, "aj-3-2-501"),
+        Column("name", "姓名", True, "王芳"),
+        Column("phone", "电话", False, ""),
+        Column("since", "来访日期", True, "2024-01-31"),
+        Column("until", "离开日期", True, "2024-02-03"),
+    ),
+)
+SHEETS = (
+    *(PLACES, GRIDS, JOINT_UNITS, MEMBERSHIPS, SCHEDULES, DOORS, DOOR_GROUPS, HOUSEHOLDS, RESIDENTS),
+    *(POSTS, CONTACTS, VEHICLES, GUESTS),
+)
 """In the order in which they are taken up: each may name what stands before it."""
+
+OF_PERSONS = (RESIDENTS, POSTS, CONTACTS, VEHICLES, GUESTS)
+"""The sheets whose `name` is a person's."""
 
 NOTES = ("说明", "notes")
 """The template's page for people; not read."""

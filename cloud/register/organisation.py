@@ -130,6 +130,13 @@ class Organisation:
         found: UUID = self._need(table, code, field)["id"]
         return found
 
+    def find_id(self, table: type[Grid] | type[JointUnit], code: str) -> UUID | None:
+        """The id of a grid or unit; None if there is none."""
+        self.load(table, {code})
+        row = self._rows[table.__tablename__, code]
+        found: UUID | None = row["id"] if row is not None else None
+        return found
+
     def need_valid(
         self, table: type[Grid] | type[JointUnit], code: str, field: str, since: datetime, until: datetime | None
     ) -> UUID:

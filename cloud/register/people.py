@@ -161,6 +161,14 @@ class PeopleBatch:
         stays.append(added)
         return Change.ADDED
 
+    def residency_id(self, person: UUID, entry: ResidencyEntry) -> UUID:
+        """The residency that `put_residency` added or changed."""
+        return next(stay.id for stay in self._stays[entry.dwelling][person] if stay.since == entry.since)
+
+    def residency_ids(self) -> list[UUID]:
+        """Every residency of the dwellings that were loaded."""
+        return [stay.id for persons in self._stays.values() for stays in persons.values() for stay in stays]
+
     def _load_residents(self, dwellings: set[UUID]) -> None:
         query = (
             select(*_PERSON, *(column.label(f"stay_{column.key}") for column in _STAY), Residency.dwelling_id)

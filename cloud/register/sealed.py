@@ -16,6 +16,22 @@ NUMBER = "credential.number"
 PIN = "credential.pin"
 """What the vault seals the PINs for that go with a card."""
 
+CATEGORY = "service_category.category"
+CATEGORY_BASIS = "service_category.basis"
+"""What the vault seals a person's category for, and indexes it under, and its legal basis."""
+
+CONTACT_NAME = "contact.name"
+CONTACT_PHONE = "contact.phone"
+"""What the vault seals who is called for a person for, and the number, whose digits are indexed as any phone's."""
+
+PLATE = "vehicle.plate"
+PLATE_TAIL = "vehicle.plate_tail"
+"""What the vault seals a vehicle's plate for, and indexes it and its last four characters under."""
+
+GUEST_NAME = "guest.name"
+GUEST_PHONE = "guest.phone"
+"""What the vault seals a guest's name for, and indexes it under, and the phone."""
+
 HISTORY = "register_history.values"
 """What the vault seals an entry's values for, as they were and as they became."""
 
@@ -39,6 +55,11 @@ def phone_indexes(vault: Vault, phone: str | None) -> dict[str, str | None]:
         "phone_index": vault.index(digits, PHONE) if found else None,
         "phone_tail_index": vault.index(digits[-TAIL_LENGTH:], PHONE_TAIL) if found else None,
     }
+
+
+def plate_indexes(vault: Vault, plate: str) -> dict[str, str]:
+    """The columns by which a plate, spelled as `protocols.plates` does, is found."""
+    return {"plate_index": vault.index(plate, PLATE), "plate_tail_index": vault.index(plate[-TAIL_LENGTH:], PLATE_TAIL)}
 
 
 def id_number_indexes(vault: Vault, id_number: str | None) -> dict[str, str | None]:

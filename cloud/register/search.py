@@ -6,14 +6,25 @@ Whoever asks says as whom: persons are found who live or lived where that accoun
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from cloud.accounts.scope import Scope
-from cloud.database.tables import Credential, Person, Residency
+from cloud.database.tables import Contact, Credential, Person, Residency, Vehicle
 from cloud.register.errors import RegisterError
 from cloud.register.people import PersonEntry
-from cloud.register.sealed import ID_NUMBER, ID_TAIL, NUMBER, PHONE, PHONE_TAIL, TAIL_LENGTH, phone_digits
+from cloud.register.sealed import (
+    ID_NUMBER,
+    ID_TAIL,
+    NUMBER,
+    PHONE,
+    PHONE_TAIL,
+    PLATE,
+    PLATE_TAIL,
+    TAIL_LENGTH,
+    phone_digits,
+)
 from cloud.vault import Vault
+from protocols.plates import BadPlate, normal_plate
 
 MOST_FOUND = 200
 """The last four digits of a phone are shared by one person in ten thousand."""
@@ -24,7 +35,9 @@ class PersonQuery:
     """What is known of a person; all of it must fit. `repr` shows no number.
 
     Attributes:
+        phone, phone_tail: the person's own, or that of a contact.
         card: as `protocols.cards` spells it, or a plate; only credentials that are not revoked.
+        plate: of a vehicle, also of one that the person has no more; the whole, or the last four characters.
     """
 
     name: str | None = None
@@ -33,6 +46,7 @@ class PersonQuery:
     phone: str | None = field(default=None, repr=False)
     phone_tail: str | None = field(default=None, repr=False)
     card: str | None = field(default=None, repr=False)
+    plate: str | None = field(default=None, repr=False)
 
 
 def find_persons(connection: Connection, vault: Vault, scope: Scope, query: PersonQuery) -> list[UUID]:
@@ -61,15 +75,32 @@ def _conditions(vault: Vault, query: PersonQuery) -> list[ColumnElement[bool]]:
         tail = _tail(query.id_tail.upper(), "id_tail", "0123456789X")
         conditions.append(Person.id_tail_index == vault.index(tail, ID_TAIL))
     if query.phone is not None:
-        conditions.append(Person.phone_index == vault.index(phone_digits(query.phone), PHONE))
+        index = vault.index(phone_digits(query.phone), PHONE)
+        conditions.append(_reached(Person.phone_index == index, Contact.phone_index == index))
     if query.phone_tail is not None:
-        tail = _tail(query.phone_tail, "phone_tail", "0123456789")
-        conditions.append(Person.phone_tail_index == vault.index(tail, PHONE_TAIL))
+        index = vault.index(_tail(query.phone_tail, "phone_tail", "0123456789"), PHONE_TAIL)
+        conditions.append(_reached(Person.phone_tail_index == index, Contact.phone_tail_index == index))
+    if query.plate is not None:
+        conditions.append(Person.id.in_(select(Vehicle.person_id).where(_has_plate(vault, query.plate))))
     if query.card is not None:
         index = vault.index(query.card, NUMBER)
         held = select(Credential.person_id).where(Credential.number_index == index, Credential.revoked_at.is_(None))
         conditions.append(Person.id.in_(held))
     return conditions
+
+
+def _reached(own: ColumnElement[bool], of_contact: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a phone is the person's own or that of a contact."""
+    return or_(own, Person.id.in_(select(Contact.person_id).where(of_contact)))
+
+
+def _has_plate(vault: Vault, text: str) -> ColumnElement[bool]:
+    if len(text.strip()) == TAIL_LENGTH:
+        return Vehicle.plate_tail_index == vault.index(text.strip().upper(), PLATE_TAIL)
+    try:
+        return Vehicle.plate_index == vault.index(normal_plate(text), PLATE)
+    except BadPlate as error:
+        raise RegisterError("plate", "this is no plate", f"write all of it, or its last {TAIL_LENGTH}") from error
 
 
 def _tail(text: str, field: str, characters: str) -> str:

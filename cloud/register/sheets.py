@@ -1,14 +1,35 @@
 """What the rows of each sheet mean, and how they are put into the register, a number of rows at a time."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from cloud.database.tables import Grid, GridPlace, Household, JointUnit, JointUnitPlace, PlaceKind, ResidencyRole
+from cloud.database.tables import (
+    Grid,
+    GridPlace,
+    Household,
+    JointUnit,
+    JointUnitPlace,
+    PlaceKind,
+    PostKind,
+    ResidencyRole,
+)
 from cloud.register import cells, layout
+from cloud.register.belongings import (
+    ContactBatch,
+    ContactEntry,
+    GuestBatch,
+    GuestEntry,
+    LeaseBatch,
+    LeaseEntry,
+    VehicleBatch,
+    VehicleEntry,
+)
 from cloud.register.change import Change
 from cloud.register.credentials import CardBatch, CardEntry
 from cloud.register.doors import DoorKey, put_door, put_door_group, put_schedule
@@ -17,7 +38,9 @@ from cloud.register.ids import IdMaker
 from cloud.register.memberships import LIES_IN_GRIDS, MembershipBatch, places_in
 from cloud.register.organisation import GridEntry, HouseholdEntry, JointUnitEntry, Organisation
 from cloud.register.people import PeopleBatch, PersonEntry, ResidencyEntry
+from cloud.register.persons import PersonFinder, PersonRef
 from cloud.register.places import KnownPlace, PlaceBatch, PlaceEntry
+from cloud.register.posts import OF_GRIDS, PostBatch, PostEntry
 from cloud.register.writer import RegisterWriter
 from cloud.vault import Vault
 from protocols.rules import Interval
@@ -53,6 +76,23 @@ class _Resident:
     until: datetime | None
     household: str | None
     card: CardEntry | None
+    lease: LeaseEntry | None
+
+
+@dataclass(frozen=True)
+class _OfPerson(Generic[_E]):
+    """A row about a person who is registered."""
+
+    person: PersonRef
+    entry: _E
+
+
+@dataclass(frozen=True)
+class _PostRow:
+    kind: PostKind
+    code: str
+    since: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +114,7 @@ def takers(writer: RegisterWriter, vault: Vault, zone: ZoneInfo, grid_code: str)
         | {layout.MEMBERSHIPS.key: _Memberships(writer, places, organisation, zone).taker()}
         | _doors(writer)
         | {layout.RESIDENTS.key: _Residents(writer, vault, places, zone).taker()}
+        | _belongings(writer, vault, organisation, places, zone)
     )
 
 
@@ -196,7 +237,7 @@ def _doors(writer: RegisterWriter) -> dict[str, SheetTaker[Any]]:
 
     def put_group(row: Row) -> Counts:
         doors = []
-        for word in cells.list_of(row["doors"]):
+        for word in () if row["doors"].lower() in cells.NONE else cells.list_of(row["doors"]):
             gateway, slash, device = word.partition("/")
             if not slash:
                 raise RegisterError("doors", f"{word[:60]!r} is no door", "write GATEWAY/DEVICE; GATEWAY/DEVICE")
@@ -218,6 +259,7 @@ class _Residents:
         self._zone = zone
         self._people = PeopleBatch(writer, vault)
         self._cards = CardBatch(writer, vault)
+        self._leases = LeaseBatch(writer)
 
     def taker(self) -> SheetTaker[_Resident]:
         return SheetTaker(self._read, self._put, self._load)
@@ -230,6 +272,7 @@ class _Residents:
             *_dates(row, self._zone),
             row.get("household"),
             _card(row, self._zone),
+            _lease(row, self._zone),
         )
 
     def _load(self, entries: Sequence[_Resident]) -> None:
@@ -237,12 +280,17 @@ class _Residents:
         there = [entry for entry in entries if self._places.find(entry.dwelling) is not None]
         self._people.load((entry.person, self._residency(entry)) for entry in there)
         self._cards.load(entry.card for entry in entries if entry.card is not None)
+        if any(entry.lease is not None for entry in entries):
+            self._leases.load(self._people.residency_ids())
 
     def _put(self, entry: _Resident) -> Iterator[tuple[str, Change]]:
         dwelling = self._places.need(entry.dwelling, "dwelling", (PlaceKind.DWELLING,)).id
         person, change = self._people.put_person(entry.person, dwelling)
         yield "persons", change
         yield "residencies", self._people.put_residency(person, self._residency(entry))
+        if entry.lease is not None:
+            residency = self._people.residency_id(person, self._residency(entry))
+            yield "leases", self._leases.put(residency, entry.lease)
         if entry.card is not None:
             _, change = self._cards.put(person, entry.card)
             yield "credentials", change
@@ -250,6 +298,118 @@ class _Residents:
     def _residency(self, entry: _Resident) -> ResidencyEntry:
         dwelling = self._places.need(entry.dwelling, "dwelling").id
         return ResidencyEntry(dwelling, entry.role, entry.since, entry.until, entry.household)
+
+
+def _belongings(
+    writer: RegisterWriter, vault: Vault, organisation: Organisation, places: PlaceBatch, zone: ZoneInfo
+) -> dict[str, SheetTaker[Any]]:
+    return {
+        layout.POSTS.key: _posts(writer, vault, organisation, zone),
+        layout.CONTACTS.key: _contacts(writer, vault),
+        layout.VEHICLES.key: _vehicles(writer, vault, zone),
+        layout.GUESTS.key: _guests(writer, vault, places, zone),
+    }
+
+
+def _posts(
+    writer: RegisterWriter, vault: Vault, organisation: Organisation, zone: ZoneInfo
+) -> SheetTaker[_OfPerson[_PostRow]]:
+    finder, batch = PersonFinder(writer, vault), PostBatch(writer)
+
+    def read(row: Row) -> _OfPerson[_PostRow]:
+        kind = cells.one_of(row["kind"], "kind", PostKind, cells.POSTS)
+        return _OfPerson(_who(row), _PostRow(kind, row["code"], *_dates(row, zone)))
+
+    def found(row: _PostRow) -> UUID:
+        table = Grid if row.kind in OF_GRIDS else JointUnit
+        return organisation.need_valid(table, row.code, "code", row.since, row.until)
+
+    def load(rows: Sequence[_OfPerson[_PostRow]]) -> None:
+        finder.load(each.person for each in rows)
+        for table, of_grid in ((Grid, True), (JointUnit, False)):
+            codes = {each.entry.code for each in rows if (each.entry.kind in OF_GRIDS) is of_grid}
+            organisation.load(table, codes)
+        batch.load({of for each in rows if (of := organisation.find_id(*_table_and_code(each.entry))) is not None})
+
+    def put(row: _OfPerson[_PostRow]) -> Counts:
+        person, of = finder.need(row.person), found(row.entry)
+        return [("posts", batch.put(PostEntry(row.entry.kind, of, person, row.entry.since, row.entry.until)))]
+
+    return SheetTaker(read, put, load)
+
+
+def _table_and_code(row: _PostRow) -> tuple[type[Grid] | type[JointUnit], str]:
+    return (Grid if row.kind in OF_GRIDS else JointUnit), row.code
+
+
+def _contacts(writer: RegisterWriter, vault: Vault) -> SheetTaker[_OfPerson[ContactEntry]]:
+    finder, batch = PersonFinder(writer, vault), ContactBatch(writer, vault)
+
+    def read(row: Row) -> _OfPerson[ContactEntry]:
+        return _OfPerson(_who(row), ContactEntry(row["contact"], row["phone"], row.get("relation", "")).checked())
+
+    def load(rows: Sequence[_OfPerson[ContactEntry]]) -> None:
+        finder.load(each.person for each in rows)
+        batch.load(_found(finder, rows))
+
+    return SheetTaker(read, lambda row: [("contacts", batch.put(finder.need(row.person), row.entry))], load)
+
+
+def _vehicles(writer: RegisterWriter, vault: Vault, zone: ZoneInfo) -> SheetTaker[_OfPerson[VehicleEntry]]:
+    finder, batch = PersonFinder(writer, vault), VehicleBatch(writer, vault)
+
+    def read(row: Row) -> _OfPerson[VehicleEntry]:
+        entry = VehicleEntry(row["plate"], *_dates(row, zone), row.get("description", ""))
+        return _OfPerson(_who(row), entry.checked())
+
+    def load(rows: Sequence[_OfPerson[VehicleEntry]]) -> None:
+        finder.load(each.person for each in rows)
+        batch.load(each.entry.plate for each in rows)
+
+    return SheetTaker(read, lambda row: [("vehicles", batch.put(finder.need(row.person), row.entry))], load)
+
+
+def _guests(
+    writer: RegisterWriter, vault: Vault, places: PlaceBatch, zone: ZoneInfo
+) -> SheetTaker[tuple[str, GuestEntry]]:
+    batch = GuestBatch(writer, vault)
+
+    def read(row: Row) -> tuple[str, GuestEntry]:
+        since, until = _dates(row, zone)
+        return row["dwelling"], GuestEntry(row["name"], since, until or since, row.get("phone")).checked()
+
+    def load(rows: Sequence[tuple[str, GuestEntry]]) -> None:
+        places.load(code for code, _ in rows)
+        batch.load({place.id for code, _ in rows if (place := places.find(code)) is not None})
+
+    def put(row: tuple[str, GuestEntry]) -> Counts:
+        return [("guests", batch.put(places.need(row[0], "dwelling", (PlaceKind.DWELLING,)).id, row[1]))]
+
+    return SheetTaker(read, put, load)
+
+
+def _who(row: Row) -> PersonRef:
+    return PersonRef(row["name"], row.get("id_number"), row.get("dwelling")).checked()
+
+
+def _found(finder: PersonFinder, rows: Sequence[_OfPerson[Any]]) -> set[UUID]:
+    """The persons of these rows who are found; the others are told row by row."""
+    found = set()
+    for row in rows:
+        with contextlib.suppress(RegisterError):
+            found.add(finder.need(row.person))
+    return found
+
+
+def _lease(row: Row, zone: ZoneInfo) -> LeaseEntry | None:
+    if "lease" not in row:
+        for key in ("lease_since", "lease_until"):
+            if key in row:
+                raise RegisterError(key, "there is no lease in this row", "write its number, or empty this cell")
+        return None
+    since = cells.day_start(row.get("lease_since", row["since"]), "lease_since", zone)
+    until = cells.day_end(row["lease_until"], "lease_until", zone) if "lease_until" in row else None
+    return LeaseEntry(row["lease"], since, until).checked()
 
 
 def _card(row: Row, zone: ZoneInfo) -> CardEntry | None:

@@ -14,7 +14,20 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, update
 
 from cloud.database.tables import Base, RegisterHistory
 from cloud.register.ids import IdMaker
-from cloud.register.sealed import HISTORY, ID_NUMBER, NUMBER, PHONE, PIN
+from cloud.register.sealed import (
+    CATEGORY,
+    CATEGORY_BASIS,
+    CONTACT_NAME,
+    CONTACT_PHONE,
+    GUEST_NAME,
+    GUEST_PHONE,
+    HISTORY,
+    ID_NUMBER,
+    NUMBER,
+    PHONE,
+    PIN,
+    PLATE,
+)
 from cloud.vault import Vault
 
 Values = Mapping[str, Any]
@@ -25,6 +38,13 @@ _PURPOSES = {
     ("credential", "number_sealed"): NUMBER,
     ("credential", "pin_sealed"): PIN,
     ("credential", "duress_pin_sealed"): PIN,
+    ("service_category", "category_sealed"): CATEGORY,
+    ("service_category", "basis_sealed"): CATEGORY_BASIS,
+    ("contact", "name_sealed"): CONTACT_NAME,
+    ("contact", "phone_sealed"): CONTACT_PHONE,
+    ("vehicle", "plate_sealed"): PLATE,
+    ("guest", "name_sealed"): GUEST_NAME,
+    ("guest", "phone_sealed"): GUEST_PHONE,
 }
 _UNTOLD_SUFFIX = "_index"
 """Keyed hashes say nothing that the sealed value does not."""

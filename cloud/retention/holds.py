@@ -1,8 +1,9 @@
 """Holds of evidence, at the hub: what a case needs stays, whatever its days say, until the hold is ended; and what an
 open alarm needs, until it is closed.
 
-A hold is begun and ended by a command to its gateway (`cloud.access.api_commands`). The hub honours it from the command
-on, whether or not the gateway could be reached.
+A hold of a gateway's evidence is begun and ended by a command to it (`cloud.access.api_commands`). The hub honours it
+from the command on, whether or not the gateway could be reached. A hold of a person's data is the hub's alone
+(`cloud.disclosure.requests`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, not_, or_, select, true, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from cloud.database.tables import Alarm, Clip, CommandRecord, EventRecord, Picture
+from cloud.database.tables import Alarm, Clip, CommandRecord, EventRecord, PersonHold, Picture
 from protocols.commands import Action, EvidenceHold
 
 COMES_LATE = timedelta(days=31)
@@ -33,8 +34,9 @@ class Hold:
 
 
 def active_holds(connection: Connection) -> list[Hold]:
-    """Those that were begun and not ended."""
-    query = select(CommandRecord.gateway_id, CommandRecord.args).where(CommandRecord.action == Action.EVIDENCE_HOLD)
+    """Those that a person began and nobody ended. The hub's own are of open alarms, which are spared as such."""
+    ordered = (CommandRecord.action == Action.EVIDENCE_HOLD, CommandRecord.account_id.is_not(None))
+    query = select(CommandRecord.gateway_id, CommandRecord.args).where(*ordered)
     found: dict[tuple[str, UUID], Hold] = {}
     for gateway, args in connection.execute(query.order_by(CommandRecord.issued_at, CommandRecord.corr)):
         told = EvidenceHold.model_validate(args)
@@ -57,6 +59,11 @@ def free_files(kind: type[Picture] | type[Clip], holds: list[Hold]) -> ColumnEle
     events know."""
     of_alarm = _is_of_open_alarm(kind.gateway_id, kind.received_at, COMES_LATE)
     return and_(not_(of_alarm), *(not_(_holds_file(each, kind.gateway_id, kind.received_at)) for each in holds))
+
+
+def free_person(person_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    """The condition on a column of person ids: no case holds that person's data."""
+    return person_id.not_in(select(PersonHold.person_id).where(PersonHold.ended_at.is_(None)))
 
 
 def _holds_event(hold: Hold) -> ColumnElement[bool]:

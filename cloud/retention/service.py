@@ -1,4 +1,5 @@
-"""Events, pictures, clips, visitors' names, dead letters and sessions end here. The audit itself is never shortened.
+"""Events, pictures, clips, visitors, names of who reported a matter, lapsed categories, dead letters and sessions end
+here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -10,20 +11,35 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, delete, select, true, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
-from cloud.database.tables import AccessPass, Clip, Credential, DeadLetter, EventRecord, LoginSession, Picture
+from cloud.database.tables import (
+    AccessPass,
+    Alarm,
+    CategoryWarning,
+    Clip,
+    Credential,
+    DeadLetter,
+    EventRecord,
+    Guest,
+    LoginSession,
+    Matter,
+    Picture,
+    RegisterHistory,
+    ServiceCategory,
+)
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.periodic import Periodic
-from cloud.retention.holds import active_holds, free_events, free_files
+from cloud.retention.holds import active_holds, free_events, free_files, free_person
 
 BATCH = 500
 EVERY_S = 3600.0
@@ -44,7 +60,11 @@ class RetentionDays(BaseModel):
     pictures: Days = 30
     clips: Days = 30
     visitors: Days = 90
-    """After a pass is over: whom or what it was for, in the host's words."""
+    """After a pass is over: whom or what it was for, in the host's words; after a guest's last day: the guest."""
+    categories: Days = 30
+    """After an entry lapsed or was ended; what is kept of its changes goes with it."""
+    reporters: Days = 365
+    """After a matter was closed: the name and phone number of who reported it."""
     dead_letters: Days = 30
 
 
@@ -100,6 +120,9 @@ class RetentionService:
             "pictures": self._expire_pictures(now - timedelta(days=days.pictures), free_files(Picture, holds)),
             "clips": self._expire_clips(now - timedelta(days=days.clips), free_files(Clip, holds)),
             "visitors": self._forget_visitors(now - timedelta(days=days.visitors)),
+            "guests": self._expire_entries(Guest, Guest.until < now - timedelta(days=days.visitors)),
+            "categories": self._expire_categories(now - timedelta(days=days.categories)),
+            "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
             ),
@@ -157,6 +180,21 @@ class RetentionService:
         with self._database.read() as connection:
             return set(connection.scalars(select(key).where(moment < before)))
 
+    def _forget_reporters(self, before: datetime) -> "_Gone":
+        """Blank who reported a matter, once it is closed for long. The matter stays, as every alarm does."""
+        closed = select(Alarm.id).where(Alarm.closed_at < before)
+        over = select(Matter.id).where(Matter.reporter_sealed.is_not(None), Matter.id.in_(closed))
+        gone = _Gone()
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                keys = connection.scalars(over.order_by(Matter.id).limit(BATCH)).all()
+                if not keys:
+                    break
+                connection.execute(update(Matter).where(Matter.id.in_(keys)).values(reporter_sealed=None))
+            gone.add(keys)
+            self._stopping.wait(_PAUSE_S)
+        return gone
+
     def _forget_visitors(self, before: datetime) -> "_Gone":
         """Blank whom or what a pass was for, once it is over for long. The pass stays: past events are linked to it."""
         over = (
@@ -171,6 +209,32 @@ class RetentionService:
                 if not keys:
                     break
                 connection.execute(update(AccessPass).where(AccessPass.id.in_(keys)).values(label=""))
+            gone.add(keys)
+            self._stopping.wait(_PAUSE_S)
+        return gone
+
+    def _expire_categories(self, before: datetime) -> "_Gone":
+        """Entries that lapsed or were ended, with the warnings of them, unless a case holds the person's data."""
+        over = or_(ServiceCategory.review_at < before, ServiceCategory.ended_at < before)
+        over = and_(over, free_person(ServiceCategory.person_id))
+        return self._expire_entries(ServiceCategory, over, (CategoryWarning.entry_id,))
+
+    def _expire_entries(
+        self,
+        table: type[Guest] | type[ServiceCategory],
+        over: ColumnElement[bool],
+        with_them: tuple[InstrumentedAttribute[UUID], ...] = (),
+    ) -> "_Gone":
+        """Entries of the register, with what is kept of their changes; the condition is asked in the transaction."""
+        gone = _Gone()
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                keys = connection.scalars(select(table.id).where(over).order_by(table.id).limit(BATCH)).all()
+                if not keys:
+                    break
+                for column in (*with_them, RegisterHistory.entry_id):
+                    connection.execute(delete(column.class_).where(column.in_(keys)))
+                connection.execute(delete(table).where(table.id.in_(keys)))
             gone.add(keys)
             self._stopping.wait(_PAUSE_S)
         return gone

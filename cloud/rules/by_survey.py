@@ -11,9 +11,18 @@ from sqlalchemy import BigInteger, Connection, func, or_, select, type_coerce
 
 from cloud.alarms.causes import Cause
 from cloud.alarms.places import Places
-from cloud.database.tables import CareAgreement, EventRecord, Gateway, Residency, ResidencyRole
+from cloud.database.tables import CareAgreement, EventRecord, Gateway, NoticeChannel, Residency, ResidencyRole
 from cloud.rules.book import WrittenRule
-from cloud.rules.definition import BySurvey, ClockWrong, GatewaySilent, NoPassage, Occupancy, Rule, TenancyEnds
+from cloud.rules.definition import (
+    BySurvey,
+    ChannelFailing,
+    ClockWrong,
+    GatewaySilent,
+    NoPassage,
+    Occupancy,
+    Rule,
+    TenancyEnds,
+)
 from protocols.access_events import AccessGranted
 from protocols.events import ClockState
 from protocols.presence import Presence
@@ -25,6 +34,7 @@ _LATE = timedelta(days=3)
 PERIODS: dict[type[BySurvey], timedelta] = {
     GatewaySilent: timedelta(seconds=5),
     ClockWrong: timedelta(seconds=5),
+    ChannelFailing: timedelta(seconds=5),
     NoPassage: timedelta(minutes=10),
     TenancyEnds: timedelta(hours=1),
     Occupancy: timedelta(days=1),
@@ -32,7 +42,7 @@ PERIODS: dict[type[BySurvey], timedelta] = {
 """How often each is looked at."""
 
 OF_THE_PAST = (NoPassage, TenancyEnds, Occupancy)
-"""Surveys that can be made for a moment in the past. Of presence and clocks the hub keeps the present state alone."""
+"""Surveys that can be made for a moment in the past. Of what else there is, the hub keeps the present state alone."""
 
 _Survey = Callable[[Connection, WrittenRule, Any, datetime], Iterator[Cause]]
 
@@ -58,6 +68,13 @@ def _unsynchronised(connection: Connection, written: WrittenRule, _when: ClockWr
     for gateway, since, reported in _gateways(connection, Gateway.presence == Presence.ONLINE.value):
         if (reported or {}).get("clock") == ClockState.UNSYNCED.value:
             yield _of_gateway(connection, written, gateway, since)
+
+
+def _channels(connection: Connection, written: WrittenRule, _when: ChannelFailing, at: datetime) -> Iterator[Cause]:
+    query = select(NoticeChannel.name, NoticeChannel.failing_since).where(NoticeChannel.failing_since.is_not(None))
+    for name, failing_since in connection.execute(query.order_by(NoticeChannel.name)):
+        since = failing_since or at
+        yield _cause(written, name, since, subject=name)
 
 
 def _gateways(connection: Connection, condition: Any) -> list[Any]:
@@ -151,6 +168,7 @@ def _cause(written: WrittenRule, of: object, at: datetime, **where: Any) -> Caus
 
 _SURVEYS: dict[type[BySurvey], _Survey] = {
     GatewaySilent: _silent,
+    ChannelFailing: _channels,
     ClockWrong: _unsynchronised,
     NoPassage: _not_passed,
     TenancyEnds: _ending,

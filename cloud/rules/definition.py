@@ -118,6 +118,12 @@ class ClockWrong(_Values):
     kind: Literal["clock_wrong"] = "clock_wrong"
 
 
+class ChannelFailing(_Values):
+    """A notification channel has sent nothing since it began to fail."""
+
+    kind: Literal["channel_failing"] = "channel_failing"
+
+
 class NoPassage(_Values):
     """Somebody who lives alone, and agreed to it, has not passed a door for longer than agreed.
 
@@ -151,7 +157,7 @@ class Occupancy(_Values):
 
 
 ByEvent = OnEvent | Repeated | TwoPlaces | RevokedCredential
-BySurvey = GatewaySilent | ClockWrong | NoPassage | TenancyEnds | Occupancy
+BySurvey = GatewaySilent | ClockWrong | ChannelFailing | NoPassage | TenancyEnds | Occupancy
 When = Annotated[ByEvent | BySurvey, Field(discriminator="kind")]
 
 

@@ -9,6 +9,7 @@ import http.client
 import re
 import ssl
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class PushClient(ABC):
         """Whether results of commands are sent."""
         self.polls = True
         self.poll_s = POLL_S
+        self.last_empty_poll_s: float | None = None
+        """When a poll was last answered with no command, on the monotonic clock."""
         self.registered = threading.Event()
         self._port, self._tls = port, tls
         self._connection: http.client.HTTPConnection | None = None
@@ -152,6 +155,7 @@ class PushClient(ABC):
     def _poll(self) -> None:
         answer = self.request("GET", "getrequest", {})
         if answer == "OK":
+            self.last_empty_poll_s = time.monotonic()
             return
         results = []
         for line in answer.split("\n"):

@@ -13,7 +13,7 @@ from cloud.accounts.scope import scope_of
 from cloud.alarms.desk import Actor, AlarmDesk
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
-from cloud.alarms.roster import EveryoneOfLevel
+from cloud.alarms.roster import EveryoneOfLevel, Roster
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Alarm, AlarmStep, AlarmTold, Door, Gateway, Person, PlaceKind
 from cloud.ingest.batch import Batch
@@ -45,6 +45,7 @@ class City:
     database: Database
     clock: Clock = field(default_factory=Clock)
     limits: Limits = field(default_factory=Limits)
+    roster: Roster = field(default_factory=EveryoneOfLevel)
 
     def __post_init__(self) -> None:
         self.places: dict[str, UUID] = {}
@@ -64,7 +65,7 @@ class City:
         self.add_account("district", AccountRole.DISTRICT, "xixiu")
         self.engine = self.new_engine()
         self.engine.prepare()
-        self.desk = AlarmDesk(self.database, self.clock, self.limits, EveryoneOfLevel())
+        self.desk = AlarmDesk(self.database, self.clock, self.limits, self.roster)
 
     def on(self, database: Database) -> "City":
         """The same city in a copy of its database, at the same moment."""
@@ -72,12 +73,12 @@ class City:
         other.database, other.clock = database, Clock(self.clock.at)
         other.gateways = {side: replace(gateway) for side, gateway in self.gateways.items()}
         other.engine = other.new_engine()
-        other.desk = AlarmDesk(database, other.clock, self.limits, EveryoneOfLevel())
+        other.desk = AlarmDesk(database, other.clock, self.limits, self.roster)
         return other
 
     def new_engine(self) -> AlarmEngine:
         """As a hub makes one at its start."""
-        return AlarmEngine(self.database, self.clock, new_id, self.limits, EveryoneOfLevel(), CollectorRegistry())
+        return AlarmEngine(self.database, self.clock, new_id, self.limits, self.roster, CollectorRegistry())
 
     def add_account(self, name: str, role: AccountRole, place: str | None) -> UUID:
         self.accounts[name] = new_id()

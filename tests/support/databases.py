@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -44,11 +44,15 @@ def postgresql_programs() -> Path:
 
 
 class PostgresqlCluster:
-    """A running server in `folder`. Unless `durable`, its data is not synced to disk: tests know no power cuts."""
+    """A running server in `folder`. Unless `durable`, its data is not synced to disk: tests know no power cuts.
 
-    def __init__(self, folder: Path, durable: bool = False) -> None:
+    `settings` are the server's own, by name.
+    """
+
+    def __init__(self, folder: Path, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._durable = durable
+        self._settings = settings or {}
         self._programs = postgresql_programs()
         self._numbers = count(1)
         self._server: subprocess.Popen[bytes] | None = None
@@ -69,6 +73,7 @@ class PostgresqlCluster:
         }
         if not self._durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options |= self._settings
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
@@ -85,6 +90,13 @@ class PostgresqlCluster:
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def database(self, name: str) -> Database:
+        """The database of that name, made empty if it is not there."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(f"CREATE DATABASE {name}")
+        return open_database(self.url(name))
 
     def new_database(self) -> Database:
         """A fresh database with this version's tables."""

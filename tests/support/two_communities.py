@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from cloud.database import tables
 from cloud.database.tables import Account, AccountRole, Place, PlaceKind
 from cloud.gateways.purposes import CARD_KEY
 from cloud.register.credentials import NUMBER
+from cloud.register.sealed import CATEGORY, CATEGORY_BASIS
 from cloud.rules.book import prepare_rules
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason
 from protocols.events import Box, Event, PersonEnteredZone
@@ -53,8 +54,14 @@ class Names:
     corr: str
     history: str
     alarm: str
+    matter_id: str
+    matter: str
+    order: str
     dwelling_id: str
     sighting: str
+    category: str
+    request: str
+    hold: str
     picture: str
     clip: str
 
@@ -77,8 +84,13 @@ def _names(mark: str) -> Names:
             "corr",
             "history",
             "alarm",
+            "matter_id",
+            "order",
             "dwelling_id",
             "sighting",
+            "category",
+            "request",
+            "hold",
         )
     }
     return Names(
@@ -92,6 +104,7 @@ def _names(mark: str) -> Names:
         group=f"group-{mark}",
         picture=hashlib.sha256(f"picture {mark}".encode()).hexdigest(),
         clip=hashlib.sha256(f"clip {mark}".encode()).hexdigest(),
+        matter="2026-900001" if mark == "foreign" else "2026-900002",
         **ids,
     )
 
@@ -194,6 +207,10 @@ class TwoCommunities:
         prepare_rules(connection, now)
         rows: list[tuple[type[Any], dict[str, Any]]] = [
             (tables.Alarm, _alarm(gate, community)),
+            (tables.Notice, _notice()),
+            (tables.Alarm, _matter_alarm(dwelling, community)),
+            (tables.Matter, _MATTER),
+            (tables.WorkOrder, _order(now)),
             (
                 Account,
                 {
@@ -263,6 +280,13 @@ class TwoCommunities:
             ),
             (tables.AccessPassDoor, {"pass_id": access_pass, "door_id": door}),
             (tables.CredentialGroup, {"credential_id": credential, "group_code": FOREIGN.group}),
+            (tables.ServiceCategory, _category(person, account, now)),
+            (
+                tables.SubjectRequest,
+                {"id": UUID(FOREIGN.request), **_asked(person), "kind": "erase", "asked_by": account}
+                | {"asked_at": now, "is_left": False},
+            ),
+            (tables.PersonHold, {"id": UUID(FOREIGN.hold), **_asked(person), "held_at": now}),
             (
                 tables.Lockdown,
                 {
@@ -324,6 +348,12 @@ def _place(identifier: UUID, kind: PlaceKind, name: str, code: str = "foreign-co
     return {"id": identifier, "kind": kind, "code": code, "name": name}
 
 
+def _notice() -> dict[str, Any]:
+    """That it is to be told."""
+    which = {"id": new_id(), "alarm_id": UUID(FOREIGN.alarm), "step": 1, "level": 0, "priority": 2}
+    return {**which, "channel": "group", "recipient": "", "made_at": ALARM_RAISED, "due_at": ALARM_RAISED}
+
+
 def _alarm(gate: UUID, community: UUID) -> dict[str, Any]:
     """An alarm that nobody has taken on, whose clock stands still."""
     moments = dict.fromkeys(("happened_at", "raised_at", "last_at"), ALARM_RAISED)
@@ -332,6 +362,50 @@ def _alarm(gate: UUID, community: UUID) -> dict[str, Any]:
     counts = {"rule_version": 1, "times": 1, "chatter_count": 1, "revision": 1}
     key = f"door_forced {FOREIGN.gateway} {FOREIGN.device}"
     return {"id": UUID(FOREIGN.alarm), "rule": "door_forced", "key": key, **moments, **state, **where, **counts}
+
+
+def _asked(person: UUID) -> dict[str, Any]:
+    return {"person_id": person, "purpose": "异地", "case_number": "2026-1"}
+
+
+def _category(person: UUID, officer: UUID, now: datetime) -> dict[str, Any]:
+    """An entry that lapses within days."""
+    box = given.vault()
+    return {
+        "id": UUID(FOREIGN.category),
+        "person_id": person,
+        "category_sealed": box.seal(b"renter", CATEGORY),
+        "category_index": box.index("renter", CATEGORY),
+        "basis_sealed": box.seal("异地".encode(), CATEGORY_BASIS),
+        "officer_id": officer,
+        "since": given.LONG_AGO,
+        "review_at": now + _DAY,
+    }
+
+
+def _matter_alarm(dwelling: UUID, community: UUID) -> dict[str, Any]:
+    """A matter there, a day after the alarm."""
+    alarm = _alarm(dwelling, community) | dict.fromkeys(("happened_at", "raised_at", "last_at"), ALARM_RAISED + _DAY)
+    kind = {"source": "matter", "rule": "matter.repair", "key": f"matter {FOREIGN.matter}", "condition": "reported"}
+    return alarm | kind | {"id": UUID(FOREIGN.matter_id), "gateway_id": None, "subject": None, "level": 1}
+
+
+_MATTER = {
+    "id": UUID(FOREIGN.matter_id),
+    "number": FOREIGN.matter,
+    "kind": "repair",
+    "title": "Repair",
+    "title_zh": "报修",
+    "text": "异地路灯不亮",
+    "reported_by": "window",
+}
+
+
+def _order(now: datetime) -> dict[str, Any]:
+    """To a member whom nobody knows, due in a week."""
+    times = {"given_at": now, "due_at": now + 7 * _DAY}
+    who = {"assignee_id": new_id(), "given_by": new_id(), "what": "异地", "state": "given", "revision": 1}
+    return {"id": UUID(FOREIGN.order), "alarm_id": UUID(FOREIGN.alarm), **times, **who}
 
 
 def _credential(identifier: UUID, person: UUID, number: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Moments are microseconds since the epoch (`types.Moment`). Intervals of validity
 from cloud.database.tables.accounts import (
     Account,
     AccountRole,
+    AccountSubject,
     ApiToken,
     AuditEntry,
     LoginSession,
@@ -26,6 +27,7 @@ from cloud.database.tables.alarms import (
     RuleVersion,
 )
 from cloud.database.tables.base import Base
+from cloud.database.tables.categories import CategoryWarning, ServiceCategory
 from cloud.database.tables.disclosure import AuditSubject, HistoryLook
 from cloud.database.tables.doors import (
     AccessPass,
@@ -38,6 +40,7 @@ from cloud.database.tables.doors import (
     Reader,
 )
 from cloud.database.tables.events import Clip, DeadLetter, DeviceState, EventRecord, Picture, StreamCursor
+from cloud.database.tables.evidence import AlarmEvidence
 from cloud.database.tables.gateways import (
     CommandRecord,
     CredentialChange,
@@ -49,6 +52,8 @@ from cloud.database.tables.gateways import (
 )
 from cloud.database.tables.history import RegisterHistory, VaultState
 from cloud.database.tables.linking import LinkCorrection, Relinking
+from cloud.database.tables.matters import Matter, MatterNumber, WorkOrder
+from cloud.database.tables.notify import Notice, NoticeAttempt, NoticeChannel, NoticeMessage
 from cloud.database.tables.organisation import Division, Grid, GridPlace, Household, JointUnit, JointUnitPlace
 from cloud.database.tables.register import (
     Credential,
@@ -64,15 +69,19 @@ from cloud.database.tables.register import (
     Schedule,
     SpecialDay,
 )
+from cloud.database.tables.residents import Contact, Guest, Lease, Vehicle
 from cloud.database.tables.staff import Post, PostKind
+from cloud.database.tables.subjects import PersonHold, SubjectRequest
 
 __all__ = [
     "AccessPass",
     "AccessPassDoor",
     "Account",
     "AccountRole",
+    "AccountSubject",
     "Alarm",
     "AlarmCandidate",
+    "AlarmEvidence",
     "AlarmFlood",
     "AlarmStep",
     "AlarmTold",
@@ -82,8 +91,10 @@ __all__ = [
     "AuditSubject",
     "Base",
     "CareAgreement",
+    "CategoryWarning",
     "Clip",
     "CommandRecord",
+    "Contact",
     "Credential",
     "CredentialChange",
     "CredentialGroup",
@@ -102,16 +113,25 @@ __all__ = [
     "GatewayCredentials",
     "Grid",
     "GridPlace",
+    "Guest",
     "HistoryLook",
     "Household",
     "JointUnit",
     "JointUnitPlace",
+    "Lease",
     "LeaseGrace",
     "LeaseWarning",
     "LinkCorrection",
     "Lockdown",
     "LoginSession",
+    "Matter",
+    "MatterNumber",
+    "Notice",
+    "NoticeAttempt",
+    "NoticeChannel",
+    "NoticeMessage",
     "Person",
+    "PersonHold",
     "Picture",
     "Place",
     "PlaceKind",
@@ -128,7 +148,11 @@ __all__ = [
     "RuleVersion",
     "Schedule",
     "SecondFactor",
+    "ServiceCategory",
     "SpecialDay",
     "StreamCursor",
+    "SubjectRequest",
     "VaultState",
+    "Vehicle",
+    "WorkOrder",
 ]

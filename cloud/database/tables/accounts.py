@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database.tables.base import Base
@@ -40,14 +40,32 @@ class Account(Base):
     """The grid that a grid member is bound to, within that subtree."""
 
 
+class AccountSubject(Base):
+    """Who logs in as an account through a provider of log-ins: its `iss` and `sub` (OpenID Connect Core, section 2)."""
+
+    __tablename__ = "account_subject"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    issuer: Mapped[str] = mapped_column(String(500))
+    subject: Mapped[str] = mapped_column(String(255))
+    bound_at: Mapped[datetime]
+
+
 class LoginSession(Base):
     """A log-in; the cookie's token is stored as its SHA-256 alone."""
 
     __tablename__ = "login_session"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    """By which it is named and ended; it opens nothing."""
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
+    used_at: Mapped[datetime]
+    """To about a minute."""
     expires_at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(String(64))
+    browser: Mapped[str] = mapped_column(String(200))
+    """What it called itself at the log-in (User-Agent), cut off and printable."""
 
 
 class SecondFactor(Base):

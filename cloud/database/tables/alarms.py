@@ -21,7 +21,7 @@ def _of_open(name: str, *columns: str, unique: bool = False) -> Index:
 
 
 class Alarm(Base):
-    """One cause, one alarm: of those that are not closed, each has a `key` of its own.
+    """One cause, one alarm: of those that are not closed, each has a `key` of its own. Matters are here too (`source`).
 
     `cloud.alarms.states` has the words of `handling`, `condition`, `priority`, `level` and `outcome`. `revision` is the
     number of the alarm's last step.
@@ -38,7 +38,10 @@ class Alarm(Base):
         Index("ix_alarm_raised_at", "raised_at"),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(String(16), default="rule", server_default="rule")
+    """`rule`: a rule raised it; `matter`: somebody reported it (`cloud.database.tables.matters`)."""
     rule: Mapped[str] = mapped_column(String(63))
+    """The rule's code; of a matter `matter.` and its kind."""
     rule_version: Mapped[int]
     key: Mapped[str] = mapped_column(String(250))
     """What makes two findings the same cause: the rule's code and the things that it names."""
@@ -82,6 +85,8 @@ class Alarm(Base):
     """When it goes up a level; None: it does not."""
     overdue: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether a limit was missed."""
+    settle_by: Mapped[datetime | None]
+    """A limit that a person gave when passing it up: by then it is closed, or it goes up further."""
     shelved_until: Mapped[datetime | None]
     shelved_by: Mapped[UUID | None]
     shelved_why: Mapped[str | None] = mapped_column(String(300))
@@ -100,6 +105,8 @@ class AlarmStep(Base):
     origin: Mapped[str] = mapped_column(String(80))
     """From where: the address of the person's browser, or `hub`."""
     move: Mapped[str] = mapped_column(String(16))
+    order_id: Mapped[UUID | None]
+    """The work order that it is about."""
     note: Mapped[str] = mapped_column(String(500))
     detail: Mapped[dict[str, Any]]
 

@@ -91,7 +91,8 @@ class CommandRecord(Base):
     corr: Mapped[UUID] = mapped_column(primary_key=True)
     gateway_id: Mapped[str] = mapped_column(ForeignKey("gateway.id"), index=True)
     door: Mapped[str] = mapped_column(String(63))
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    """None: the hub itself gave it (`cloud.alarms.evidence`)."""
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(16))

@@ -4,7 +4,9 @@ The routes are taken from the application: one that has no case here fails the t
 must be the one about something that is not there, word for word; and no list may hold a trace of it.
 """
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -18,18 +20,21 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cloud.accounts import PERMISSIONS, Permission
+from cloud.alarms.monthly import CHINA
 from cloud.database.engine import Database
-from cloud.database.tables import AccountRole, Door, Place
+from cloud.database.tables import AccountRole, Credential, Door, Place
+from cloud.register.sealed import NUMBER
 from protocols.clip_events import ClipKept
 from protocols.events import Box, Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
+from tests.support.register import vault
 from tests.support.two_communities import ABSENT, ALARM_RAISED, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
 
 ACCESS = "/api/v1/access"
@@ -73,6 +78,11 @@ PASS = {
 }
 CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
+CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
+REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/v1/subject-requests/$request"
+MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
+RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
+NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -95,6 +105,12 @@ LISTS = {
     f"GET {ACCESS}/lease-notices": Permission.SEE_NOTICES,
     "GET /api/v1/histories/waiting": Permission.READ_HISTORY,
     "GET /api/v1/alarms": Permission.SEE_ALARMS,
+    "GET /api/v1/categories/notices": Permission.CATEGORIES,
+    "GET /api/v1/subject-requests": Permission.ANSWER_REQUESTS,
+    "GET /api/v1/person-holds": Permission.HOLD_EVIDENCE,
+    "GET /api/v1/notify/notices": Permission.SEE_ALARMS,
+    "GET /api/v1/matters": Permission.SEE_MATTERS,
+    "GET /api/v1/orders": Permission.SEE_ALARMS,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -121,6 +137,27 @@ CASES = {
         "/api/v1/people/$person/histories",
         {"purpose": "a test of reach", "case_number": "2026-1", "since": utc_now().isoformat(), "until": LATER},
     ),
+    "POST /api/v1/categories/look": case(
+        Permission.CATEGORIES, "/api/v1/categories/look", {"purpose": "a test of reach", "person": "$person"}
+    ),
+    "POST /api/v1/people/{identifier}/categories": case(
+        Permission.CATEGORIES, "/api/v1/people/$person/categories", {"category": "key_personnel", **CATEGORY}
+    ),
+    "POST /api/v1/categories/{identifier}/review": case(
+        Permission.CATEGORIES, "/api/v1/categories/$category/review", CATEGORY
+    ),
+    "POST /api/v1/categories/{identifier}/end": case(
+        Permission.CATEGORIES, "/api/v1/categories/$category/end", {"purpose": "a test of reach"}
+    ),
+    "POST /api/v1/people/{identifier}/requests": case(
+        Permission.ANSWER_REQUESTS, "/api/v1/people/$person/requests", {"kind": "export", **REQUEST}
+    ),
+    "POST /api/v1/subject-requests/{identifier}/confirm": case(Permission.ANSWER_REQUESTS, f"{ASKED}/confirm"),
+    "GET /api/v1/subject-requests/{identifier}/plan": case(Permission.ANSWER_REQUESTS, f"{ASKED}/plan"),
+    "POST /api/v1/subject-requests/{identifier}/export": case(Permission.ANSWER_REQUESTS, f"{ASKED}/export"),
+    "POST /api/v1/subject-requests/{identifier}/erase": case(Permission.ANSWER_REQUESTS, f"{ASKED}/erase"),
+    "POST /api/v1/people/{identifier}/holds": case(Permission.HOLD_EVIDENCE, "/api/v1/people/$person/holds", REQUEST),
+    "POST /api/v1/person-holds/{identifier}/end": case(Permission.HOLD_EVIDENCE, "/api/v1/person-holds/$hold/end"),
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
     "GET /api/v1/audit/subjects/{identifier}": case(Permission.READ_AUDIT, "/api/v1/audit/subjects/$person"),
@@ -136,6 +173,8 @@ CASES = {
     ),
     "GET /api/v1/alarms/figures": case(Permission.SEE_ALARMS, f"/api/v1/alarms/figures?{_around(ALARM_RAISED)}"),
     "GET /api/v1/alarms/health": case(Permission.SEE_ALARMS, f"/api/v1/alarms/health?{_around(ALARM_RAISED)}"),
+    "GET /api/v1/alarms/months/{month}": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}"),
+    "GET /api/v1/alarms/months/{month}/csv": case(Permission.SEE_ALARMS, f"/api/v1/alarms/months/{RAISED_IN}/csv"),
     "GET /api/v1/alarms/{identifier}": case(Permission.SEE_ALARMS, ALARM),
     "POST /api/v1/alarms/{identifier}/acknowledge": case(Permission.HANDLE_ALARMS, f"{ALARM}/acknowledge", {}),
     "POST /api/v1/alarms/{identifier}/begin": case(Permission.HANDLE_ALARMS, f"{ALARM}/begin", {"note": "x"}),
@@ -147,6 +186,24 @@ CASES = {
     "POST /api/v1/alarms/{identifier}/unshelve": case(Permission.HANDLE_ALARMS, f"{ALARM}/unshelve", {}),
     "POST /api/v1/alarms/{identifier}/close": case(
         Permission.HANDLE_ALARMS, f"{ALARM}/close", {"outcome": "false_alarm", "note": "x"}
+    ),
+    "GET /api/v1/matters/{number}": case(Permission.SEE_MATTERS, MATTER),
+    "POST /api/v1/matters": case(Permission.ENTER_MATTERS, None, NEW_MATTER),
+    "POST /api/v1/matters/{number}/reporter": case(
+        Permission.REVEAL, f"{MATTER}/reporter", {"purpose": "a test of reach"}
+    ),
+    "GET /api/v1/orders/{identifier}": case(Permission.SEE_ALARMS, ORDER),
+    "POST /api/v1/orders/{identifier}/accept": case(Permission.HANDLE_ALARMS, f"{ORDER}/accept", {}),
+    "POST /api/v1/orders/{identifier}/refuse": case(Permission.HANDLE_ALARMS, f"{ORDER}/refuse", {"note": "x"}),
+    "POST /api/v1/orders/{identifier}/done": case(Permission.HANDLE_ALARMS, f"{ORDER}/done", {"note": "x"}),
+    "POST /api/v1/alarms/{identifier}/orders": case(
+        Permission.GIVE_ORDERS,
+        "/api/v1/alarms/$matter_id/orders",
+        {"assignee": "nobody", "what": "x", "due": LATER},
+    ),
+    "POST /api/v1/orders/{identifier}/withdraw": case(Permission.GIVE_ORDERS, f"{ORDER}/withdraw", {"note": "x"}),
+    "POST /api/v1/matters/{number}/pass-on": case(
+        Permission.ENTER_MATTERS, f"{MATTER}/pass-on", {"place": "$dwelling_id", "note": "x"}
     ),
     "POST /api/v1/doors/{gateway}/{device}/release": case(Permission.OPERATE, "/api/v1/doors/$gateway/$device/release"),
     f"POST {ACCESS}/doors/{{gateway}}/{{device}}/release": case(Permission.OPERATE, f"{DOOR}/release", WHY),
@@ -195,6 +252,7 @@ CASES = {
 MORE = [
     ("GET", case(Permission.WATCH, "/api/v1/events?only=doors&limit=200")),
     ("GET", case(Permission.SEE_ALARMS, "/api/v1/alarms?state=closed")),  # its case above has closed it
+    ("GET", case(Permission.SEE_ALARMS, "/api/v1/notify/notices?alarm=$alarm")),
     ("GET", case(Permission.SEE_PASSES, "/passes?host=$person&running=false")),
     ("GET", case(Permission.SEE_PEOPLE, "/leases?days=366")),
     ("PUT", case(Permission.SET_DOORS, "/doors/gw-quiet/d-east", {"place": "$place", "name": "x"})),
@@ -224,6 +282,8 @@ WHOLE_HUB = {
     f"PUT {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01", _CALENDAR),
     f"DELETE {ACCESS}/holidays/{{day}}": case(Permission.SET_DOORS, "/holidays/2026-10-01"),
     f"POST {ACCESS}/holidays/import": case(Permission.SET_DOORS, None, {"items": []}),
+    "GET /api/v1/notify/channels": case(Permission.SEE_ALARMS, "/api/v1/notify/channels"),
+    "POST /api/v1/notify/channels/{channel}/test": case(Permission.SET_RULES, "/api/v1/notify/channels/x/test"),
     "PUT /api/v1/rules/{code}": case(Permission.SET_RULES, "/api/v1/rules/door_forced", {}),
     f"PUT {ACCESS}/leases/grace": case(Permission.SET_DOORS, None, {"grace_s": {}}),
 }
@@ -234,7 +294,9 @@ OF_NO_PLACE = {
     f"GET {ACCESS}/schedules/{{code}}": Permission.WATCH,
     f"GET {ACCESS}/holidays": Permission.WATCH,
     f"GET {ACCESS}/leases/grace": Permission.SEE_PEOPLE,
+    "GET /api/v1/categories/kinds": Permission.CATEGORIES,
     "GET /api/v1/rules": Permission.SEE_RULES,
+    "GET /api/v1/matters/kinds": Permission.SEE_MATTERS,
     "GET /api/v1/rules/{code}": Permission.SEE_RULES,
     "GET /metrics": Permission.READ_METRICS,
 }
@@ -243,6 +305,8 @@ OF_NO_PLACE = {
 FOR_NO_ACCOUNT = {
     "GET /",
     "GET /login",
+    "GET /matters/new",
+    "POST /matters/new",
     "POST /login",
     "POST /logout",
     "GET /preferences",
@@ -256,10 +320,25 @@ FOR_NO_ACCOUNT = {
     "PUT /api/v1/gateway/clips/{sha256}/{size_bytes}/{offset}",
     "WEBSOCKET /api/v1/gateway/live",
 }
-"""Pages and descriptions without data of the register, and what gateways prove themselves for."""
+"""Pages and descriptions without data of the register, and what gateways prove themselves for. The form of matters is
+tried in tests/cloud/matters/test_matters_page.py."""
 
-OF_WHO_ASKED = {"GET /api/v1/histories/{identifier}/events"}
+OF_ONESELF = {
+    "GET /api/v1/account/sessions",
+    "POST /api/v1/account/sessions/{identifier}/end",
+    "POST /api/v1/account/sessions/end-others",
+}
+"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py)."""
+
+OF_WHO_ASKED = {
+    "GET /api/v1/histories/{identifier}/events",
+    "POST /api/v1/subject-requests/{identifier}/export",
+    "POST /api/v1/subject-requests/{identifier}/erase",
+}
 """For nobody but the account that asked, whatever it is bound to (tests/cloud/disclosure)."""
+
+FILES = {"POST /api/v1/register/export"}
+"""Answered with a file of all that lies in the account's part."""
 
 SOCKETS = {"WEBSOCKET /api/v1/live", "WEBSOCKET /api/v1/cameras/{gateway}/{camera}/live"}
 
@@ -291,7 +370,8 @@ def routes_of(app: FastAPI) -> set[str]:
 
 def who_may(permission: Permission) -> AccountRole:
     """The most powerful role that has a permission and is not bound by its nature."""
-    roles = (AccountRole.ADMINISTRATOR, AccountRole.DISTRICT, AccountRole.AUDITOR)
+    others = (AccountRole.AUDITOR, AccountRole.CATEGORY_OFFICER, AccountRole.REGISTRAR)
+    roles = (AccountRole.ADMINISTRATOR, AccountRole.DISTRICT, *others)
     return next(role for role in roles if permission in PERMISSIONS[role])
 
 
@@ -302,7 +382,7 @@ def told(answer: httpx.Response, names: Names) -> tuple[int, str]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_route_of_the_application_has_a_case(world: TwoCommunities) -> None:
-    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *SOCKETS}
+    known = {*LISTS, *CASES, *WHOLE_HUB, *OF_NO_PLACE, *FOR_NO_ACCOUNT, *FILES, *OF_ONESELF, *SOCKETS}
     assert routes_of(world.console.app) == known
 
 
@@ -339,6 +419,25 @@ def test_these_requests_find_what_is_foreign_for_who_has_the_whole_hub(world: Tw
             if told(refused, FOREIGN) == told(found, FOREIGN) and route not in OF_WHO_ASKED:
                 same.append((route, found.status_code, found.text))
     assert [route for route, _, _ in same] == [], same
+
+
+@pytest.mark.parametrize("role", AccountRole)
+def test_a_file_of_the_register_holds_one_s_own_part(world: TwoCommunities, role: AccountRole) -> None:
+    with world.console.database.write() as connection:  # what cannot be opened is not told, and the seed's is sealed so
+        connection.execute(update(Credential).values(number_sealed=vault().seal(b"w26:1:1", NUMBER)))
+    wanted = {"format": "csv", "masked": False, "purpose": "a test of reach"}
+    told = {}
+    for bound in (True, False):
+        with world.client(role, bound=bound) as client:
+            answer = client.post("/api/v1/register/export", json=wanted)
+        assert answer.status_code == (200 if Permission.EXPORT_REGISTER in PERMISSIONS[role] else 403), answer.text
+        if answer.status_code == 200:
+            archive = zipfile.ZipFile(io.BytesIO(answer.content))
+            told[bound] = "".join(archive.read(name).decode() for name in archive.namelist())
+    if told:
+        assert "qt-3-2-501" in told[True]
+        assert [secret for secret in (*SECRETS, "司徒") if secret in told[True]] == []
+        assert "司徒异地" in told[False]
 
 
 @pytest.mark.parametrize(("route", "permission"), OF_NO_PLACE.items())

@@ -18,7 +18,13 @@ from tests.support.console import GUARD, RunningConsole
 from tests.support.databases import new_sqlite
 from tests.support.two_communities import TwoCommunities
 
-ROLES = (AccountRole.ADMINISTRATOR, AccountRole.DISTRICT, AccountRole.AUDITOR)
+ROLES = (
+    AccountRole.ADMINISTRATOR,
+    AccountRole.DISTRICT,
+    AccountRole.AUDITOR,
+    AccountRole.CATEGORY_OFFICER,
+    AccountRole.REGISTRAR,
+)
 """Together they have every permission."""
 QUICK = settings(
     max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from cloud import rotation
 from cloud.accounts.second_factor import PURPOSE
@@ -14,16 +15,39 @@ from cloud.database.engine import Database
 from cloud.database.tables import (
     Account,
     AccountRole,
+    Alarm,
     Base,
+    Contact,
     Credential,
     EnrolmentCode,
     Gateway,
+    Guest,
+    Matter,
     Person,
+    Place,
+    PlaceKind,
     RegisterHistory,
     SecondFactor,
+    ServiceCategory,
+    Vehicle,
 )
 from cloud.gateways.purposes import CODE_SECRET, MESSAGE_KEY
-from cloud.register.sealed import HISTORY, ID_NUMBER, NUMBER, PHONE, PHONE_TAIL
+from cloud.matters.purposes import REPORTER
+from cloud.register.sealed import (
+    CATEGORY,
+    CATEGORY_BASIS,
+    CONTACT_NAME,
+    CONTACT_PHONE,
+    GUEST_NAME,
+    HISTORY,
+    ID_NUMBER,
+    NUMBER,
+    PHONE,
+    PHONE_TAIL,
+    PLATE,
+    phone_indexes,
+    plate_indexes,
+)
 from cloud.register.seed.seeding import seed
 from cloud.register.seed.structure import Scale, structure
 from cloud.rotation import KEY, NEXT, OLD, SEALED, check_key, rotate
@@ -56,8 +80,62 @@ def sealed(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         connection.execute(insert(Account).values(account))
         factor = {"account_id": entry, "secret_sealed": vault.seal(b"totp", PURPOSE), "last_step": 0, "set_up_at": NOW}
         connection.execute(insert(SecondFactor).values(factor | {"failures": 0}))
+        _add_of_a_person(connection, vault, entry)
+        add_matter(connection, vault)
     monkeypatch.setattr(rotation, "_BATCH_ROWS", 200)
     return tmp_path, database, database.engine.url.render_as_string(hide_password=False)
+
+
+def _add_of_a_person(connection: Connection, vault: Vault, person: UUID) -> None:
+    """One of each of what the register has of a person besides."""
+    seal, old = vault.seal, {"person_id": person, "since": NOW}
+    phone = {"phone_sealed": seal(b"13800001234", CONTACT_PHONE), **phone_indexes(vault, "13800001234")}
+    contact = {"person_id": person, "name_sealed": seal(b"n", CONTACT_NAME), "relation": "", **phone}
+    plate = {"plate_sealed": seal("贵G12345".encode(), PLATE), "description": "", **plate_indexes(vault, "贵G12345")}
+    dwelling = connection.execute(select(Place.id).where(Place.kind == PlaceKind.DWELLING).limit(1)).scalar_one()
+    name = {"name_sealed": seal(b"n", GUEST_NAME), "name_index": vault.index("n", GUEST_NAME)}
+    category = {"category_sealed": seal(b"renter", CATEGORY), "category_index": vault.index("renter", CATEGORY)}
+    basis = {"basis_sealed": seal(b"b", CATEGORY_BASIS), "officer_id": person, "review_at": NOW}
+    rows: list[tuple[type[Any], dict[str, Any]]] = [
+        (Contact, contact),
+        (Vehicle, old | plate),
+        (Guest, {"dwelling_id": dwelling, "since": NOW, "until": NOW, **name}),
+        (ServiceCategory, old | category | basis),
+    ]
+    for table, values in rows:
+        connection.execute(insert(table).values(id=person, **values))
+
+
+def assert_of_a_person(database: Database, vault: Vault) -> None:
+    with database.read() as connection:
+        contact, vehicle, guest, category = (
+            connection.execute(select(table.__table__)).one() for table in (Contact, Vehicle, Guest, ServiceCategory)
+        )
+    assert phone_indexes(vault, vault.open(contact.phone_sealed, CONTACT_PHONE).decode()) == {
+        "phone_index": contact.phone_index,
+        "phone_tail_index": contact.phone_tail_index,
+    }
+    assert plate_indexes(vault, vault.open(vehicle.plate_sealed, PLATE).decode()) == {
+        "plate_index": vehicle.plate_index,
+        "plate_tail_index": vehicle.plate_tail_index,
+    }
+    assert vault.index(vault.open(guest.name_sealed, GUEST_NAME).decode(), GUEST_NAME) == guest.name_index
+    assert (guest.phone_sealed, guest.phone_index) == (None, None)
+    opened = vault.open(category.category_sealed, CATEGORY).decode()
+    assert (opened, vault.index(opened, CATEGORY)) == ("renter", category.category_index)
+    assert vault.open(category.basis_sealed, CATEGORY_BASIS) == b"b"
+
+
+def add_matter(connection: Connection, vault: Vault) -> None:
+    """A matter and its alarm."""
+    matter, moments = uuid4(), dict.fromkeys(("happened_at", "raised_at", "last_at"), NOW)
+    state = {"priority": 3, "handling": "new", "condition": "reported", "level": 1, "audience": "duty"}
+    counts = {"rule_version": 0, "times": 1, "chatter_count": 1, "revision": 1}
+    kind = {"source": "matter", "rule": "matter.help", "key": "matter 2026-000001"}
+    connection.execute(insert(Alarm).values(id=matter, **kind, **moments, **state, **counts))
+    words = {"number": "2026-000001", "kind": "help", "title": "x", "title_zh": "x", "text": "x"}
+    who = {"reported_by": "resident", "reporter_sealed": vault.seal(b"reporter", REPORTER)}
+    connection.execute(insert(Matter).values(id=matter, **words, **who))
 
 
 def assert_sealed_under(database: Database, vault: Vault) -> None:
@@ -68,6 +146,7 @@ def assert_sealed_under(database: Database, vault: Vault) -> None:
         key = connection.execute(select(Gateway.message_key_sealed)).scalar_one()
         was = connection.execute(select(RegisterHistory.before_sealed)).scalar_one()
         factor = connection.execute(select(SecondFactor.secret_sealed)).scalar_one()
+        reporter = connection.execute(select(Matter.reporter_sealed)).scalar_one()
     for person in persons:
         phone = vault.open(person["phone_sealed"], PHONE).decode()
         assert person["id_number_index"] == vault.index(
@@ -80,6 +159,8 @@ def assert_sealed_under(database: Database, vault: Vault) -> None:
     assert was is not None
     assert (vault.open(code, CODE_SECRET), vault.open(key, MESSAGE_KEY)) == (b"secret", b"\x00\xff" * 16)
     assert (vault.open(was, HISTORY), vault.open(factor, PURPOSE)) == (b"{}", b"totp")
+    assert reporter is not None
+    assert vault.open(reporter, REPORTER) == b"reporter"
 
 
 def test_everything_is_sealed_under_the_new_key(sealed: tuple[Path, Database, str]) -> None:
@@ -93,6 +174,7 @@ def test_everything_is_sealed_under_the_new_key(sealed: tuple[Path, Database, st
     assert not (folder / NEXT).exists()
     assert (folder / OLD).stat().st_mode & 0o777 == 0o600
     assert_sealed_under(database, new)
+    assert_of_a_person(database, new)
     check_key(database, new)
     with pytest.raises(VaultError, match="is not the key of this database"):
         check_key(database, old)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from cloud.audit import looks_at, verify_chain
 from cloud.database.engine import Database
@@ -124,18 +124,36 @@ def test_what_is_read_at_once_counts_as_a_history_of_each_person(console: Runnin
         with console.database.write() as connection:
             [look] = connection.execute(select(HistoryLook.person_id, HistoryLook.case_number)).all()
             assert look.case_number == WHY["case"]
-            dwelling = connection.scalar(select(Residency.dwelling_id))
-            for _ in range(DAILY_HISTORIES):
-                person = new_id()
-                connection.execute(insert(Person).values(id=person, name="李四"))
-                lives = {"id": new_id(), "person_id": person, "dwelling_id": dwelling, "role": "tenant"}
-                connection.execute(insert(Residency).values(**lives, since=utc_now() - timedelta(days=30)))
+        crowd(console, DAILY_HISTORIES)
         answer = client.get(URL + dwelling_path(console), params=WHY)
         assert (answer.status_code, "another person" in answer.json()["detail"]) == (409, True)
         get(client, credential, **WHY)
     actions = [each.action for each in looks_at(console.database, look.person_id)]
     assert actions == [f"person.history.{what}" for what in ("credential", "dwelling", "credential", "dwelling")]
     verify_chain(console.database)
+
+
+def test_a_dwelling_of_many_is_told_as_the_first_of_a_day_and_nothing_after_it(console: RunningConsole) -> None:
+    crowd(console, DAILY_HISTORIES)
+    credential = f"/credentials/{console.seed.credential}/events"
+    with console.client(TOWNSHIP) as client:
+        get(client, dwelling_path(console), **WHY)
+        get(client, dwelling_path(console), **WHY)
+        get(client, credential, **WHY)
+        assert client.get(URL + credential, params={**WHY, "case": "2026-18"}).status_code == 409
+    with console.database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(HistoryLook)) == DAILY_HISTORIES + 1
+
+
+def crowd(console: RunningConsole, count: int) -> None:
+    """Let more people live in the dwelling."""
+    with console.database.write() as connection:
+        dwelling = connection.scalar(select(Residency.dwelling_id))
+        for _ in range(count):
+            person = new_id()
+            connection.execute(insert(Person).values(id=person, name="李四"))
+            lives = {"id": new_id(), "person_id": person, "dwelling_id": dwelling, "role": "tenant"}
+            connection.execute(insert(Residency).values(**lives, since=utc_now() - timedelta(days=30)))
 
 
 def test_who_used_an_expired_credential(console: RunningConsole) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
+from cloud.accounts.scope import WHOLE
 from cloud.alarms.states import Outcome
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
@@ -17,6 +18,7 @@ from cloud.database.tables import (
     AccessPass,
     Account,
     AccountRole,
+    Alarm,
     AuditEntry,
     Clip,
     CommandRecord,
@@ -34,6 +36,7 @@ from protocols.commands import Action, EvidenceHold
 from tests.support.alarms import City, Clock
 from tests.support.console import Seed, utc_now
 from tests.support.events import new_id, opened
+from tests.support.matters import Town
 
 NOW = utc_now()
 
@@ -63,7 +66,7 @@ def test_old_events_go_in_batches_and_young_ones_stay(database: Database, pictur
 
     counts = service(database, pictures).run_once()
 
-    assert counts == {"events": 1100, "pictures": 0, "clips": 0, "visitors": 0, "dead_letters": 0, "sessions": 0}
+    assert counts == {**dict.fromkeys(counts, 0), "events": 1100}
     assert count(database, EventRecord) == 1
     with database.read() as connection:
         entry = connection.execute(select(AuditEntry.action, AuditEntry.detail)).one()
@@ -242,7 +245,16 @@ def test_dead_letters_and_sessions_go(database: Database, pictures: PictureStore
         for age, token in ((timedelta(days=31), "old"), (timedelta(days=-1), "young")):
             connection.execute(insert(DeadLetter).values(id=new_id(), received_at=NOW - age, **letter))
             connection.execute(
-                insert(LoginSession).values(token_hash=token, account_id=account, created_at=NOW, expires_at=NOW - age)
+                insert(LoginSession).values(
+                    token_hash=token,
+                    id=new_id(),
+                    account_id=account,
+                    created_at=NOW,
+                    used_at=NOW,
+                    expires_at=NOW - age,
+                    address="192.0.2.1",
+                    browser="",
+                )
             )
     counts = service(database, pictures).run_once()
     assert (counts["dead_letters"], counts["sessions"]) == (1, 1)
@@ -254,3 +266,19 @@ def test_days_are_bounded() -> None:
         RetentionDays(events=0)
     with pytest.raises(ValidationError):
         RetentionDays.model_validate({"everything": 1})
+
+
+def test_who_reported_a_matter_is_forgotten_a_year_after_it_was_closed(
+    database: Database, pictures: PictureStore
+) -> None:
+    town = Town(database)
+    old, young, running = (town.enter() for _ in range(3))
+    for number, days in ((old, 366), (young, 364)):
+        with database.write() as connection:
+            closed = update(Alarm).where(Alarm.key == f"matter {number}")
+            connection.execute(closed.values(closed_at=NOW - timedelta(days=days)))
+    assert service(database, pictures).run_once()["reporters"] == 1
+    kept = {row.number: row.reporter_sealed is not None for row in town.rows()}
+    assert kept == {old: False, young: True, running: True}
+    assert town.matters.show(old, WHOLE).reporter is None
+    assert service(database, pictures).run_once()["reporters"] == 0
