@@ -24,7 +24,7 @@ from edge.video.rules.surroundings import Surroundings
 from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, View, cut, quality_bound, sharpness
 from edge.video.tracker import Seen, Tracker, TrackerConfig
-from edge.video.zones import Entered, Left, ZoneWatch, foot_points
+from edge.video.zones import Areas, Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
 from protocols.event_data import EventData
 from protocols.events import Box, PersonEnteredZone, PersonLeftZone, VehicleEnteredZone, VehicleKind, VehicleLeftZone
@@ -103,6 +103,13 @@ class _Subject:
         return RuleClass.PERSON if self.is_person else RuleClass(self.vehicle.value)
 
 
+def _newcomer(detections: Detections, row: int, image: Image) -> _Subject:
+    """A detection, should its track be confirmed before the next look. Any later view of it counts as a better one."""
+    named, kind = int(detections.classes[row]), Kind(int(detections.kinds[row]))
+    names, best = Counter([detections.class_names[named]]), cut(image, _corners(detections, row), _CLOSE)
+    return _Subject(kind, named, names, best, score=float(detections.scores[row]))
+
+
 def _followed(tracker: Tracker) -> Followed:
     following = tracker.following
     return Followed(len(following.ids), tracker.restless, tracker.look_every_s, following.boxes[list(following.still)])
@@ -134,7 +141,9 @@ class CameraAnalysis:
         self._aspect = 1.0
         self._class_names: tuple[str, ...] = ()
         self._subjects: dict[int, _Subject] = {}
+        self._newcomers: dict[int, _Subject] = {}
         self._zones = [(zone, ZoneWatch(zone.polygon)) for zone in camera.zones]
+        self._areas = Areas([zone.polygon for zone in camera.zones])
         self._rules = CameraRules(camera, surroundings or Surroundings(), self._tell, self._best_view)
         self._bygone: OrderedDict[int, Image] = OrderedDict()
         self._looked_s = float("-inf")
@@ -180,6 +189,7 @@ class CameraAnalysis:
             self.tracks_confirmed += len(seen.confirmed)
             for track, row in zip(seen.ids, seen.rows, strict=True):
                 self._remember(track, detections, row, image)
+            self._newcomers = {track: _newcomer(detections, row, image) for track, row in seen.unsure}
             self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, lambda: image, moment)
             self._end(seen.ended, moment)
@@ -202,7 +212,11 @@ class CameraAnalysis:
             if tracker is None:
                 return
             tracker.follow(partial(self._flow.see, luma, moment.monotonic_s), moment.monotonic_s)
+            confirmed = tracker.confirm_moved()
+            self.tracks_confirmed += len(confirmed)
+            self._subjects |= {track: self._newcomers.pop(track) for track in confirmed}
             seen, found = self._in_sight(tracker)
+            seen = seen._replace(confirmed=confirmed)
             self._tell_sighted(seen.ids, seen.rows, found, moment)
             self._look_at_zones(seen.ids, seen.rows, found, view, moment)
             self._apply_rules(self._look(seen, found, moment), view)
@@ -233,6 +247,7 @@ class CameraAnalysis:
             if self._tracker is not None:
                 self._end(self._tracker.end(), moment)
             self._flow.forget()
+            self._newcomers.clear()
             self._rules.lose()
             self._followed = Followed()
 
@@ -279,10 +294,11 @@ class CameraAnalysis:
     ) -> None:
         points = foot_points(detections.boxes[list(rows)]) if rows else np.zeros((0, 2))
         row_of = dict(zip(tracks, rows, strict=True))
-        for zone, watch in self._zones:
-            watched = [i for i, track in enumerate(tracks) if self._subjects[track].object_class in zone.classes]
-            things = [tracks[i] for i in watched]
-            for change in watch.see(things, points[watched], moment.monotonic_s):
+        classes = [self._subjects[track].object_class for track in tracks]
+        for (zone, watch), held in zip(self._zones, self._areas.hold(points).tolist(), strict=True):
+            watched = [i for i, what in enumerate(classes) if what in zone.classes]
+            things, within = [tracks[i] for i in watched], [held[i] for i in watched]
+            for change in watch.note(things, within, moment.monotonic_s):
                 if isinstance(change, Entered):
                     self._tell_entered(zone.id, change, detections, row_of[change.thing], view, moment)
                 else:

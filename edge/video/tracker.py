@@ -30,11 +30,12 @@ class TrackerConfig:
     """How tracks begin, go on and end.
 
     A track is confirmed at its `confirm_hits`-th detection, or at an earlier one of `sure_score` that comes
-    `sure_after_s` after the first; it is given up at its `tentative_misses`-th miss before that. A confirmed one is
-    over when it was not seen for `lost_after_s` though looked for `lost_after_misses` times. One that stayed within
-    `still_radius` of its height for `still_after_s` (a parked car, someone who waits) is *still*: it lives on unseen
-    for `still_lost_after_s`, and moves again only when it was elsewhere for `stirs_after_s`, for headlights that pass
-    over a parked car shift its box for a moment.
+    `sure_after_s` after the first; or between looks, once the picture shows it `moved_by` of its height away from where
+    the last look found it, for what is taken for a person by mistake mostly stands. It is given up at its
+    `tentative_misses`-th miss before that. A confirmed one is over when it was not seen for `lost_after_s` though
+    looked for `lost_after_misses` times. One that stayed within `still_radius` of its height for `still_after_s` (a
+    parked car, someone who waits) is *still*: it lives on unseen for `still_lost_after_s`, and moves again only when it
+    was elsewhere for `stirs_after_s`, for headlights that pass over a parked car shift its box for a moment.
 
     Overlaps, at least `overlap`, are those of boxes widened by `reach` of their size on each side, as at few frames a
     second a walker's boxes hardly touch; by `reach_tentative` while the track's speed is not yet known. These hold for
@@ -54,6 +55,7 @@ class TrackerConfig:
     confirm_hits: int = 3
     sure_score: float = 0.6
     sure_after_s: float = 0.35
+    moved_by: float = 0.1
     tentative_misses: int = 2
     lost_after_s: float = 2.5
     lost_after_misses: int = 4
@@ -81,13 +83,15 @@ class Seen(NamedTuple):
     """What one frame told: the confirmed tracks found in it, and those that are over.
 
     `ids` [N] and `rows` [N] are parallel: track `ids[i]` is detection `rows[i]`. `confirmed` are those of `ids` that
-    were confirmed by this frame; `ended` are confirmed tracks that will not be seen again.
+    were confirmed by this frame; `ended` are confirmed tracks that will not be seen again. `unsure` are those found
+    that are not confirmed yet, each with its detection's row.
     """
 
     ids: tuple[int, ...]
     rows: tuple[int, ...]
     confirmed: tuple[int, ...]
     ended: tuple[int, ...]
+    unsure: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ class Tracker:
         self._kinds: Rows = np.zeros(0, np.intp)
         self._last_s: float | None = None
         self._looked_s: float | None = None
+        self._looked_at: Floats = np.zeros((2, 0))
         self._judged_s = -inf
         self._next_id = 1
 
@@ -217,6 +222,17 @@ class Tracker:
         for track, is_seen in zip(self._tracks, seen.tolist(), strict=True):
             track.lost_steps += not is_seen
 
+    def confirm_moved(self) -> tuple[int, ...]:
+        """Confirm the tracks that the picture has shown to move since the look that found them. Their numbers."""
+        place = self._filter.place
+        has_moved = np.hypot(*(place[:2] - self._looked_at)) >= self._config.moved_by * place[3]
+        confirmed = []
+        for track, moved in zip(self._tracks, has_moved.tolist(), strict=True):
+            if moved and not (track.is_confirmed or track.misses or track.lost_steps):
+                track.is_confirmed = True
+                confirmed.append(track.id)
+        return tuple(confirmed)
+
     def update(self, boxes: Floats, scores: Floats, kinds: Rows, sound: Flags, at_s: float) -> Seen:
         """One frame's detections, taken at `at_s` (monotonic seconds, rising).
 
@@ -239,13 +255,17 @@ class Tracker:
             taken = set(row_of.values())
             begin = [row for row, is_sound in enumerate(sound.tolist()) if is_sound and row not in taken]
             if begin:
+                first = self._next_id
                 self._begin(found[:4, begin], kinds[begin], at_s)
+                seen = seen._replace(unsure=(*seen.unsure, *zip(range(first, self._next_id), begin, strict=True)))
+        self._looked_at = self._filter.place[:2].copy()
         return seen
 
     def end(self) -> tuple[int, ...]:
         """Every track is over (the camera is away). The confirmed ones' numbers."""
         ended = tuple(track.id for track in self._tracks if track.is_confirmed)
         self._keep([])
+        self._looked_at = np.zeros((2, 0))
         self._last_s = self._looked_s = None
         return ended
 
@@ -341,7 +361,7 @@ class Tracker:
 
     def _note(self, row_of: dict[int, int], scores: Floats, at_s: float) -> Seen:
         """Write down what was found and what not; drop what is over."""
-        ids, rows, new, lost = [], [], [], []
+        ids, rows, new, lost, unsure = [], [], [], [], []
         for i, track in enumerate(self._tracks):
             row = row_of.get(i)
             if row is None:
@@ -358,11 +378,13 @@ class Tracker:
             if track.is_confirmed:
                 ids.append(track.id)
                 rows.append(row)
+            else:
+                unsure.append((track.id, row))
         if at_s - self._judged_s >= _STILLNESS_EVERY_S:
             self._judged_s = at_s
             self._judge_stillness(at_s)
         ended = self._drop(lost) if lost else ()
-        return Seen(tuple(ids), tuple(rows), tuple(new), ended)
+        return Seen(tuple(ids), tuple(rows), tuple(new), ended, tuple(unsure))
 
     def _is_sure(self, track: _Track, score: float, at_s: float) -> bool:
         """Whether a track just found with that score is held for real."""

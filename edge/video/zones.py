@@ -21,34 +21,40 @@ def foot_points(boxes: npt.NDArray[np.floating]) -> Floats:
     return np.clip(np.stack([middle, boxes[:, 3].astype(np.float64)], axis=1), 0.0, 1.0)
 
 
-class Area:
-    """A closed polygon, prepared for many questions."""
+class Areas:
+    """Closed polygons, prepared for many questions, which are asked of all at once: the asking is what costs."""
 
-    def __init__(self, polygon: Polygon) -> None:
-        start = np.asarray(polygon, np.float64)
-        end = np.roll(start, -1, axis=0)
+    def __init__(self, polygons: Sequence[Polygon]) -> None:
+        sides = [(np.asarray(polygon, np.float64), np.roll(polygon, -1, axis=0)) for polygon in polygons]
+        start = np.concatenate([np.zeros((0, 2)), *(start for start, _ in sides)])
+        end = np.concatenate([np.zeros((0, 2)), *(end for _, end in sides)])
+        self._firsts = np.cumsum([0, *(len(polygon) for polygon in polygons)])[:-1]  # each polygon's first side
         self._start, self._edge = start.T.copy(), (end - start).T.copy()
         self._low, self._high = np.minimum(start, end).T.copy(), np.maximum(start, end).T.copy()
         self._start_y, self._end_y = start[:, 1].copy(), end[:, 1].copy()
         self._upward = np.where(end[:, 1] > start[:, 1], 1.0, -1.0)
 
-    def holds(self, points: Floats) -> Mask:
-        """Which of `points` [N,2] lie in it (even-odd rule, a ray to the right)."""
+    def hold(self, points: Floats) -> Mask:
+        """Which polygons hold which of `points` [N,2] (even-odd rule, a ray to the right): [polygons, N]."""
+        if not len(self._firsts) or not len(points):
+            return np.zeros((len(self._firsts), len(points)), np.bool_)
         x, y = points[:, 0, None], points[:, 1, None]
         # > 0: left of the side, seen along it
         cross = self._edge[0] * (y - self._start[1]) - self._edge[1] * (x - self._start[0])
         to_the_right = ((self._start_y <= y) != (self._end_y <= y)) & (cross * self._upward > 0)
-        held: Mask = to_the_right.sum(axis=1) % 2 == 1
+        held: Mask = np.logical_xor.reduceat(to_the_right, self._firsts, axis=1)
         on_line = cross == 0
         if on_line.any():
             (low_x, low_y), (high_x, high_y) = self._low, self._high
-            held |= (on_line & (x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y)).any(axis=1)
-        return held
+            on_side = on_line & (x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y)
+            held |= np.logical_or.reduceat(on_side, self._firsts, axis=1)
+        return held.T
 
 
 def inside(polygon: Polygon, points: Floats) -> Mask:
     """Which of `points` [N,2] lie in the closed polygon."""
-    return Area(polygon).holds(points)
+    held: Mask = Areas([polygon]).hold(points)[0]
+    return held
 
 
 def crossing_edges(polygon: Polygon) -> tuple[int, int] | None:
@@ -127,15 +133,18 @@ class ZoneWatch:
     """
 
     def __init__(self, polygon: Polygon, enter_after_s: float = 0.0, leave_after_s: float = 1.0) -> None:
-        self._area = Area(polygon)
+        self._areas = Areas([polygon])
         self._enter_after_s = enter_after_s
         self._leave_after_s = leave_after_s
         self._stays: dict[int, _Stay] = {}
 
     def see(self, things: Sequence[int], points: Floats, at_s: float) -> list[Entered | Left]:
         """Things were seen standing at `points` [N,2] at `at_s` (monotonic). Says who came in and who went out."""
+        return self.note(things, self._areas.hold(points)[0].tolist(), at_s)
+
+    def note(self, things: Sequence[int], within: Sequence[bool], at_s: float) -> list[Entered | Left]:
+        """The same, where it is known which of them stand within."""
         changes: list[Entered | Left] = []
-        within = self._area.holds(points) if len(things) else ()
         for thing, is_inside in zip(things, within, strict=True):
             change = self._inside(thing, at_s) if is_inside else self._outside(thing, at_s)
             if change is not None:

@@ -7,11 +7,12 @@ from the line than the margin, so that a box that trembles on the line crosses n
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from edge.clock import Moment
 from edge.video.rules.config import ForbiddenRule, LineConfig, LineCrossingRule, RuleClass, classes_meant
-from edge.video.rules.scene import CoolDown, Finding, Point, SceneLook, Sight, box_of, instant
+from edge.video.rules.scene import CoolDown, Finding, Point, SceneLook, Sight, box_of, instant, standing
 from protocols.camera_events import PersonCrossedLine, PersonIntruded, VehicleCrossedLine, VehicleIntruded
 from protocols.event_data import EventData
 
@@ -23,11 +24,17 @@ class Segment:
     start: Point
     end: Point
 
+    @cached_property
+    def _along(self) -> tuple[float, float, float]:
+        """From start to end, and how far that is."""
+        x, y = self.end[0] - self.start[0], self.end[1] - self.start[1]
+        return x, y, float((x**2 + y**2) ** 0.5)
+
     def left_of(self, point: Point) -> float:
         """How far the point is to the left of the endless line, as seen along it in the picture; negative: right."""
-        along_x, along_y = self.end[0] - self.start[0], self.end[1] - self.start[1]
+        along_x, along_y, length = self._along
         turned = (point[0] - self.start[0]) * along_y - (point[1] - self.start[1]) * along_x
-        return float(turned / (along_x**2 + along_y**2) ** 0.5)
+        return turned / length
 
     def is_between(self, point: Point) -> bool:
         """Whether the point, dropped at a right angle on the endless line, meets the segment (its ends included)."""
@@ -118,20 +125,17 @@ class LineWatch:
             ends = [(x * look.aspect, y) for x, y in self._line.points]
             self._crossings = Crossings(Segment(ends[0], ends[1]), self._line.margin)
         crossed = []
-        for sight in look.sights:
+        for sight, (point, height) in zip(look.sights, look.stands, strict=True):
             if sight.what in self._classes:
                 if sight.began is not None:  # who crosses while not yet confirmed is counted when confirmed
-                    self._see(self._crossings, replace(sight, box=sight.began), look.aspect)
-                way = self._see(self._crossings, sight, look.aspect)
+                    before = replace(sight, box=sight.began)
+                    self._crossings.see(sight.track, standing(before.box, look.aspect), before.height)
+                way = self._crossings.see(sight.track, point, height)
                 if way:
                     crossed.append(Crossed(sight, self._line.to_left if way > 0 else self._line.to_right))
         for track in look.ended:
             self._crossings.end(track)
         return crossed
-
-    @staticmethod
-    def _see(crossings: Crossings, sight: Sight, aspect: float) -> int:
-        return crossings.see(sight.track, (sight.foot[0] * aspect, sight.foot[1]), sight.height)
 
     def lose(self) -> None:
         if self._crossings is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -70,6 +71,11 @@ class SceneLook:
         """Monotonic seconds."""
         return self.moment.monotonic_s
 
+    @cached_property
+    def stands(self) -> tuple[tuple[Point, float], ...]:
+        """Where each of the `sights` stands and how tall it is, all in heights of the frame."""
+        return tuple((standing(sight.box, self.aspect), sight.height) for sight in self.sights)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -94,6 +100,11 @@ class Rule(Protocol):
     def lose(self) -> None:
         """The camera is away: nothing is known of the scene any more."""
         ...
+
+
+def standing(box: Corners, aspect: float) -> Point:
+    """Where something with this box (fractions of the frame) stands, in heights of the frame."""
+    return (box[0] + box[2]) / 2 * aspect, box[3]
 
 
 class CoolDown:

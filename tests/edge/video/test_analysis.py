@@ -231,6 +231,29 @@ def test_who_is_seen_to_go_by_the_picture_alone_leaves_zones_and_crosses_lines_w
     assert len(views) <= 1, "pictures are made only for what is told"
 
 
+def test_a_newcomer_seen_to_go_after_one_look_is_told_at_once_with_his_line_and_a_picture() -> None:
+    line = {"id": "l-1", "points": [[0.24, 1.0], [0.24, 0.0]], "to_left": "in", "to_right": "out"}
+    rule = {"id": "r-1", "kind": "line_crossing", "line": "l-1"}
+    reports: list[Report] = []
+    analysis = CameraAnalysis(camera(zone=LEFT_HALF, line=[line], rule=[rule]), reports.append, TrackerConfig())
+    square = np.zeros((200, 200, 3), np.uint8)
+    analysis.see(detections(person(0.2)), square, Moment(1e9, 100.0), luma(0.2))
+    assert (reports, analysis.followed.live) == ([], 0)
+    for i in range(1, 4):
+        x, moment = 0.2 + 0.03 * i, Moment(1e9 + i / 5, 100 + i / 5)
+        analysis.glance(luma(x), lambda: square, moment)
+    analysis.lose(Moment(1e9 + 1, 101.0))
+    entered, crossed, left = [report.data for report in reports]
+    assert isinstance(entered, PersonEnteredZone)
+    assert isinstance(crossed, PersonCrossedLine)
+    assert isinstance(left, PersonLeftZone)
+    assert reports[0].moment.monotonic_s <= 100.41
+    assert entered.score == pytest.approx(0.8)
+    assert crossed.direction == "out"
+    assert all(report.picture is not None for report in reports)
+    assert analysis.tracks_confirmed == 1
+
+
 def test_a_glance_before_any_look_or_after_the_camera_was_away_tells_nothing() -> None:
     scene = Scene(camera(zone=LEFT_HALF))
     scene.analysis.glance(luma(0.2), lambda: IMAGE, Moment(1e9, 99.0))

@@ -94,6 +94,43 @@ def test_a_step_of_who_stands_nearer_is_not_that_of_who_is_behind() -> None:
     assert before == pytest.approx(0.36, abs=0.01)
 
 
+def test_a_newcomer_whom_the_picture_shows_to_go_is_confirmed_before_the_next_look() -> None:
+    walk = Walk()
+    walk.look(walker(0.3), walker(0.7))
+    walk.glance(steps(0.04, 0.0))  # a tenth of a height is 0.03
+    assert walk.tracker.confirm_moved() == (1,)
+    assert middles(walk) == pytest.approx([0.34], abs=0.01)
+    assert walk.tracker.confirm_moved() == (), "it is told once; what stands is not confirmed by that"
+
+
+def test_the_detectors_trembling_is_no_movement() -> None:
+    walk = Walk()
+    walk.look(walker(0.3))
+    walk.look(walker(0.4))
+    walk.glance(steps(0.0))
+    assert walk.tracker.confirm_moved() == ()
+
+
+@pytest.mark.parametrize("step", [None, 0.2])
+def test_a_newcomer_whose_step_is_not_known_or_not_believed_is_not_confirmed_by_it(step: float | None) -> None:
+    walk = Walk()
+    walk.look(walker(0.3))
+    walk.look(walker(0.31))
+    walk.glance(steps(step))
+    walk.glance(steps(0.04))
+    assert walk.tracker.confirm_moved() == ()
+
+
+def test_who_was_missed_by_the_last_look_is_not_confirmed_by_moving() -> None:
+    walk = Walk()
+    walk.look(walker(0.3))
+    walk.look()
+    walk.glance(steps())
+    assert walk.tracker.confirm_moved() == ()
+    assert walk.tracker.end() == ()
+    assert walk.tracker.confirm_moved() == ()
+
+
 def test_nobody_asks_for_those_who_were_missed_or_stand_still() -> None:
     walk = Walk()
     for _ in range(60):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.video.zones import Entered, Left, Polygon, ZoneWatch, crossing_edges, foot_points, inside
+from edge.video.zones import Areas, Entered, Left, Polygon, ZoneWatch, crossing_edges, foot_points, inside
 
 GRID = 32
 Exact = tuple[Fraction, Fraction]
@@ -67,6 +67,13 @@ def properly_crosses(a: Exact, b: Exact, c: Exact, d: Exact) -> bool:
 @given(polygons, st.lists(points, min_size=1, max_size=20))
 def test_inside_is_what_a_slow_ray_says(polygon: Polygon, where: list[tuple[float, float]]) -> None:
     assert inside(polygon, np.array(where)).tolist() == [slowly_inside(polygon, point) for point in where]
+
+
+@given(st.lists(polygons, max_size=4), st.lists(points, max_size=10))
+def test_many_polygons_asked_at_once_say_what_each_says(drawn: list[Polygon], where: list[tuple[float, float]]) -> None:
+    held = Areas(drawn).hold(np.array(where).reshape(-1, 2))
+    assert held.shape == (len(drawn), len(where))
+    assert held.tolist() == [[slowly_inside(polygon, point) for point in where] for polygon in drawn]
 
 
 @given(polygons, points, st.integers(0, 7))
