@@ -23,7 +23,7 @@ from edge.video.rules.scene import SceneLook, Sight
 from edge.video.rules.surroundings import Surroundings
 from edge.video.sightings import Sighting, SightingSink
 from edge.video.snapshot import Corners, Image, View, cut, quality_bound, sharpness
-from edge.video.tracker import Seen, Tracker, TrackerConfig
+from edge.video.tracker import Following, Seen, Tracker, TrackerConfig
 from edge.video.zones import Areas, Entered, Left, ZoneWatch, foot_points
 from models import Detections, Kind
 from protocols.event_data import EventData
@@ -110,9 +110,9 @@ def _newcomer(detections: Detections, row: int, image: Image) -> _Subject:
     return _Subject(kind, named, names, best, score=float(detections.scores[row]))
 
 
-def _followed(tracker: Tracker) -> Followed:
-    following = tracker.following
-    return Followed(len(following.ids), tracker.restless, tracker.look_every_s, following.boxes[list(following.still)])
+def _followed(tracker: Tracker, following: Following) -> Followed:
+    still = following.boxes[list(following.still)]
+    return Followed(len(following.ids), tracker.restless, tracker.look_every_s, still)
 
 
 class CameraAnalysis:
@@ -193,8 +193,9 @@ class CameraAnalysis:
             self._tell_sighted(seen.ids, seen.rows, detections, moment)
             self._look_at_zones(seen.ids, seen.rows, detections, lambda: image, moment)
             self._end(seen.ended, moment)
-            self._apply_rules(self._look(seen, detections, moment), lambda: image)
-            self._followed = _followed(tracker)
+            following = tracker.following
+            self._apply_rules(self._look(seen, detections, moment, following), lambda: image)
+            self._followed = _followed(tracker, following)
             return seen
 
     def glance(self, luma: Luma, view: View, moment: Moment) -> None:
@@ -219,8 +220,9 @@ class CameraAnalysis:
             seen = seen._replace(confirmed=confirmed)
             self._tell_sighted(seen.ids, seen.rows, found, moment)
             self._look_at_zones(seen.ids, seen.rows, found, view, moment)
-            self._apply_rules(self._look(seen, found, moment), view)
-            self._followed = _followed(tracker)
+            following = tracker.following
+            self._apply_rules(self._look(seen, found, moment, following), view)
+            self._followed = _followed(tracker, following)
 
     def _in_sight(self, tracker: Tracker) -> tuple[Seen, Detections]:
         """Those who are in sight, as if they had been found now with the scores and classes of their last look."""
@@ -239,7 +241,8 @@ class CameraAnalysis:
         """Time passes: what the rules say of that alone, once a second while nothing is analysed."""
         if moment.monotonic_s - self._looked_s >= _IDLE_S:
             with self._lock:
-                self._apply_rules(SceneLook(moment, self._held(()), aspect=self._aspect), None)
+                held = self._held((), self._tracker.following) if self._tracker is not None else ()
+                self._apply_rules(SceneLook(moment, held, aspect=self._aspect), None)
 
     def lose(self, moment: Moment) -> None:
         """The camera is away: whoever was followed has left, when last seen."""
@@ -329,7 +332,7 @@ class CameraAnalysis:
             )
         self._post(Report(self._camera, moment, data, subject.best))
 
-    def _look(self, seen: Seen, detections: Detections, moment: Moment) -> SceneLook:
+    def _look(self, seen: Seen, detections: Detections, moment: Moment, following: Following) -> SceneLook:
         """The frame as rules are given it."""
         began = self._beginnings(seen.confirmed)
         sights = tuple(
@@ -342,7 +345,7 @@ class CameraAnalysis:
             )
             for track, row in zip(seen.ids, seen.rows, strict=True)
         )
-        return SceneLook(moment, sights + self._held(seen.ids), seen.ended, aspect=self._aspect)
+        return SceneLook(moment, sights + self._held(seen.ids, following), seen.ended, aspect=self._aspect)
 
     def _beginnings(self, confirmed: tuple[int, ...]) -> dict[int, Corners]:
         """Where the tracks that are news were first seen."""
@@ -350,11 +353,8 @@ class CameraAnalysis:
             return {}
         return {track: _within_frame(box) for track, box in self._tracker.beginnings(confirmed).items()}
 
-    def _held(self, seen: tuple[int, ...]) -> tuple[Sight, ...]:
+    def _held(self, seen: tuple[int, ...], following: Following) -> tuple[Sight, ...]:
         """Those that stand still and were not looked for, or are hidden for a moment: they are still there."""
-        if self._tracker is None:
-            return ()
-        following = self._tracker.following
         return tuple(
             Sight(track, subject.what, subject.score, _within_frame(box))
             for track, box, is_still in zip(following.ids, following.boxes, following.still, strict=True)
@@ -391,5 +391,8 @@ def _corners(detections: Detections, row: int) -> Corners:
 
 
 def _within_frame(box: npt.NDArray[np.floating]) -> Corners:
-    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in box)
+    x1, y1, x2, y2 = box.tolist()
+    if 0.0 <= x1 <= x2 <= 1.0 and 0.0 <= y1 <= y2 <= 1.0:  # nearly always; twice as fast
+        return x1, y1, x2, y2
+    x1, y1, x2, y2 = (min(1.0, max(0.0, value)) for value in (x1, y1, x2, y2))
     return x1, y1, x2, y2

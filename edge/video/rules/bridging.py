@@ -49,8 +49,9 @@ class Bridge:
             who = known.get(sight.track) or self._newcomer(sight, look, seen)
             seen.add(who)
             self._ended.discard(who)
-            sights.append(replace(sight, who=who))
-            self._last[who] = _Last(sights[-1], look.at_s)
+            same = Sight(sight.track, sight.what, sight.score, sight.box, who, sight.began)
+            sights.append(same)
+            self._last[who] = _Last(same, look.at_s)
         for track in look.ended:
             if track in self._who:
                 self._ended.add(self._who.pop(track))

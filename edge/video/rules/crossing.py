@@ -82,8 +82,10 @@ class Crossings:
         side = 1 if left > 0 else -1
         crossed = walk.came_over and walk.side == -side
         walk.side, walk.came_over = side, False
+        if not crossed:
+            return 0
         done = self._done.setdefault(track, set())
-        if not crossed or side in done:
+        if side in done:
             return 0
         done.add(side)
         return side
