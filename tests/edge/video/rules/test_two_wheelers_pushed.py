@@ -135,7 +135,7 @@ def scene(errands: Sequence[Errand]) -> Callable[[int], Picture]:
         at_s, drawn = number / RATE, room.copy()
         for errand in errands:
             errand.lay(drawn, walker, at_s)
-        return grain(drawn * light(at_s), number, sigma=3.0)
+        return grain((drawn * light(at_s)).astype(np.uint8), number, sigma=3.0)
 
     return picture
 

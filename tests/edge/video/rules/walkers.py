@@ -33,6 +33,7 @@ high a person is there, and how much higher a pixel to the right."""
 _DIFFERS = 26
 _SEARCH = 40.0
 _LEAST_AREA = 250
+_SHIFT = 64
 _FRINGE = np.ones((3, 3), np.uint8)
 """Taken off all round: the encoder's light seam."""
 
@@ -125,9 +126,10 @@ def lay(picture: Picture, colours: Picture, cover: Picture, foot: tuple[float, f
 
 
 def grain(picture: Picture, number: int, sigma: float = 2.0) -> Picture:
-    """The picture with a sensor's noise, other in every frame."""
-    noise = np.random.default_rng(number).normal(0.0, sigma, picture.shape[:2])
-    return np.clip(picture + noise[..., None], 0, 255).astype(np.uint8)
+    """The picture with a sensor's noise, other in every frame; at most 640x480."""
+    down, right = np.random.default_rng(number).integers(0, _SHIFT, 2)
+    height, width = picture.shape[:2]
+    return cv2.add(picture, _noise(sigma)[down : down + height, right : right + width], dtype=cv2.CV_8U)
 
 
 def on_the_road(walks: Sequence[Walk], at_s: float) -> Picture:
@@ -136,6 +138,13 @@ def on_the_road(walks: Sequence[Walk], at_s: float) -> Picture:
     for walk in sorted(walks, key=lambda walk: walk.foot(at_s)[1]):
         walk.lay(picture, at_s)
     return grain(picture, round(at_s * RATE))
+
+
+@cache
+def _noise(sigma: float) -> Picture:
+    """int16 [H,W,3], the same in all channels; each frame is given another part of it."""
+    noise = np.random.default_rng(1).normal(0.0, sigma, (HEIGHT + _SHIFT, WIDTH + _SHIFT, 1))
+    return noise.round().astype(np.int16).repeat(3, axis=2)
 
 
 @cache
