@@ -21,8 +21,8 @@ from tests.edge.video.parts import camera, write_clip
 from tests.edge.video.rules.played import of, play
 from tests.edge.video.rules.walkers import HEIGHT, RATE, WIDTH, Picture, Walk, behind_s, on_the_road, walkers
 
-BODY_WIDTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-BESIDE = (0.0, 0.12, 0.25)
+BODY_WIDTHS = (0.0, 0.25, 0.4, 0.6, 0.8, 1.0, 1.5)
+BESIDE = (0.0, 0.25)
 """How much nearer to the camera the second one walks, in heights."""
 BEGINS_S, EVERY_S = 3.0, 6.0
 LINE = {"id": "l-door", "points": [[0.5, 0.9], [0.5, 0.1]], "to_left": "in", "to_right": "out"}

@@ -21,8 +21,9 @@ def between_two(boxes: Boxes, scores: npt.NDArray[np.float64]) -> Flags:
     """Which of these boxes [N,4], people alone, lie between two stronger ones and almost wholly within them: [N]."""
     found = np.zeros(len(boxes), bool)
     middle = boxes[:, 0] + boxes[:, 2]
-    for i, box in enumerate(boxes):
-        is_stronger = scores >= scores[i] + WEAKER
+    stronger = scores >= scores[:, None] + WEAKER
+    for i in (stronger.sum(axis=1) >= 2).nonzero()[0]:
+        box, is_stronger = boxes[i], stronger[i]
         left = _within(boxes[is_stronger & (middle < middle[i])], box)
         right = _within(boxes[is_stronger & (middle > middle[i])], box)
         if len(left) and len(right):
