@@ -1,6 +1,6 @@
 """How close two people may come through a door and still be counted as two: pairs of real walkers over a line.
 
-    python -m benchmarks.close_walkers --pairs 10 [--far]
+    python -m benchmarks.close_walkers [--pairs 12] [--far]
 
 The walkers are cut out of the demo's clip and laid over its road again (`tests.edge.video.rules.walkers`), one
 behind the other at so many body widths, middle to middle, in the direction in which they walk, and so far beside it.
@@ -21,7 +21,7 @@ from tests.edge.video.parts import camera, write_clip
 from tests.edge.video.rules.played import of, play
 from tests.edge.video.rules.walkers import HEIGHT, RATE, WIDTH, Picture, Walk, behind_s, on_the_road, walkers
 
-BODY_WIDTHS = (0.0, 0.25, 0.4, 0.6, 0.8, 1.0, 1.5)
+BODY_WIDTHS = (0.0, 0.25, 0.4, 0.6, 1.0)
 BESIDE = (0.0, 0.25)
 """How much nearer to the camera the second one walks, in heights."""
 BEGINS_S, EVERY_S = 3.0, 6.0
@@ -58,7 +58,7 @@ def far(picture: Picture) -> Picture:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=10, help="for each distance")
+    parser.add_argument("--pairs", type=int, default=12, help="for each distance")
     parser.add_argument("--far", action="store_true", help="half as large")
     arguments = parser.parse_args()
     print(f"{'beside, heights':>16} {'behind, widths':>15} {'seconds':>8}   of {arguments.pairs} pairs: people counted")
