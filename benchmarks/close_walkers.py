@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ import cv2
 from protocols.camera_events import PersonCrossedLine
 from tests.edge.video.parts import camera, write_clip
 from tests.edge.video.rules.played import of, play
-from tests.edge.video.rules.walkers import HEIGHT, RATE, WIDTH, Picture, Walk, behind_s, on_the_road, walkers
+from tests.edge.video.rules.walkers import HEIGHT, RATE, WIDTH, Picture, Walk, behind_s, on_the_road, road, walkers
 
 BODY_WIDTHS = (0.0, 0.25, 0.4, 0.6, 1.0)
 BESIDE = (0.0, 0.25)
@@ -49,11 +50,16 @@ def counted(pairs: int, body_widths: float, beside: float, is_far: bool) -> Coun
 
 
 def far(picture: Picture) -> Picture:
-    """The picture at half its size, in the middle of its own blurred ground."""
-    ground = cv2.GaussianBlur(picture, (0, 0), 25)
+    """The picture at half its size, in the middle of the blurred road."""
+    ground = _blurred_road().copy()
     small = cv2.resize(picture, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
     ground[HEIGHT // 4 : HEIGHT // 4 + HEIGHT // 2, WIDTH // 4 : WIDTH // 4 + WIDTH // 2] = small
     return ground
+
+
+@cache
+def _blurred_road() -> Picture:
+    return cv2.GaussianBlur(road(), (0, 0), 25)
 
 
 def main() -> None:
