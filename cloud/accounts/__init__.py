@@ -1,7 +1,9 @@
 """Who may use the console: accounts, passwords, log-in with throttling, sessions. No account exists by default."""
 
 from cloud.accounts.accounts import AccountError, Accounts, AccountSummary, BadLogin, Binding, LogIn
+from cloud.accounts.enrolment import Enrolment, EnrolmentOver, EnrolmentWanted
 from cloud.accounts.opening import open_accounts
+from cloud.accounts.own import Enrolled, NotProven, Renewed, SessionOver
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
 from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.accounts.scope import WHOLE, Scope
@@ -20,13 +22,20 @@ __all__ = [
     "BadLogin",
     "Binding",
     "CodeWanted",
+    "Enrolled",
+    "Enrolment",
+    "EnrolmentOver",
+    "EnrolmentWanted",
     "LogIn",
     "LoginThrottle",
+    "NotProven",
     "Passwords",
     "Permission",
+    "Renewed",
     "Scope",
     "SecondFactorMissing",
     "SessionLimits",
+    "SessionOver",
     "SessionSummary",
     "Sessions",
     "SignedIn",

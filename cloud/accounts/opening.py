@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cloud.accounts.accounts import Accounts
+from cloud.accounts.enrolment import Enrolments
 from cloud.accounts.passwords import Passwords
 from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import SessionLimits, Sessions
@@ -27,6 +28,7 @@ def open_accounts(
 ) -> Accounts:
     """Accounts on a database that is migrated."""
     make_id = UuidV7Maker(lambda: now().timestamp(), os.urandom)
+    second_factors = SecondFactors(database, vault, now)
     return Accounts(
         database=database,
         now=now,
@@ -35,6 +37,7 @@ def open_accounts(
         throttle=LoginThrottle(time.monotonic),
         sessions=Sessions(database, now, limits or SessionLimits()),
         tokens=ApiTokens(database, now, make_id, audit),
-        second_factors=SecondFactors(database, vault, now),
+        second_factors=second_factors,
+        enrolments=Enrolments(vault, second_factors, now),
         audit=audit,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud.accounts.permissions import PERMISSIONS, Permission
 from cloud.accounts.scope import Scope, scope_of
@@ -151,6 +151,21 @@ class Sessions:
             return list(
                 connection.execute(delete(LoginSession).where(mine).returning(LoginSession.token_hash)).scalars()
             )
+
+    def end_all(self, connection: Connection, account_id: UUID, *, but: str = "") -> list[str]:
+        """End the sessions of an account, all but the one of this hash; the hashes of those that there were."""
+        others = (LoginSession.account_id == account_id) & (LoginSession.token_hash != but)
+        return list(connection.execute(delete(LoginSession).where(others).returning(LoginSession.token_hash)).scalars())
+
+    def renew_token(self, connection: Connection, session: str) -> str | None:
+        """Give a session another token, so that who has the old one has nothing; it ends when it would have.
+
+        None if it has ended.
+        """
+        token = self._make_token(_TOKEN_BYTES)
+        live = (LoginSession.token_hash == session) & (LoginSession.expires_at > self._now())
+        done = connection.execute(update(LoginSession).where(live).values(token_hash=token_hash(token)))
+        return token if done.rowcount == 1 else None
 
     def close(self, session: str) -> None:
         """End a session at once."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict
 
-from cloud.accounts import Accounts, SignedIn
+from cloud.accounts import Accounts, SessionSummary, SignedIn
 from cloud.console.guard import Guard
 from cloud.live.feed import LiveFeed
 
@@ -43,7 +43,33 @@ class EndedAnswer(_Answer):
     ended: int
 
 
-def account_router(accounts: Accounts, guard: Guard, live: LiveFeed) -> APIRouter:
+class OwnSessions:
+    """Ends sessions of who asks, and the pages that are open in them."""
+
+    def __init__(self, accounts: Accounts, live: LiveFeed) -> None:
+        self._accounts = accounts
+        self._live = live
+
+    def of(self, by: SignedIn) -> list[SessionSummary]:
+        """The one used last first."""
+        return self._accounts.sessions.list_of(by.account_id)
+
+    def end(self, by: SignedIn, identifier: UUID) -> int:
+        """How many were ended: 0 if the account has none of this id."""
+        return self._end(by, [each.id for each in self.of(by) if each.id == identifier])
+
+    def end_others(self, by: SignedIn) -> int:
+        """All but the one that asks."""
+        return self._end(by, [each.id for each in self.of(by) if each.token_hash != by.session])
+
+    def _end(self, by: SignedIn, sessions: list[UUID]) -> int:
+        ended = self._accounts.end_own(by.account_id, sessions, by.account_id)
+        for each in ended:
+            self._live.end_session(each)
+        return len(ended)
+
+
+def account_router(own: OwnSessions, guard: Guard) -> APIRouter:
     """The routes below `/api/v1/account/sessions`."""
     router = APIRouter(prefix="/api/v1/account/sessions")
 
@@ -52,12 +78,6 @@ def account_router(accounts: Accounts, guard: Guard, live: LiveFeed) -> APIRoute
 
     def changing(request: Request) -> SignedIn:
         return _of_a_browser(guard.changing(request), guard, request)
-
-    def end(by: SignedIn, sessions: list[UUID]) -> int:
-        ended = accounts.end_own(by.account_id, sessions, by.account_id)
-        for each in ended:
-            live.end_session(each)
-        return len(ended)
 
     @router.get("")
     def sessions(by: Annotated[SignedIn, Depends(reading)]) -> SessionsAnswer:
@@ -71,21 +91,20 @@ def account_router(accounts: Accounts, guard: Guard, live: LiveFeed) -> APIRoute
                 browser=each.browser,
                 is_this=each.token_hash == by.session,
             )
-            for each in accounts.sessions.list_of(by.account_id)
+            for each in own.of(by)
         ]
         return SessionsAnswer(sessions=tuple(rows))
 
     @router.post("/end-others")
     def end_others(by: Annotated[SignedIn, Depends(changing)]) -> EndedAnswer:
-        others = [each.id for each in accounts.sessions.list_of(by.account_id) if each.token_hash != by.session]
-        return EndedAnswer(ended=end(by, others))
+        return EndedAnswer(ended=own.end_others(by))
 
     @router.post("/{identifier}/end")
     def end_one(identifier: UUID, by: Annotated[SignedIn, Depends(changing)]) -> EndedAnswer:
-        mine = [each.id for each in accounts.sessions.list_of(by.account_id) if each.id == identifier]
-        if not mine:
+        ended = own.end(by, identifier)
+        if not ended:
             raise HTTPException(404, "no such session")
-        return EndedAnswer(ended=end(by, mine))
+        return EndedAnswer(ended=ended)
 
     return router
 

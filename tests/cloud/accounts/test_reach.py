@@ -308,6 +308,7 @@ FOR_NO_ACCOUNT = {
     "GET /matters/new",
     "POST /matters/new",
     "POST /login",
+    "POST /login/second-factor",
     "POST /logout",
     "GET /preferences",
     "GET /icon.svg",
@@ -324,11 +325,17 @@ FOR_NO_ACCOUNT = {
 tried in tests/cloud/matters/test_matters_page.py."""
 
 OF_ONESELF = {
+    "GET /account",
+    "POST /account/password",
+    "POST /account/sessions/{identifier}/end",
+    "POST /account/sessions/end-others",
+    "POST /account/second-factor",
+    "POST /account/second-factor/confirm",
     "GET /api/v1/account/sessions",
     "POST /api/v1/account/sessions/{identifier}/end",
     "POST /api/v1/account/sessions/end-others",
 }
-"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py)."""
+"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py, test_account_pages.py)."""
 
 OF_WHO_ASKED = {
     "GET /api/v1/histories/{identifier}/events",
