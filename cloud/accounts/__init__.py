@@ -6,7 +6,7 @@ from cloud.accounts.opening import open_accounts
 from cloud.accounts.own import Enrolled, NotProven, Renewed, SessionOver
 from cloud.accounts.passwords import Passwords, TooBusy, UnacceptablePassword
 from cloud.accounts.permissions import PERMISSIONS, Permission
-from cloud.accounts.scope import WHOLE, Scope
+from cloud.accounts.scope import WHOLE, Recent, Scope
 from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, WrongCode
 from cloud.accounts.sessions import SessionLimits, Sessions, SessionSummary, SignedIn
 from cloud.accounts.throttle import LoginThrottle, Throttled
@@ -31,6 +31,7 @@ __all__ = [
     "NotProven",
     "Passwords",
     "Permission",
+    "Recent",
     "Renewed",
     "Scope",
     "SecondFactorMissing",

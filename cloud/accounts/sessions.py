@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud.accounts.permissions import PERMISSIONS, Permission
-from cloud.accounts.scope import Scope, scope_of
+from cloud.accounts.scope import Recent, Scope, scope_of
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, LoginSession
 
@@ -68,11 +68,13 @@ class Sessions:
         database: Database,
         now: Callable[[], datetime],
         limits: SessionLimits,
+        recent: Recent,
         make_token: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
         self._database = database
         self._now = now
         self._limits = limits
+        self._recent = recent
         self._make_token = make_token
 
     def open(self, account_id: UUID, password_hash: str | None, address: str = "", browser: str = "") -> str | None:
@@ -123,7 +125,7 @@ class Sessions:
             row = connection.execute(query).first()
             if row is None or now >= row.created_at + self._limits.absolute:
                 return None
-            scope = scope_of(connection, row.id)
+            scope = scope_of(connection, row.id, self._recent)
         self._renew(session, now, row.created_at, row.used_at)
         role = AccountRole(row.role)
         return SignedIn(row.id, row.username, role, PERMISSIONS[role], scope, session)

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from cloud.accounts.permissions import PERMISSIONS, Permission
-from cloud.accounts.scope import scope_of
+from cloud.accounts.scope import Recent, scope_of
 from cloud.accounts.sessions import SignedIn, token_hash
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
@@ -46,12 +46,18 @@ class ApiTokens:
     """Thread-safe: state is in the database alone."""
 
     def __init__(
-        self, database: Database, now: Callable[[], datetime], make_id: Callable[[], UUID], audit: AuditLog
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        make_id: Callable[[], UUID],
+        audit: AuditLog,
+        recent: Recent,
     ) -> None:
         self._database = database
         self._now = now
         self._make_id = make_id
         self._audit = audit
+        self._recent = recent
 
     def create(self, username: str, name: str, permissions: Collection[Permission], lifetime: timedelta) -> str:
         """Make a token and return it; it is stored nowhere.
@@ -141,7 +147,7 @@ class ApiTokens:
             row = connection.execute(query).first()
             if row is None:
                 return None
-            scope = scope_of(connection, row.id)
+            scope = scope_of(connection, row.id, self._recent)
         role = AccountRole(row.role)
         may = PERMISSIONS[role] & {Permission(each) for each in row.permissions if each in set(Permission)}
         return SignedIn(row.id, row.username, role, may, scope, stored)

@@ -18,10 +18,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import APIRoute, APIWebSocketRoute
 from sqlalchemy import insert, select, update
-from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -35,6 +32,7 @@ from protocols.events import Box, Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
 from tests.support.register import vault
+from tests.support.routes import routes_of
 from tests.support.two_communities import ABSENT, ALARM_RAISED, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
 
 ACCESS = "/api/v1/access"
@@ -355,24 +353,6 @@ def world(database: Database, tmp_path: Path) -> Iterator[TwoCommunities]:
     running = RunningConsole(database, tmp_path)
     yield TwoCommunities(running)
     running.stop()
-
-
-def routes_of(app: FastAPI) -> set[str]:
-    """Every route as `METHOD path`."""
-    found = set()
-    waiting: list[Any] = list(app.routes)
-    while waiting:
-        route = waiting.pop()
-        if isinstance(route, APIRoute):
-            found |= {f"{method} {route.path}" for method in route.methods}
-        elif isinstance(route, APIWebSocketRoute):
-            found.add(f"WEBSOCKET {route.path}")
-        elif hasattr(route, "original_router"):  # FastAPI's own kind for an included router
-            waiting += route.original_router.routes
-        else:
-            assert isinstance(route, Mount), f"a route of a kind that this test does not know: {route!r}"
-            assert route.path == "/static"
-    return found
 
 
 def who_may(permission: Permission) -> AccountRole:
