@@ -34,7 +34,7 @@ from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
 from cloud.categories.chores import CategoryChores
-from cloud.console.account_api import OwnSessions, account_router
+from cloud.console.account_api import SessionDesk, account_router
 from cloud.console.account_pages import account_pages
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
@@ -43,6 +43,7 @@ from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
+from cloud.console.sessions_api import sessions_router
 from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
@@ -133,12 +134,13 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office, alarms, matters = _office(parts), _alarm_office(parts, roster), _matter_desk(parts, roster)
-    histories, sessions = Histories(office.make_id), OwnSessions(parts.accounts, parts.live)
+    histories, sessions = Histories(office.make_id), SessionDesk(parts.accounts, parts.live)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
         account_router(sessions, guard),
+        sessions_router(parts.accounts, sessions, guard, parts.audit),
         access_router(office, guard),
         alarm_router(alarms, guard),
         order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),

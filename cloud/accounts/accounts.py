@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from cloud.accounts.enrolment import Enrolment, EnrolmentOver, Enrolments, EnrolmentWanted
 from cloud.accounts.own import OwnAccount, password_mark
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.scope import Scope
 from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, SecondFactors, SetUpMeanwhile
 from cloud.accounts.sessions import Sessions, SessionSummary, SignedIn
 from cloud.accounts.throttle import LoginThrottle
@@ -256,10 +257,10 @@ class Accounts:
             AccountError: if there is none of that name, or it has no such session.
         """
         account_id, _ = self._find(username)
-        if not self.end_own(account_id, [session], by=None):
+        if not self.end_listed(account_id, [session], by=None):
             raise AccountError(f"account {username!r} has no such session; 'accounts sessions {username}' shows them")
 
-    def end_own(self, account_id: UUID, sessions: Collection[UUID], by: UUID | None) -> list[str]:
+    def end_listed(self, account_id: UUID, sessions: Collection[UUID], by: UUID | None) -> list[str]:
         """End these of an account's sessions, at once; the hashes of those that there were.
 
         Args:
@@ -268,6 +269,13 @@ class Accounts:
         for each in sessions:
             self._audit.append("account.session.ended", by, {"account": str(account_id), "session": str(each)})
         return self.sessions.end(account_id, sessions)
+
+    def find_within(self, username: str, scope: Scope) -> UUID | None:
+        """The account of a name, if it is bound to nothing outside a scope."""
+        query = select(Account.id).where(Account.username == username, scope.covers_account())
+        with self._database.read() as connection:
+            found: UUID | None = connection.execute(query).scalar()
+        return found
 
     def _find(self, username: str) -> tuple[UUID, datetime | None]:
         query = select(Account.id, Account.disabled_at).where(Account.username == username)

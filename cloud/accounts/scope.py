@@ -89,6 +89,12 @@ class Scope:
         stays = or_(Residency.until.is_(None), Residency.until > now)
         return person_id.in_(select(Residency.person_id).where(stays, self.covers_place(Residency.dwelling_id)))
 
+    def covers_account(self) -> ColumnElement[bool]:
+        """The condition on `Account`: it is bound to a place or grid that is covered, so to nothing outside."""
+        if self.is_whole:
+            return true()
+        return or_(self.covers_place(Account.place_id), self.covers_grid(Account.grid_id))
+
     def covers_gateway(self, gateway_id: NameColumn) -> ColumnElement[bool]:
         """The condition on a column of gateway names: it has a door that is covered."""
         if self.is_whole:

@@ -23,6 +23,8 @@ PREFIX = "gth_"
 LONGEST = timedelta(days=366)
 _TOKEN_BYTES = 32
 _MAX_CHARACTERS = 80
+_USED_EVERY = timedelta(minutes=1)
+"""So often it is written that a token is used: once a minute, not once a request."""
 
 
 class TokenError(ValueError):
@@ -40,6 +42,8 @@ class TokenSummary:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    """To about a minute; None: never."""
 
 
 class ApiTokens:
@@ -90,6 +94,7 @@ class ApiTokens:
                     created_at=now,
                     expires_at=now + lifetime,
                     revoked_at=None,
+                    last_used_at=None,
                 )
             )
         return token
@@ -112,6 +117,7 @@ class ApiTokens:
                 row.created_at,
                 row.expires_at,
                 row.revoked_at,
+                row.last_used_at,
             )
             for row in rows
         ]
@@ -133,12 +139,13 @@ class ApiTokens:
         if not token.startswith(PREFIX) or len(token) > _MAX_CHARACTERS:
             return None
         stored = token_hash(token)
+        now = self._now()
         query = (
-            select(Account.id, Account.username, Account.role, ApiToken.permissions)
+            select(Account.id, Account.username, Account.role, ApiToken.permissions, ApiToken.last_used_at)
             .join(Account, Account.id == ApiToken.account_id)
             .where(
                 ApiToken.token_hash == stored,
-                ApiToken.expires_at > self._now(),
+                ApiToken.expires_at > now,
                 ApiToken.revoked_at.is_(None),
                 Account.disabled_at.is_(None),
             )
@@ -148,6 +155,9 @@ class ApiTokens:
             if row is None:
                 return None
             scope = scope_of(connection, row.id, self._recent)
+        if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
+            with self._database.write() as connection:
+                connection.execute(update(ApiToken).where(ApiToken.token_hash == stored).values(last_used_at=now))
         role = AccountRole(row.role)
         may = PERMISSIONS[role] & {Permission(each) for each in row.permissions if each in set(Permission)}
         return SignedIn(row.id, row.username, role, may, scope, stored)

@@ -24,7 +24,7 @@ from cloud.accounts import (
 )
 from cloud.accounts.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from cloud.alarms.monthly import CHINA
-from cloud.console.account_api import OwnSessions
+from cloud.console.account_api import SessionDesk
 from cloud.console.guard import Guard
 from cloud.console.pages import Code, Pages, Sealed, Secret, address_of, enrolment_page
 from cloud.live.feed import LiveFeed
@@ -48,7 +48,7 @@ class _Refused(Exception):
 class AccountDesk:
     """Renders the pages, and does what their forms ask for."""
 
-    def __init__(self, accounts: Accounts, sessions: OwnSessions, guard: Guard, live: LiveFeed, pages: Pages) -> None:
+    def __init__(self, accounts: Accounts, sessions: SessionDesk, guard: Guard, live: LiveFeed, pages: Pages) -> None:
         self._own = accounts.own
         self._sessions = sessions
         self._guard = guard
@@ -67,7 +67,7 @@ class AccountDesk:
                 "address": each.address,
                 "browser": each.browser,
             }
-            for each in self._sessions.of(by)
+            for each in self._sessions.of(by.account_id)
         ]
         return self._shown(
             request,
@@ -130,7 +130,7 @@ class AccountDesk:
             self._live.end_session(each)
 
 
-def account_pages(accounts: Accounts, sessions: OwnSessions, guard: Guard, live: LiveFeed) -> APIRouter:
+def account_pages(accounts: Accounts, sessions: SessionDesk, guard: Guard, live: LiveFeed) -> APIRouter:
     """`/account` and the forms on it."""
     router = APIRouter()
     desk = AccountDesk(accounts, sessions, guard, live, Pages())
@@ -159,11 +159,11 @@ def account_pages(accounts: Accounts, sessions: OwnSessions, guard: Guard, live:
     return router
 
 
-def _add_endings(router: APIRouter, sessions: OwnSessions, guard: Guard) -> None:
+def _add_endings(router: APIRouter, sessions: SessionDesk, guard: Guard) -> None:
     @router.post(f"{PATH}/sessions/end-others")
     def end_others(request: Request, page_token: _PageToken) -> Response:
         def act(by: SignedIn) -> Response:
-            sessions.end_others(by)
+            sessions.end_all(by.account_id, by)
             return RedirectResponse(f"{PATH}?done=others", 303)
 
         return _sent(guard, request, page_token, act)
@@ -171,7 +171,7 @@ def _add_endings(router: APIRouter, sessions: OwnSessions, guard: Guard) -> None
     @router.post(f"{PATH}/sessions/{{identifier}}/end")
     def end_one(identifier: UUID, request: Request, page_token: _PageToken) -> Response:
         def act(by: SignedIn) -> Response:
-            sessions.end(by, identifier)
+            sessions.end(by.account_id, identifier, by)
             return RedirectResponse(f"{PATH}?done=session", 303)
 
         return _sent(guard, request, page_token, act)

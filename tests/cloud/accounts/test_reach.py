@@ -81,6 +81,7 @@ REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/
 MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
 RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
 NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
+SESSIONS = "/api/v1/accounts/$account/sessions"
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -158,6 +159,11 @@ CASES = {
     "POST /api/v1/person-holds/{identifier}/end": case(Permission.HOLD_EVIDENCE, "/api/v1/person-holds/$hold/end"),
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
+    "GET /api/v1/accounts/{username}/sessions": case(Permission.END_SESSIONS, SESSIONS),
+    "POST /api/v1/accounts/{username}/sessions/{identifier}/end": case(
+        Permission.END_SESSIONS, f"{SESSIONS}/$session/end"
+    ),
+    "POST /api/v1/accounts/{username}/sessions/end": case(Permission.END_SESSIONS, f"{SESSIONS}/end"),
     "GET /api/v1/audit/subjects/{identifier}": case(Permission.READ_AUDIT, "/api/v1/audit/subjects/$person"),
     f"GET {LINKING}/doors/{{gateway}}/{{device}}/events": case(
         Permission.WATCH, f"{LINKING}/doors/$gateway/$device/events"
