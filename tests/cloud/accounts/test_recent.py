@@ -10,19 +10,21 @@ from uuid import UUID
 import httpx
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from cloud.accounts import PERMISSIONS, Permission, Recent, Scope
 from cloud.app_settings import AppSettings
 from cloud.database.engine import Database
-from cloud.database.tables import AccountRole, AuditEntry, Place
+from cloud.database.tables import AccountRole, AuditEntry, Picture, Place
+from cloud.live.rows import read_rows
+from cloud.media.reach import is_shown
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason
 from protocols.event_data import Box
-from protocols.events import Event, PersonEnteredZone
+from protocols.events import Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
 from tests.support.routes import routes_of
-from tests.support.two_communities import TwoCommunities
+from tests.support.two_communities import FOREIGN, TwoCommunities
 
 DOOR = "/api/v1/linking/doors/gw-quiet/d-east/events"
 EXPIRED = "/api/v1/linking/expired-credentials"
@@ -153,6 +155,27 @@ def test_a_program_s_token_reads_no_further_back(world: TwoCommunities) -> None:
         client.headers["Authorization"] = f"Bearer {token}"
         assert found_in(client.get("/api/v1/events").text, old) == []
         assert client.get(DOOR, params={"since": (utc_now() - LONG_AGO).isoformat()}).status_code == 422
+
+
+def test_the_picture_of_an_older_event_is_shown_to_who_knows_both(world: TwoCommunities) -> None:
+    """A row that was read for a purpose leads to its picture; without one the row is not told."""
+    console, sha256 = world.console, "a" * 64
+    shot = Snapshot(sha256=sha256, size_bytes=1, width=64, height=48)
+    box = Box(left=0.0, top=0.0, right=0.5, bottom=0.5)
+    seen = PersonEnteredZone(zone="z", track=1, score=0.9, box=box, snapshot=shot)
+    received = utc_now() - LONG_AGO
+    event = world.gateway.event(seen, FOREIGN.camera, place="gate-east", at=received)
+    console.seed.store(event, received_at=received)
+    with console.database.write() as connection:
+        values = {"sha256": sha256, "gateway_id": FOREIGN.gateway, "size_bytes": 1, "received_at": received}
+        connection.execute(insert(Picture).values(**values))
+    found = console.accounts.sessions.find(world.token(AccountRole.GUARD))
+    assert found is not None
+    assert is_shown(console.database, Picture, sha256, found.scope, event.id)
+    assert not is_shown(console.database, Picture, sha256, found.scope, None)
+    with console.database.read() as connection:
+        assert read_rows(connection, [event.id], found.scope) == []
+        assert len(read_rows(connection, [event.id], found.scope.with_purpose())) == 1
 
 
 def test_scopes_of_one_clock_and_window_are_one() -> None:
