@@ -360,10 +360,11 @@ class Accounts:
             codes = self._second_factors.set_up(account, enrolment.secret, code, enrolment.known)
         except SetUpMeanwhile as error:
             raise EnrolmentOver("another one was set up meanwhile") from error
-        self._audit.append("account.second_factor", account, {"account": str(account)})
         token = self.sessions.open(account, password_hash, address, browser)
-        if token is None:
+        if token is None:  # since the look above: who had the old password leaves nothing behind
+            self._second_factors.remove(account)
             raise EnrolmentOver("the account was disabled or has another password")
+        self._audit.append("account.second_factor", account, {"account": str(account)})
         self._throttle.succeeded(enrolment.username, address)
         self._audit.append("login", account, {"address": address})
         return LogIn(account, token), codes

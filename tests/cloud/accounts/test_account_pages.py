@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -197,6 +198,22 @@ def test_an_enrolment_is_over_when_the_account_was_changed(accounts: Accounts, c
             accounts.log_in_enrolling(enrolment, clock.code(enrolment.secret), "10.0.0.1")
     with pytest.raises(EnrolmentOver):
         accounts.log_in_enrolling(enrolment, clock.code(enrolment.secret), "10.0.0.1")
+
+
+def test_who_had_the_old_password_leaves_no_second_factor_behind(
+    accounts: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolment, to_open = wanted(accounts), accounts.sessions.open
+
+    def changed_first(*given: Any) -> str | None:
+        accounts.set_password("admin", NEW)
+        return to_open(*given)
+
+    monkeypatch.setattr(accounts.sessions, "open", changed_first)
+    with pytest.raises(EnrolmentOver):
+        accounts.log_in_enrolling(enrolment, clock.code(enrolment.secret), "10.0.0.1")
+    with pytest.raises(EnrolmentWanted):
+        accounts.log_in("admin", NEW, "10.0.0.1")
 
 
 def signed_in(accounts: Accounts, code: str = "") -> SignedIn:
