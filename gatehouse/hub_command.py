@@ -379,7 +379,8 @@ def set_second_factor(
 ) -> None:
     """Set up an authenticator program (TOTP) for an account, anew if there was one, and print its recovery codes.
 
-    Administrators and officers for categories cannot log in without one; everybody else may have one.
+    Administrators and officers for categories need one, and set it up at their first log-in where there is none yet;
+    everybody else may have one.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
         accounts = _accounts(foundation)
