@@ -34,7 +34,8 @@ from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
 from cloud.categories.chores import CategoryChores
-from cloud.console.account_api import account_router
+from cloud.console.account_api import SessionDesk, account_router
+from cloud.console.account_pages import account_pages
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -42,6 +43,7 @@ from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
+from cloud.console.sessions_api import sessions_router
 from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
@@ -132,12 +134,13 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office, alarms, matters = _office(parts), _alarm_office(parts, roster), _matter_desk(parts, roster)
-    histories = Histories(office.make_id)
+    histories, sessions = Histories(office.make_id), SessionDesk(parts.accounts, parts.live)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
-        account_router(parts.accounts, guard, parts.live),
+        account_router(sessions, guard),
+        sessions_router(parts.accounts, sessions, guard, parts.audit),
         access_router(office, guard),
         alarm_router(alarms, guard),
         order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
@@ -155,6 +158,7 @@ def create_app(parts: AppParts) -> FastAPI:
     for router in for_accounts:
         app.include_router(router)
     app.include_router(matter_pages(alarms, matters, guard))
+    app.include_router(account_pages(parts.accounts, sessions, guard, parts.live))
     app.include_router(described_api(for_accounts, guard.signed_in))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))

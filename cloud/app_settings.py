@@ -44,6 +44,8 @@ class AppSettings(BaseModel):
     oidc: OidcSettings | None = None
     """A provider by which staff may log in, beside their passwords."""
     categories: CategoryKinds = CategoryKinds()
+    days_without_purpose: Annotated[int, Field(ge=1, le=92)] = 7
+    """How far back who states no purpose reads events."""
     sessions: SessionSettings = SessionSettings()
     """How long a log-in lasts."""
     alarms: Limits = Limits()

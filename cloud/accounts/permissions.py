@@ -56,6 +56,8 @@ class Permission(StrEnum):
     """Look up, make, review and end service categories, for a stated purpose."""
     READ_AUDIT = "read_audit"
     READ_METRICS = "read_metrics"
+    END_SESSIONS = "end_sessions"
+    """See where other accounts of one's part are logged in, and end it."""
 
 
 _DESK = {
@@ -100,6 +102,7 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.SET_RULES,
             Permission.HOLD_EVIDENCE,
             Permission.READ_METRICS,
+            Permission.END_SESSIONS,
         }
     ),
 }

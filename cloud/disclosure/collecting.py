@@ -124,7 +124,7 @@ def collect(connection: Connection, vault: Vault, person: UUID, breadth: Breadth
 
 
 def _queries(person: UUID, breadth: Breadth) -> dict[str, Select[*tuple[Any, ...]]]:
-    seen = breadth.scope.covers_event()
+    seen = breadth.scope.with_purpose().covers_event()
     stays = select(Residency.id).where(Residency.person_id == person)
     passes = AccessPass.id == Credential.id
     dwelling, account = Place.code.label("dwelling"), Account.username.label("account")

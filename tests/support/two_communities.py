@@ -64,6 +64,8 @@ class Names:
     hold: str
     picture: str
     clip: str
+    account: str
+    session: str
 
     def hidden_in(self, text: str) -> str:
         """The text with each of the names told as what it is."""
@@ -91,6 +93,7 @@ def _names(mark: str) -> Names:
             "category",
             "request",
             "hold",
+            "session",
         )
     }
     return Names(
@@ -104,6 +107,7 @@ def _names(mark: str) -> Names:
         group=f"group-{mark}",
         picture=hashlib.sha256(f"picture {mark}".encode()).hexdigest(),
         clip=hashlib.sha256(f"clip {mark}".encode()).hexdigest(),
+        account=f"account-{mark}",
         matter="2026-900001" if mark == "foreign" else "2026-900002",
         **ids,
     )
@@ -215,11 +219,24 @@ class TwoCommunities:
                 Account,
                 {
                     "id": account,
-                    "username": "foreign",
+                    "username": FOREIGN.account,
                     "password_hash": "-",
                     "role": AccountRole.GUARD,
                     "created_at": now,
                     "place_id": community,
+                },
+            ),
+            (
+                tables.LoginSession,
+                {
+                    "token_hash": "0" * 64,
+                    "id": UUID(FOREIGN.session),
+                    "account_id": account,
+                    "created_at": now,
+                    "used_at": now,
+                    "expires_at": now + _DAY,
+                    "address": "203.0.113.7",
+                    "browser": "异地",
                 },
             ),
             (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, text
 
-from cloud.accounts.scope import WHOLE
+from cloud.accounts.scope import WHOLE, Recent, Scope
 from cloud.database.engine import Database
 from cloud.database.tables import EventRecord
 from cloud.ingest.postgresql_store import PostgresqlStore
@@ -68,6 +68,7 @@ def asked() -> list[tuple[str, Select[Any]]]:
         ("ix_event_denied_for_time", events_of(EventRecord.denied_for, "expired", WEEK, 200, WHOLE)),
         ("ix_event_received_at", newest(200)),
         ("ix_event_received_at", newest(200, after=NOON - timedelta(seconds=2))),
+        ("ix_event_received_at", newest(200, within=Scope(recent=Recent(lambda: NOON)))),
     ]
 
 
