@@ -42,10 +42,6 @@ def explained(connection: Connection, query: Select[Any]) -> str:
 
 @contextmanager
 def filled(database: Database) -> Iterator[Connection]:
-    if database.dialect == "postgresql":
-        # Its own ANALYZE, running beside VACUUM, would keep pages from being marked as visible to all.
-        with database.write() as connection:
-            connection.execute(text("ALTER TABLE event SET (autovacuum_enabled = false)"))
     store = (SqliteStore if database.dialect == "sqlite" else PostgresqlStore)(database)
     store.begin()
     store.insert_events(list(stored_events(SCENE, COUNT)))
