@@ -29,7 +29,7 @@ from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.evidence import EvidenceKeeper
 from cloud.alarms.orders import OrderDesk
 from cloud.alarms.orders_api import order_router
-from cloud.alarms.roster import EveryoneOfLevel, Roster
+from cloud.alarms.roster import Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
@@ -47,6 +47,7 @@ from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
 from cloud.disclosure.chores import ErasureChores
 from cloud.disclosure.subject_api import subject_router
+from cloud.duty.roster import DutyRoster
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
@@ -110,7 +111,7 @@ def create_app(parts: AppParts) -> FastAPI:
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
-    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    roster = NotifyingRoster(DutyRoster(parts.settings.notify.zone), parts.settings.notify, IdMaker(), parts.registry)
     sender = NotifySender(
         parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
     )

@@ -6,7 +6,6 @@ from sqlalchemy import Row, insert, select, update
 
 from cloud.accounts.scope import WHOLE
 from cloud.alarms.orders import OrderDesk
-from cloud.alarms.roster import EveryoneOfLevel
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Grid, GridPlace, Matter, WorkOrder
 from cloud.matters.desk import Enterer, MatterDesk
@@ -39,7 +38,7 @@ class Town(City):
 
     def open_desks(self) -> None:
         """As a hub makes them at its start."""
-        self.matters = MatterDesk(self.database, vault(), self.clock, new_id, self.limits, EveryoneOfLevel())
+        self.matters = MatterDesk(self.database, vault(), self.clock, new_id, self.limits, self.roster)
         self.orders = OrderDesk(self.database, self.clock, new_id)
 
     def enter(
