@@ -1,4 +1,4 @@
-"""Who is told of an alarm: a `Roster` says. `EveryoneOfLevel` is the one without duty rosters; `cloud.duty` has them.
+"""Who is told of an alarm: a `Roster` says. `cloud.duty.roster` is the hub's.
 
 What is told outside the console is `cloud.notify`'s: its roster stands around another one and hears of each
 announcement within the transaction that writes the step.
@@ -67,17 +67,6 @@ class Nobody(Roster):
 
     def on_duty(self, connection: Connection, duty: Duty) -> Told:  # noqa: ARG002 (a Roster)
         return Told()
-
-
-class EveryoneOfLevel(Roster):
-    """Tells every account of the level whose scope covers the place. A unit's head has no account of that name: the
-    grid members of the grid stand for the heads of its units, and without any the community's staff."""
-
-    def on_duty(self, connection: Connection, duty: Duty) -> Told:
-        accounts = covering(connection, duty)
-        if asks_for_head(duty):
-            return Told(grid_members(accounts) or of_level(accounts, Level.COMMUNITY))
-        return Told(of_level(accounts, duty.level))
 
 
 def asks_for_head(duty: Duty) -> bool:

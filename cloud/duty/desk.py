@@ -9,18 +9,20 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from cloud.access.errors import NotNow, NotThere
 from cloud.accounts.scope import Scope
 from cloud.alarms.states import MAY_HANDLE, Level
 from cloud.database.tables import (
     Account,
+    AccountPerson,
     Centre,
     CentrePost,
     DutyException,
     DutyRosterName,
     DutyRosterVersion,
+    Person,
     Place,
     PlaceKind,
 )
@@ -214,6 +216,22 @@ def end_post(connection: Connection, who: Planner, post: UUID) -> None:
     if found.until is not None:
         raise NotNow("post", "it has ended already", "nothing needs to be done")
     connection.execute(update(CentrePost).where(CentrePost.id == post).values(until=who.at))
+
+
+def bind_person(connection: Connection, make_id: Callable[[], UUID], username: str, person: UUID | None) -> None:
+    """Say which person of the register has an account, so that the head of a unit is told by it; None: nobody.
+
+    Raises:
+        NotThere: if there is no such account or person.
+    """
+    account = connection.execute(select(Account.id).where(Account.username == username)).scalar()
+    if account is None:
+        raise NotThere("account", f"there is no account {username!r}", "'accounts list' shows those there are")
+    if person is not None and connection.execute(select(Person.id).where(Person.id == person)).first() is None:
+        raise NotThere("person", "there is no such person", "look up the residents of the dwelling")
+    connection.execute(delete(AccountPerson).where(AccountPerson.account_id == account))
+    if person is not None:
+        connection.execute(insert(AccountPerson).values(id=make_id(), account_id=account, person_id=person))
 
 
 def _check_members(
