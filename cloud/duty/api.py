@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from cloud.access.problems import ProblemRoute, documented
 from cloud.access.routes import Changed, Identifier, Listing
 from cloud.accounts import Permission, SignedIn
+from cloud.alarms.queue import MAX_ROWS
 from cloud.alarms.reach import Sees
 from cloud.audit import AuditLog
 from cloud.console.guard import Dependency, Guard
@@ -185,11 +186,16 @@ def _handing_over(office: DutyOffice, see: Dependency, handle: Dependency) -> AP
         return found
 
     @router.get("/handovers", responses=_READS)
-    def handovers(by: Annotated[SignedIn, Depends(see)], waiting: bool = False) -> HandoverList:
+    def handovers(
+        by: Annotated[SignedIn, Depends(see)],
+        waiting: bool = False,
+        before: _At = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = MAX_ROWS,
+    ) -> HandoverList:
         """Handovers of one's part of the hub, the newest first; `waiting=true`: those that nobody has accepted."""
         now = office.now()
         with office.database.read() as connection:
-            found = read_handovers(connection, by.scope, Sees.by(by), now, waiting=waiting)
+            found = read_handovers(connection, by.scope, Sees.by(by), now, waiting=waiting, before=before, limit=limit)
             return HandoverList(items=tuple(found), overdue=count_overdue(connection, now, by.scope))
 
     @router.post("/centres/{identifier}/handovers", status_code=201, responses=_ACTS)

@@ -102,9 +102,11 @@ def read_handovers(
     *,
     waiting: bool = False,
     handover: UUID | None = None,
+    before: datetime | None = None,
     limit: int = MAX_ROWS,
 ) -> list[HandoverRow]:
-    """The handovers of a scope, the newest first; `waiting`: those alone that nobody has accepted."""
+    """The handovers of a scope, or those written before a moment, the newest first; `waiting`: those alone that nobody
+    has accepted."""
     query = (
         select(Handover.__table__, Centre.name, _Writer.username.label("writer"))
         .add_columns(HandoverAcceptance.accepted_at, HandoverAcceptance.note.label("accepted_note"))
@@ -118,6 +120,8 @@ def read_handovers(
     )
     if waiting:
         query = query.where(_waits())
+    if before is not None:
+        query = query.where(Handover.written_at < before)
     if handover is not None:
         query = query.where(Handover.id == handover)
     return [

@@ -114,6 +114,9 @@ def test_a_handover_is_written_and_accepted_by_the_next(world: TwoCommunities) -
         assert waiting["overdue"] == 0
         assert other.post(accept, json={"note": "好"}).json()["accepted_by"] == own_name(world, other)
         assert other.get(f"{DUTY}/handovers?waiting=true").json()["items"] == []
+        at = handover["written_at"]
+        assert other.get(f"{DUTY}/handovers", params={"before": at}).json()["items"] == []
+        assert len(other.get(f"{DUTY}/handovers", params={"before": utc_now().isoformat()}).json()["items"]) == 1
     with world.client(AccountRole.DISTRICT, bound=False) as district:
         assert district.get(f"{DUTY}/handovers").json()["overdue"] == 1, "the foreign one"
 

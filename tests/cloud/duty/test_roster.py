@@ -4,13 +4,15 @@ from datetime import date, time, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from cloud.accounts.scope import WHOLE
 from cloud.alarms.roster import Duty, Told
 from cloud.alarms.states import Audience, Level
 from cloud.database.engine import Database
 from cloud.database.tables import AccountRole, Notice
 from cloud.duty.plan import RosterPlan, Team
+from cloud.duty.reading import read_centres
 from cloud.register.errors import RegisterError
 from protocols.access_events import DoorForced
 from tests.support.alarms import SHANGHAI, START, City
@@ -202,6 +204,21 @@ def test_a_change_of_a_shift_that_is_none_is_refused(city: City, duties: Duties)
         duties.swap(post, SUNDAY, "evening", "zhang")
     with pytest.raises(RegisterError, match="no shift 'night' on 2026-10-31"):
         duties.swap(post, date(2026, 10, 31), "night", "zhang")
+
+
+def test_many_centres_are_read_with_as_few_queries_as_one(city: City, duties: Duties) -> None:
+    def queries() -> int:
+        asked: list[str] = []
+        event.listen(city.database.engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
+        with city.database.read() as connection:
+            read_centres(connection, WHOLE, city.clock(), SHANGHAI)
+        return len([each for each in asked if each.startswith("SELECT")])
+
+    two_shifts(duties)
+    before = queries()
+    for place, level in (("east-village", 1), ("west-village", 1), ("xixiu", 3), ("east-town", 2), ("gate-west", 0)):
+        duties.write(duties.centre(place, Level(level)), plan(shift("whole", 0, 0, "district")))
+    assert queries() == before == 7
 
 
 def test_channels_tell_whoever_is_on_duty_alone_and_say_when_nobody_is(database: Database) -> None:
