@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,8 +13,9 @@ from sqlalchemy import select
 from cloud.alarms.monthly import CHINA
 from cloud.audit.log import verify_chain
 from cloud.database.engine import Database
-from cloud.database.tables import AccountRole, AuditEntry, Place
-from tests.support.console import RunningConsole, utc_now
+from cloud.database.tables import Account, AccountRole, Alarm, AlarmTold, AuditEntry, Place
+from protocols.access_events import DoorForced
+from tests.support.console import RunningConsole, utc_now, wait_for
 from tests.support.two_communities import TwoCommunities
 
 DUTY = "/api/v1/duty"
@@ -88,6 +90,24 @@ def test_a_centre_sets_up_its_roster_and_is_told_who_is_on_duty(world: TwoCommun
     assert [each for each in actions if each.startswith("duty.")] == [
         *("duty.centre", "duty.centre", "duty.post", "duty.roster", "duty.roster", "duty.exception", "duty.post.end"),
     ]
+
+
+def test_the_running_hub_tells_whoever_is_on_duty_alone(world: TwoCommunities) -> None:
+    with world.client(AccountRole.COMMUNITY) as client, world.client(AccountRole.GUARD) as guard:
+        world.token(AccountRole.GUARD)  # a colleague who is off duty
+        post, name = centre(world, client, level=0), own_name(world, guard)
+        client.put(f"{DUTY}/centres/{post}/rosters/desk", json=whole_day(name)).raise_for_status()
+        event = world.console.seed.gateway.event(DoorForced(), "d-east", place="gate-east", at=utc_now())
+        world.console.store(event)
+        assert wait_for(lambda: told_of(world, event.id), what="the alarm") == {name}
+
+
+def told_of(world: TwoCommunities, event: UUID) -> set[str]:
+    """Who was told that the event's alarm was raised."""
+    query = select(Account.username).join(AlarmTold, AlarmTold.account_id == Account.id)
+    query = query.join(Alarm, Alarm.id == AlarmTold.alarm_id).where(Alarm.first_event_id == event, AlarmTold.step == 1)
+    with world.console.database.read() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def test_gaps_of_the_days_to_come_are_told(world: TwoCommunities) -> None:
