@@ -1,4 +1,7 @@
-"""Centres, who works there, duty rosters, handovers, and which person has an account."""
+"""Centres, who works there, duty rosters, handovers, and which person has an account.
+
+The database itself refuses to change or delete what a roster said, and handovers with their acceptances.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +10,15 @@ revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
+
+REFUSAL = "rosters and handovers are only added to"
+_APPEND_ONLY = {
+    "duty_roster_version": "roster_id = NEW.roster_id AND number = NEW.number",
+    "duty_exception": "id = NEW.id OR (roster_id = NEW.roster_id AND number = NEW.number)",
+    "handover": "id = NEW.id",
+    "handover_acceptance": "handover_id = NEW.handover_id",
+}
+"""Table -> what a row has that is there already."""
 
 
 def upgrade() -> None:
@@ -24,6 +36,33 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", name=op.f("uq_account_person_account_id")),
     )
     op.create_index(op.f("ix_account_person_person_id"), "account_person", ["person_id"])
+    if op.get_bind().dialect.name == "postgresql":
+        _postgresql()
+    else:
+        _sqlite()
+
+
+def _postgresql() -> None:
+    op.execute(
+        "CREATE FUNCTION refuse_duty_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$"
+    )
+    for table in _APPEND_ONLY:
+        op.execute(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_duty_change()"
+        )
+
+
+def _sqlite() -> None:
+    """REPLACE deletes without firing a DELETE trigger, so what is there already is refused before it comes to that."""
+    for table, same in _APPEND_ONLY.items():
+        taken = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"
+        for act, condition in (("UPDATE", ""), ("DELETE", ""), ("INSERT", taken)):
+            op.execute(
+                f"CREATE TRIGGER {table}_append_only_{act.lower()} BEFORE {act} ON {table} {condition} "
+                f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+            )
 
 
 def _centre() -> None:

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 
 from cloud.access.errors import NotNow
 from cloud.alarms.reach import EVERYTHING, Sees
@@ -18,7 +20,7 @@ from cloud.duty.handover import AlreadyAccepted, NoSuchHandover, accept_handover
 from cloud.duty.values import HandoverRow
 from protocols.access_events import DoorForced
 from tests.support.alarms import START
-from tests.support.duty import Duties
+from tests.support.duty import Duties, plan, shift
 from tests.support.events import new_id
 from tests.support.matters import Town
 
@@ -150,6 +152,20 @@ def test_what_nobody_accepts_in_time_is_overdue_and_counted(desk: Desk) -> None:
     assert (counted(), desk.one(handover).overdue) == (1, True)
     desk.accept("centre-east", handover)
     assert (counted(), desk.one(handover).overdue) == (0, False)
+
+
+@pytest.mark.parametrize("table", ["handover", "handover_acceptance", "duty_roster_version", "duty_exception"])
+def test_the_database_itself_refuses_to_change_what_was_written(desk: Desk, table: str) -> None:
+    handover = desk.write("guard-east", desk.post)
+    desk.accept("centre-east", handover)
+    desk.duties.write(desk.post, plan(shift("day", 8, 20, "guard-east")))
+    desk.duties.swap(desk.post, START.date(), "day")
+    column = "number" if table == "duty_roster_version" else "note"
+    for change in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+        with pytest.raises(DatabaseError, match="only added to"), desk.town.database.write() as connection:
+            connection.execute(text(change))
+    with desk.town.database.read() as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 1
 
 
 def test_a_foreign_centre_and_its_handovers_are_not_there(desk: Desk) -> None:
