@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from cloud.database.tables import DutyException, DutyRosterName, DutyRosterVersion, SpecialDay
 from cloud.duty.plan import RosterPlan
@@ -48,18 +48,17 @@ def read_book(
     names = names.where(DutyRosterName.centre_id.in_(centres)).order_by(DutyRosterName.code)
     rows = connection.execute(names).all()
     found = [row.id for row in rows]
-    versions, changes = _versions(connection, found, first, last), _changes(connection, found, first, last)
+    versions, changes = _versions(connection, found, last), _changes(connection, found, first, last)
     rosters: defaultdict[UUID, list[Roster]] = defaultdict(list)
     for row in rows:
         rosters[row.centre_id].append(Roster(row.code, versions[row.id], changes[row.id]))
     return DutyBook(rosters, _calendar(connection, first, last), zone)
 
 
-def _versions(
-    connection: Connection, rosters: Collection[UUID], first: date, last: date
-) -> defaultdict[UUID, list[Version]]:
-    covers = (DutyRosterVersion.since <= last, or_(DutyRosterVersion.until.is_(None), DutyRosterVersion.until > first))
-    query = select(DutyRosterVersion.__table__).where(DutyRosterVersion.roster_id.in_(rosters), *covers)
+def _versions(connection: Connection, rosters: Collection[UUID], last: date) -> defaultdict[UUID, list[Version]]:
+    """Those that are over too: they may have taken the place of others."""
+    begun = (DutyRosterVersion.roster_id.in_(rosters), DutyRosterVersion.since <= last)
+    query = select(DutyRosterVersion.__table__).where(*begun)
     found: defaultdict[UUID, list[Version]] = defaultdict(list)
     for row in connection.execute(query.order_by(DutyRosterVersion.roster_id, DutyRosterVersion.number)):
         found[row.roster_id].append(Version(RosterPlan.model_validate(row.plan), row.written_at))

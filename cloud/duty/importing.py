@@ -207,6 +207,7 @@ class _Taker:
         for (place, level, code, since), plan in plans.items():
             rosters[place, level, code].append((since, plan))
         for (place, level, code), written in rosters.items():
+            written.sort(key=lambda each: each[0])
             self._told(read, written[0][1].row, partial(self._put_roster, place, level, code, written))
 
     def _put_roster(self, place: str, level: Level, code: str, written: list[tuple[date, _Plan]]) -> Change:

@@ -1,8 +1,9 @@
 """Who is on duty at a moment, by rosters as they were written by then. Pure: it asks no database and no clock.
 
 A shift belongs to the day on which it begins. Of a roster's versions the newest that covers this day holds on it, so
-one that begins today leaves last night's shift as it was. What was written after the moment that is asked for does not
-count: who was on duty then is not changed by it.
+one that begins today leaves last night's shift as it was, and when one of a few days is over, the older one comes back.
+But a version that covers the first day of an older one takes its place for good: written again with an end, it ends.
+What was written after the moment that is asked for does not count: who was on duty then is not changed by it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,9 +58,12 @@ class Turn:
 
 def in_force(roster: Roster, day: date, at: datetime) -> RosterPlan | None:
     """What the roster says of a day, as it was written at a moment; None: nothing."""
-    plans = (each.plan for each in reversed(roster.versions) if each.written_at <= at and each.plan.covers(day))
-    plan = next(plans, None)
-    return plan if plan is not None and plan.shifts else None
+    newer: list[RosterPlan] = []
+    for plan in (each.plan for each in reversed(roster.versions) if each.written_at <= at):
+        if plan.covers(day) and not any(each.covers(plan.since) for each in newer):
+            return plan if plan.shifts else None
+        newer.append(plan)
+    return None
 
 
 def is_kept(roster: Roster, at: datetime, zone: ZoneInfo) -> bool:

@@ -54,17 +54,26 @@ def slowly(rosters: list[Roster], at: datetime, calendar: dict[date, int]) -> se
     for each in rosters:
         for back in range(4):
             day = (here - timedelta(days=back)).date()
-            plan = None
-            for version in each.versions:
-                later_ok = version.plan.until is None or day < version.plan.until
-                if version.written_at <= at and version.plan.since <= day and later_ok:
-                    plan = version.plan
+            plan = _plan(each, day, at)
             if plan is None:
                 continue
             for shift in plan.shifts:
                 if _runs(shift, day, here):
                     found |= set(_workers(each, plan, shift, day, at, calendar))
     return found
+
+
+def _plan(each: Roster, day: date, at: datetime) -> RosterPlan | None:
+    """Writes the versions one after the other; one that covers the first day of another takes that one away."""
+    held: list[RosterPlan] = []
+    for version in each.versions:
+        if version.written_at <= at:
+            held = [one for one in held if not _covers(version.plan, one.since)] + [version.plan]
+    return ([None] + [one for one in held if _covers(one, day)])[-1]
+
+
+def _covers(plan: RosterPlan, day: date) -> bool:
+    return plan.since <= day and (plan.until is None or day < plan.until)
 
 
 def _runs(shift: Shift, day: date, here: datetime) -> bool:
@@ -186,6 +195,15 @@ def test_the_last_night_is_worked_to_its_end() -> None:
     assert names(found, local(after, 7, 59)) == {"li"}
     assert not is_kept(found, local(after, 7, 59), SHANGHAI)
     assert names(found, local(after, 8)) == set()
+
+
+def test_a_roster_that_is_written_again_with_an_end_ends_and_one_before_it_leaves_it() -> None:
+    after = MONDAY + timedelta(days=3)
+    ended = roster(daily(), daily(until=after))
+    assert names(ended, local(after, 10)) == set()
+    assert not is_kept(ended, local(after, 10), SHANGHAI)
+    week_before = daily(since=MONDAY - timedelta(days=7), until=MONDAY)
+    assert names(roster(daily(), week_before), local(after, 10)) == {"wang"}
 
 
 def test_departments_take_turns_week_by_week_before_and_after_the_anchor() -> None:
