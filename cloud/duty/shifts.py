@@ -109,10 +109,10 @@ def gaps(
     worked = sorted((turn.since, turn.until) for turn in turns if able.intersection(turn.members))
     found: list[tuple[datetime, datetime]] = []
     for begins, ends in _kept_spans(rosters, days, until, zone):
-        free_from = max(begins, since)
-        for busy_since, busy_until in (*worked, (min(ends, until), min(ends, until))):
-            if busy_since > free_from and free_from < min(ends, until):
-                found.append((free_from, min(busy_since, ends, until)))
+        free_from, last = max(begins, since), min(ends, until)
+        for busy_since, busy_until in (*worked, (last, last)):
+            if free_from < min(busy_since, last):
+                found.append((free_from, min(busy_since, last)))
             free_from = max(free_from, busy_until)
     return _joined(found)
 
