@@ -21,6 +21,7 @@ from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 from prometheus_client import CollectorRegistry
@@ -29,7 +30,6 @@ from sqlalchemy import delete, func, insert, select
 from benchmarks.ingest import GATEWAY, Bench, Filled, Holder, out_of_the_collectors_way, running_bench
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
-from cloud.alarms.roster import EveryoneOfLevel
 from cloud.database.engine import Database, open_database
 from cloud.database.tables import (
     Credential,
@@ -43,6 +43,7 @@ from cloud.database.tables import (
     PlaceKind,
     Residency,
 )
+from cloud.duty.roster import DutyRoster
 from cloud.register.ids import IdMaker
 from cloud.register.seed.seeding import seed
 from cloud.register.seed.structure import Scale, structure
@@ -95,7 +96,12 @@ def engine_process(pipe: Pipe, url: str) -> None:
     """The alarm engine of a hub, until it is told to stop; says what memory it has when asked."""
     database = open_database(url)
     engine = AlarmEngine(
-        database, lambda: datetime.now(UTC), IdMaker(), Limits(), EveryoneOfLevel(), CollectorRegistry()
+        database,
+        lambda: datetime.now(UTC),
+        IdMaker(),
+        Limits(),
+        DutyRoster(ZoneInfo("Asia/Shanghai")),
+        CollectorRegistry(),
     )
     engine.prepare()
     engine.start()

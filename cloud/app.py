@@ -29,7 +29,7 @@ from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.evidence import EvidenceKeeper
 from cloud.alarms.orders import OrderDesk
 from cloud.alarms.orders_api import order_router
-from cloud.alarms.roster import EveryoneOfLevel, Roster
+from cloud.alarms.roster import Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
@@ -49,6 +49,9 @@ from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
 from cloud.disclosure.chores import ErasureChores
 from cloud.disclosure.subject_api import subject_router
+from cloud.duty.api import DutyOffice, duty_router
+from cloud.duty.chores import DutyChores
+from cloud.duty.roster import DutyRoster
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
@@ -112,7 +115,7 @@ def create_app(parts: AppParts) -> FastAPI:
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
-    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    roster = NotifyingRoster(DutyRoster(parts.settings.notify.zone), parts.settings.notify, IdMaker(), parts.registry)
     sender = NotifySender(
         parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
     )
@@ -147,6 +150,7 @@ def create_app(parts: AppParts) -> FastAPI:
         matter_router(alarms, matters, guard),
         disclosure_router(office, guard, histories),
         notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
+        duty_router(_duty_office(parts), guard),
         linking_router(office, guard, histories),
         subject_router(office, guard),
         register_router(office, guard),
@@ -219,8 +223,10 @@ def _lifespan(
         )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         categories = CategoryChores(parts.database, parts.now, parts.registry)
+        duty = DutyChores(parts.database, parts.now, parts.registry)
         retention.start()
         categories.start()
+        duty.start()
         erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
         erasures.start()
         alarms.start()
@@ -239,6 +245,7 @@ def _lifespan(
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(categories.stop)
+            await asyncio.to_thread(duty.stop)
             await asyncio.to_thread(erasures.stop)
             await asyncio.to_thread(evidence.stop)
             await asyncio.to_thread(alarms.stop)
@@ -279,6 +286,11 @@ def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
 
 def _matter_desk(parts: AppParts, roster: Roster) -> MatterDesk:
     return MatterDesk(parts.database, parts.vault, parts.now, IdMaker(), parts.settings.alarms, roster)
+
+
+def _duty_office(parts: AppParts) -> DutyOffice:
+    settings = parts.settings
+    return DutyOffice(parts.database, parts.audit, parts.now, IdMaker(), settings.notify.zone, settings.duty)
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

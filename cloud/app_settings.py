@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from cloud.alarms.limits import Limits
 from cloud.categories.kinds import CategoryKinds
+from cloud.duty.settings import DutySettings
 from cloud.notify.settings import NotifySettings
 from cloud.retention import RetentionDays
 from cloud.sign_on.settings import OidcSettings
@@ -50,5 +51,7 @@ class AppSettings(BaseModel):
     """How long a log-in lasts."""
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
+    duty: DutySettings = DutySettings()
+    """How soon a handover should be accepted."""
     notify: NotifySettings = NotifySettings()
     """Who is told of alarms outside the console, and how."""

@@ -13,6 +13,7 @@ from gatehouse import (
     hub_alarms_command,
     hub_categories_command,
     hub_doors_command,
+    hub_duty_command,
     hub_export_command,
     hub_matters_command,
     hub_notify_command,
@@ -61,6 +62,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
 app.add_typer(hub_matters_command.app, name="matters")
+app.add_typer(hub_duty_command.app, name="duty")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
 app.add_typer(hub_categories_command.app, name="categories")

@@ -11,7 +11,7 @@ from cloud.accounts.scope import Scope
 from cloud.alarms.errors import NoSuchAlarm
 from cloud.alarms.orders import read_orders
 from cloud.alarms.reach import EVERYTHING, Sees
-from cloud.alarms.states import Handling, Priority, Source
+from cloud.alarms.states import Handling, Level, Priority, Source
 from cloud.alarms.values import AlarmAnswer, AlarmRow, FloodRow, QueueAnswer, QueueState, StepRow
 from cloud.database.tables import Account, Alarm, AlarmFlood, AlarmStep, Door, Grid, Matter, Place
 from cloud.rules.book import read_titles
@@ -66,11 +66,14 @@ def read_queue(
     *,
     source: Source | None = None,
     sees: Sees = EVERYTHING,
+    from_level: Level = Level.GUARD,
 ) -> QueueAnswer:
-    """The alarms of a scope and the matters, or those of one source."""
+    """The alarms of a scope and the matters, or those of one source; `from_level`: that have come so far up."""
     query = _JOINED.where(sees.alarm(scope), *_STATES[state])
     if source is not None:
         query = query.where(Alarm.source == source)
+    if from_level is not Level.GUARD:
+        query = query.where(Alarm.level >= int(from_level))
     if priority is not None:
         query = query.where(Alarm.priority == int(priority))
     if state is QueueState.CLOSED:

@@ -95,6 +95,10 @@ class Folder:
         return self.root / "site.toml"
 
     @property
+    def rosters(self) -> Path:
+        return self.root / "rosters.xlsx"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

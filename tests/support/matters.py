@@ -6,7 +6,7 @@ from sqlalchemy import Row, insert, select, update
 
 from cloud.accounts.scope import WHOLE
 from cloud.alarms.orders import OrderDesk
-from cloud.alarms.roster import EveryoneOfLevel, Roster
+from cloud.alarms.roster import Roster
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Grid, GridPlace, Matter, WorkOrder
 from cloud.matters.desk import Enterer, MatterDesk
@@ -22,8 +22,7 @@ class Town(City):
     """`grid-1` holds east-501, `grid-2` the eastern gate; li and wang are the members; `grid-west` is elsewhere's."""
 
     def __init__(self, database: Database, roster: Roster | None = None) -> None:
-        super().__init__(database)
-        self.roster = roster or EveryoneOfLevel()
+        super().__init__(database, **({} if roster is None else {"roster": roster}))
         self.grids: dict[str, UUID] = {}
         for name, side, place in (
             ("grid-1", "east", "east-501"),

@@ -78,6 +78,7 @@ CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
 CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
 REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/v1/subject-requests/$request"
+CENTRE, HANDOVER = "/api/v1/duty/centres/$centre", "/api/v1/duty/handovers/$handover"
 MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
 RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
 NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
@@ -110,6 +111,8 @@ LISTS = {
     "GET /api/v1/notify/notices": Permission.SEE_ALARMS,
     "GET /api/v1/matters": Permission.SEE_MATTERS,
     "GET /api/v1/orders": Permission.SEE_ALARMS,
+    "GET /api/v1/duty/centres": Permission.SEE_DUTY,
+    "GET /api/v1/duty/handovers": Permission.SEE_DUTY,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -191,6 +194,24 @@ CASES = {
     "POST /api/v1/alarms/{identifier}/close": case(
         Permission.HANDLE_ALARMS, f"{ALARM}/close", {"outcome": "false_alarm", "note": "x"}
     ),
+    "GET /api/v1/duty/now": case(Permission.SEE_DUTY, "/api/v1/duty/now?place=$dwelling_id"),
+    "GET /api/v1/duty/centres/{identifier}": case(Permission.SEE_DUTY, CENTRE),
+    "GET /api/v1/duty/centres/{identifier}/gaps": case(Permission.SEE_DUTY, f"{CENTRE}/gaps"),
+    "PUT /api/v1/duty/centres": case(Permission.SET_DUTY, None, {"place": "$dwelling_id", "level": 0, "name": "x"}),
+    "PUT /api/v1/duty/centres/{identifier}/rosters/{code}": case(
+        Permission.SET_DUTY, f"{CENTRE}/rosters/desk", {"since": LATER[:10]}
+    ),
+    "POST /api/v1/duty/centres/{identifier}/rosters/{code}/exceptions": case(
+        Permission.SET_DUTY, f"{CENTRE}/rosters/desk/exceptions", {"day": LATER[:10], "shift": "day"}
+    ),
+    "POST /api/v1/duty/centres/{identifier}/posts": case(
+        Permission.SET_DUTY, f"{CENTRE}/posts", {"account": "foreign", "function": "x"}
+    ),
+    "POST /api/v1/duty/posts/{identifier}/end": case(Permission.SET_DUTY, "/api/v1/duty/posts/$centre_post/end"),
+    "POST /api/v1/duty/centres/{identifier}/handovers": case(
+        Permission.HANDLE_ALARMS, f"{CENTRE}/handovers", {"note": "x"}
+    ),
+    "POST /api/v1/duty/handovers/{identifier}/accept": case(Permission.HANDLE_ALARMS, f"{HANDOVER}/accept", {}),
     "GET /api/v1/matters/{number}": case(Permission.SEE_MATTERS, MATTER),
     "POST /api/v1/matters": case(Permission.ENTER_MATTERS, None, NEW_MATTER),
     "POST /api/v1/matters/{number}/reporter": case(

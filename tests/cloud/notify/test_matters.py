@@ -4,15 +4,16 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from cloud.alarms.roster import EveryoneOfLevel
 from cloud.alarms.states import Move
 from cloud.database.engine import Database
+from cloud.duty.roster import DutyRoster
 from cloud.matters.values import PassOnRequest
 from cloud.notify.outbox import NotifyingRoster
 from cloud.notify.record import read_notices
 from cloud.notify.sender import NotifySender
 from cloud.notify.settings import NotifySettings
 from tests.peers.http_receiver import HttpReceiver
+from tests.support.alarms import SHANGHAI
 from tests.support.events import new_id
 from tests.support.matters import REPORTER, Town
 from tests.support.notify import secret_file
@@ -22,7 +23,7 @@ def notifying_town(database: Database, receiver: HttpReceiver, folder: Path) -> 
     """A town whose matters go to a webhook, in Chinese and as fields."""
     hook = {"kind": "webhook", "url": receiver.url, "secret_file": secret_file(folder, "k", "k"), "private": True}
     settings = NotifySettings.model_validate({"channels": {"hook": hook}, "routes": {"all": {"channel": "hook"}}})
-    town = Town(database, NotifyingRoster(EveryoneOfLevel(), settings, new_id, CollectorRegistry()))
+    town = Town(database, NotifyingRoster(DutyRoster(SHANGHAI), settings, new_id, CollectorRegistry()))
     return town, NotifySender(database, settings, town.clock, new_id, CollectorRegistry())
 
 
