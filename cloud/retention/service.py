@@ -1,5 +1,5 @@
-"""Events, pictures, clips, visitors, names of who reported a matter, lapsed categories, notices, dead letters and
-sessions end here, but never the audit.
+"""Events, pictures, clips, visitors, reporters of matters, lapsed categories, handovers, notices, dead letters and
+and sessions end here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -30,6 +30,8 @@ from cloud.database.tables import (
     DeadLetter,
     EventRecord,
     Guest,
+    Handover,
+    HandoverAcceptance,
     LoginSession,
     Matter,
     Notice,
@@ -68,6 +70,8 @@ class RetentionDays(BaseModel):
     """After an entry lapsed or was ended; what is kept of its changes goes with it."""
     reporters: Days = 365
     """After a matter was closed: the name and phone number of who reported it."""
+    handovers: Annotated[int, Field(ge=30, le=3650)] = 365
+    """Before a month is over the database itself refuses."""
     notices: Days = 180
     """What was told outside the console, with each attempt to send it."""
     dead_letters: Days = 30
@@ -128,6 +132,7 @@ class RetentionService:
             "guests": self._expire_entries(Guest, Guest.until < now - timedelta(days=days.visitors)),
             "categories": self._expire_categories(now - timedelta(days=days.categories)),
             "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
+            "handovers": self._expire_handovers(now - timedelta(days=days.handovers)),
             "notices": self._expire_notices(now - timedelta(days=days.notices)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
@@ -189,6 +194,17 @@ class RetentionService:
         """What is past its days and stays: a hold or an open alarm needs it."""
         with self._database.read() as connection:
             return set(connection.scalars(select(key).where(moment < before)))
+
+    def _expire_handovers(self, before: datetime) -> "_Gone":
+        """Those that were accepted by then or never; what was special then is told to nobody any more."""
+        later = (HandoverAcceptance.handover_id == Handover.id, HandoverAcceptance.accepted_at >= before)
+        return self._expire(
+            Handover.id,
+            Handover.written_at,
+            before,
+            ~exists().where(*later),
+            with_them=(HandoverAcceptance.handover_id,),
+        )
 
     def _expire_notices(self, before: datetime) -> "_Gone":
         """What is told or given up, and then the messages that tell of nothing any more."""

@@ -1,6 +1,7 @@
 """Centres, who works there, duty rosters, handovers, and which person has an account.
 
-The database itself refuses to change or delete what a roster said, and handovers with their acceptances.
+The database itself refuses to change or delete what a roster said, and handovers with their acceptances; these may be
+deleted, as retention does, once they are a month old.
 """
 
 import sqlalchemy as sa
@@ -19,6 +20,9 @@ _APPEND_ONLY = {
     "handover_acceptance": "handover_id = NEW.handover_id",
 }
 """Table -> what a row has that is there already."""
+_MAY_GO = {"handover": "written_at", "handover_acceptance": "accepted_at"}
+"""Table -> the moment from which its rows are kept for `_KEPT_S` at the least."""
+_KEPT_S = 30 * 86400
 
 
 def upgrade() -> None:
@@ -48,9 +52,16 @@ def _postgresql() -> None:
         f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$"
     )
     for table in _APPEND_ONLY:
+        acts = "UPDATE OR TRUNCATE" if table in _MAY_GO else "UPDATE OR DELETE OR TRUNCATE"
         op.execute(
-            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"CREATE TRIGGER append_only BEFORE {acts} ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_duty_change()"
+        )
+    for table, moment in _MAY_GO.items():
+        op.execute(
+            f"CREATE TRIGGER kept BEFORE DELETE ON {table} FOR EACH ROW "
+            f"WHEN (OLD.{moment} > (extract(epoch FROM now()) - {_KEPT_S}) * 1000000) "
+            "EXECUTE FUNCTION refuse_duty_change()"
         )
 
 
@@ -58,7 +69,10 @@ def _sqlite() -> None:
     """REPLACE deletes without firing a DELETE trigger, so what is there already is refused before it comes to that."""
     for table, same in _APPEND_ONLY.items():
         taken = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"
-        for act, condition in (("UPDATE", ""), ("DELETE", ""), ("INSERT", taken)):
+        young = ""
+        if table in _MAY_GO:
+            young = f"WHEN OLD.{_MAY_GO[table]} > (CAST(strftime('%s', 'now') AS INTEGER) - {_KEPT_S}) * 1000000"
+        for act, condition in (("UPDATE", ""), ("DELETE", young), ("INSERT", taken)):
             op.execute(
                 f"CREATE TRIGGER {table}_append_only_{act.lower()} BEFORE {act} ON {table} {condition} "
                 f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"

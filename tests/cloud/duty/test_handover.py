@@ -2,24 +2,31 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from cloud.access.errors import NotNow
 from cloud.alarms.reach import EVERYTHING, Sees
 from cloud.alarms.states import Level
+from cloud.audit import AuditLog
 from cloud.database.engine import Database
 from cloud.database.tables import AccountRole
 from cloud.duty.chores import DutyChores
 from cloud.duty.desk import NoSuchCentre, Planner
 from cloud.duty.handover import AlreadyAccepted, NoSuchHandover, accept_handover, read_handovers, write_handover
 from cloud.duty.values import HandoverRow
+from cloud.media.clips import ClipStore
+from cloud.media.store import PictureStore
+from cloud.retention import RetentionDays, RetentionService
 from protocols.access_events import DoorForced
 from tests.support.alarms import START
+from tests.support.console import utc_now
 from tests.support.duty import Duties, plan, shift
 from tests.support.events import new_id
 from tests.support.matters import Town
@@ -156,6 +163,7 @@ def test_what_nobody_accepts_in_time_is_overdue_and_counted(desk: Desk) -> None:
 
 @pytest.mark.parametrize("table", ["handover", "handover_acceptance", "duty_roster_version", "duty_exception"])
 def test_the_database_itself_refuses_to_change_what_was_written(desk: Desk, table: str) -> None:
+    desk.town.clock.forward((utc_now() - START).total_seconds())  # it is by its own clock that it refuses
     handover = desk.write("guard-east", desk.post)
     desk.accept("centre-east", handover)
     desk.duties.write(desk.post, plan(shift("day", 8, 20, "guard-east")))
@@ -166,6 +174,32 @@ def test_the_database_itself_refuses_to_change_what_was_written(desk: Desk, tabl
             connection.execute(text(change))
     with desk.town.database.read() as connection:
         assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 1
+
+
+def test_handovers_go_after_a_year_and_no_other_way(desk: Desk, tmp_path: Path) -> None:
+    now = utc_now()
+    desk.town.clock.forward((now - timedelta(days=400) - START).total_seconds())
+    gone = desk.write("guard-east", desk.post)
+    desk.accept("centre-east", gone)
+    accepted_late = desk.write("guard-east", desk.post)
+    desk.town.clock.forward(timedelta(days=100).total_seconds())
+    desk.accept("centre-east", accepted_late)
+    young = desk.write("guard-east", desk.post)
+
+    def retain() -> dict[str, int]:
+        database = desk.town.database
+        pictures, clips = (
+            PictureStore(tmp_path / "p", database, lambda: now),
+            ClipStore(tmp_path / "c", database, lambda: now),
+        )
+        audit = AuditLog(database, lambda: now)
+        days = RetentionDays()
+        return RetentionService(database, pictures, clips, audit, lambda: now, days, CollectorRegistry()).run_once()
+
+    assert retain()["handovers"] == 1
+    assert {each.id for each in desk.read("district")} == {accepted_late, young}
+    with pytest.raises(ValidationError):
+        RetentionDays(handovers=29)
 
 
 def test_a_foreign_centre_and_its_handovers_are_not_there(desk: Desk) -> None:
