@@ -21,10 +21,11 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,8 +80,6 @@ TARGETS = {
     "sqlite": {"20 a message": 0.50, "1 a message": 0.15},
     "postgresql": {"20 a message": 0.40, "1 a message": 0.15},
 }
-TARGET_RATE = 5_000
-"""Events a second with 20 in a message, on PostgreSQL."""
 TARGET_P99_MS = 50.0
 
 
@@ -466,7 +465,8 @@ def database_of(kind: str, folder: Path) -> Iterator[Database]:
 
 
 @contextmanager
-def running_bench(kind: str, holders: int) -> Iterator[Bench]:
+def running_bench(kind: str, fill: Callable[[Database], Filled]) -> Iterator[Bench]:
+    """A hub with an empty database that `fill` puts a register into."""
     with tempfile.TemporaryDirectory() as name, database_of(kind, Path(name)) as database:
         broker = EmbeddedBroker(find_engine(BrokerKind.MOSQUITTO), Path(name) / "broker")
         broker.start()
@@ -475,7 +475,7 @@ def running_bench(kind: str, holders: int) -> Iterator[Bench]:
             target=publisher_process, args=(there, broker.gateway_access), daemon=True
         )
         publisher.start()
-        yield Bench(database, FakeGateway(GATEWAY), fill_register(database, holders), broker, here)
+        yield Bench(database, FakeGateway(GATEWAY), fill(database), broker, here)
         here.send(None)
         publisher.join(10)
         broker.stop()
@@ -488,7 +488,7 @@ def measure(kind: str, rounds: int, count: int, seconds: int, holders: int) -> d
     rates: dict[str, list[float]] = {name: [] for name in targets}
     ratios: dict[str, list[float]] = {name: [] for name in targets}
     cpu_ratios: dict[str, list[float]] = {name: [] for name in targets}
-    with running_bench(kind, holders) as bench:
+    with running_bench(kind, partial(fill_register, count=holders)) as bench:
         for number in range(1, rounds + 1):
             raw, raw_cpu = bench.raw_rate(bench.events(count))
             line = f"{kind} round {number}: raw {raw:,.0f} rows/s ({raw_cpu * 1e6:.1f} us CPU)"

@@ -8,10 +8,10 @@ Then 200 different doors' nights, dwellings' weeks and credentials' months, each
 the live list's newest 200 events, and the queue of open alarms beside `--alarms` in all, for the whole hub and for a
 community. Each is asked 200 times after every cache was emptied, the system's too, and then the same 200 again. At last
 every dwelling of as many holders as have `--relink` events moves to another grid, and the hub's own relinking deals
-with what the triggers marked.
+with what the triggers marked; for that every event has its whole JSON.
 
-`--keep DIR` keeps the database there, and the next run uses it again: 50 million events
-take some 32 GB with PostgreSQL by calculation, and were not made yet.
+`--keep DIR` keeps the database there, and the next run uses it again: 50 million events without their JSON take 30 GB
+with PostgreSQL, and 26 minutes to make.
 """
 
 import argparse
@@ -196,7 +196,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    made = Made(options.events, options.holders, options.alarms, options.whole)
+    made = Made(options.events, options.holders, options.alarms, options.whole or options.relink > 0)
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as scratch:
         Path(scratch).chmod(0o755)  # PostgreSQL runs as another user
         folder = options.keep or Path(scratch)

@@ -29,12 +29,13 @@ from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.evidence import EvidenceKeeper
 from cloud.alarms.orders import OrderDesk
 from cloud.alarms.orders_api import order_router
-from cloud.alarms.roster import EveryoneOfLevel, Roster
+from cloud.alarms.roster import Roster
 from cloud.app_settings import AppSettings
 from cloud.audit import AuditLog
 from cloud.categories.api import category_router
 from cloud.categories.chores import CategoryChores
-from cloud.console.account_api import account_router
+from cloud.console.account_api import SessionDesk, account_router
+from cloud.console.account_pages import account_pages
 from cloud.console.api import api_router
 from cloud.console.border import SECURITY_HEADERS, Border, BorderRules
 from cloud.console.described import described_api
@@ -42,11 +43,15 @@ from cloud.console.forwarded import ForwardedClient
 from cloud.console.guard import Guard
 from cloud.console.language import STATIC
 from cloud.console.pages import pages_router
+from cloud.console.sessions_api import sessions_router
 from cloud.console.sign_on import SignOn
 from cloud.database.engine import Database
 from cloud.disclosure import Histories, disclosure_router
 from cloud.disclosure.chores import ErasureChores
 from cloud.disclosure.subject_api import subject_router
+from cloud.duty.api import DutyOffice, duty_router
+from cloud.duty.chores import DutyChores
+from cloud.duty.roster import DutyRoster
 from cloud.gateways.identity import GatewayIdentity
 from cloud.linking.chores import RelinkingChores
 from cloud.linking.routes import linking_router
@@ -110,7 +115,7 @@ def create_app(parts: AppParts) -> FastAPI:
     senders = Senders(parts.keys, parts.now)
     guard = Guard(parts.accounts.sessions, parts.settings.https, parts.accounts.tokens)
     video = VideoRelay(parts.registry)
-    roster = NotifyingRoster(EveryoneOfLevel(), parts.settings.notify, IdMaker(), parts.registry)
+    roster = NotifyingRoster(DutyRoster(parts.settings.notify.zone), parts.settings.notify, IdMaker(), parts.registry)
     sender = NotifySender(
         parts.database, parts.settings.notify, parts.now, IdMaker(), parts.registry, parts.live.alarms_changed
     )
@@ -132,18 +137,20 @@ def create_app(parts: AppParts) -> FastAPI:
     app.include_router(pages_router(parts.accounts, guard, parts.live, parts.registry, _sign_on(parts)))
     find, may_look = parts.accounts.sessions.find_by_hash, guard.may(Permission.LOOK)
     office, alarms, matters = _office(parts), _alarm_office(parts, roster), _matter_desk(parts, roster)
-    histories = Histories(office.make_id)
+    histories, sessions = Histories(office.make_id), SessionDesk(parts.accounts, parts.live)
     clip_views = clip_view_router(clips, parts.database, Looks(parts.audit, parts.now), may_look)
     clip_uploads = clip_upload_router(ClipIntake(clips, senders, parts.registry))
     for_accounts = (
         api_router(parts.database, guard, parts.commands, parts.audit),
-        account_router(parts.accounts, guard, parts.live),
+        account_router(sessions, guard),
+        sessions_router(parts.accounts, sessions, guard, parts.audit),
         access_router(office, guard),
         alarm_router(alarms, guard),
         order_router(alarms, OrderDesk(parts.database, parts.now, office.make_id), guard),
         matter_router(alarms, matters, guard),
         disclosure_router(office, guard, histories),
         notify_router(NotifyOffice(parts.database, sender, parts.settings.notify, parts.audit), guard),
+        duty_router(_duty_office(parts), guard),
         linking_router(office, guard, histories),
         subject_router(office, guard),
         register_router(office, guard),
@@ -155,6 +162,7 @@ def create_app(parts: AppParts) -> FastAPI:
     for router in for_accounts:
         app.include_router(router)
     app.include_router(matter_pages(alarms, matters, guard))
+    app.include_router(account_pages(parts.accounts, sessions, guard, parts.live))
     app.include_router(described_api(for_accounts, guard.signed_in))
     app.include_router(live_router(parts.live.fanout, guard.hand_shake(Permission.WATCH), find))
     app.include_router(described_router(clip_views, clip_uploads, signed_in=guard.signed_in))
@@ -215,8 +223,10 @@ def _lifespan(
         )
         relinking = RelinkingChores(parts.database, parts.now, parts.registry)
         categories = CategoryChores(parts.database, parts.now, parts.registry)
+        duty = DutyChores(parts.database, parts.now, parts.registry)
         retention.start()
         categories.start()
+        duty.start()
         erasures = ErasureChores(parts.database, parts.audit, parts.now, parts.registry)
         erasures.start()
         alarms.start()
@@ -235,6 +245,7 @@ def _lifespan(
             await asyncio.to_thread(retention.stop)
             await asyncio.to_thread(chores.stop)
             await asyncio.to_thread(categories.stop)
+            await asyncio.to_thread(duty.stop)
             await asyncio.to_thread(erasures.stop)
             await asyncio.to_thread(evidence.stop)
             await asyncio.to_thread(alarms.stop)
@@ -275,6 +286,11 @@ def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
 
 def _matter_desk(parts: AppParts, roster: Roster) -> MatterDesk:
     return MatterDesk(parts.database, parts.vault, parts.now, IdMaker(), parts.settings.alarms, roster)
+
+
+def _duty_office(parts: AppParts) -> DutyOffice:
+    settings = parts.settings
+    return DutyOffice(parts.database, parts.audit, parts.now, IdMaker(), settings.notify.zone, settings.duty)
 
 
 def _operations_router(parts: AppParts, guard: Guard) -> APIRouter:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from cloud.alarms.limits import Limits
 from cloud.categories.kinds import CategoryKinds
+from cloud.duty.settings import DutySettings
 from cloud.notify.settings import NotifySettings
 from cloud.retention import RetentionDays
 from cloud.sign_on.settings import OidcSettings
@@ -44,9 +45,13 @@ class AppSettings(BaseModel):
     oidc: OidcSettings | None = None
     """A provider by which staff may log in, beside their passwords."""
     categories: CategoryKinds = CategoryKinds()
+    days_without_purpose: Annotated[int, Field(ge=1, le=92)] = 7
+    """How far back who states no purpose reads events."""
     sessions: SessionSettings = SessionSettings()
     """How long a log-in lasts."""
     alarms: Limits = Limits()
     """How soon each level must act, and what counts as a flood or as chatter."""
+    duty: DutySettings = DutySettings()
+    """How soon a handover should be accepted."""
     notify: NotifySettings = NotifySettings()
     """Who is told of alarms outside the console, and how."""

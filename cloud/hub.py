@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -18,7 +19,7 @@ from typing import Protocol
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from cloud.accounts import SessionLimits, open_accounts
+from cloud.accounts import Recent, SessionLimits, open_accounts
 from cloud.app import AppParts, create_app, server_config
 from cloud.audit import AuditLog
 from cloud.broker import Broker, HubClient
@@ -160,10 +161,11 @@ class Hub:
         audit = AuditLog(foundation.database, utc_now)
         lasting = foundation.config.web.sessions
         limits = SessionLimits(absolute=lasting.absolute, idle=lasting.idle)
+        recent = Recent(utc_now, timedelta(days=foundation.config.web.days_without_purpose))
         return AppParts(
             database=foundation.database,
             now=utc_now,
-            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now, limits=limits),
+            accounts=open_accounts(foundation.database, audit, foundation.vault, utc_now, limits=limits, recent=recent),
             audit=audit,
             keys=self.keys,
             vault=foundation.vault,

@@ -196,6 +196,8 @@ class _Session:
                 answer = client.post("/login", data=form)
                 if answer.headers.get("x-gatehouse-wants") == "code":
                     answer = client.post("/login", data={**form, "code": str(typer.prompt("Code", hide_input=True))})
+                if answer.headers.get("x-gatehouse-wants") == "enrolment":
+                    raise _Refused("the account needs an authenticator first: log in with a browser to set it up")
                 found = _TOKEN.search(client.get("/").text) if answer.status_code == httpx.codes.SEE_OTHER else None
                 if found is None:
                     raise _Refused("the log-in was refused: wrong user name or password, or too many tries")

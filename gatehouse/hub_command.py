@@ -13,6 +13,7 @@ from gatehouse import (
     hub_alarms_command,
     hub_categories_command,
     hub_doors_command,
+    hub_duty_command,
     hub_export_command,
     hub_matters_command,
     hub_notify_command,
@@ -61,6 +62,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(hub_doors_command.app, name="doors")
 app.add_typer(hub_alarms_command.alarms, name="alarms")
 app.add_typer(hub_matters_command.app, name="matters")
+app.add_typer(hub_duty_command.app, name="duty")
 app.add_typer(hub_alarms_command.rules, name="rules")
 app.add_typer(hub_alarms_command.care, name="care")
 app.add_typer(hub_categories_command.app, name="categories")
@@ -379,7 +381,8 @@ def set_second_factor(
 ) -> None:
     """Set up an authenticator program (TOTP) for an account, anew if there was one, and print its recovery codes.
 
-    Administrators and officers for categories cannot log in without one; everybody else may have one.
+    Administrators and officers for categories need one, and set it up at their first log-in where there is none yet;
+    everybody else may have one.
     """
     with told_faults(), opened_foundation(context, config) as foundation:
         accounts = _accounts(foundation)
@@ -478,12 +481,13 @@ def add_token(
 
 @tokens.command("list")
 def list_tokens(context: typer.Context, config: _Config = None) -> None:
-    """List the tokens: id, account, name, what they may, until when."""
+    """List the tokens: id, account, name, what they may, until when, last use (to a minute)."""
     with told_faults(), opened_foundation(context, config) as foundation:
-        lines: list[tuple[str, ...]] = [("TOKEN", "ACCOUNT", "NAME", "MAY", "UNTIL")]
+        lines: list[tuple[str, ...]] = [("TOKEN", "ACCOUNT", "NAME", "MAY", "UNTIL", "LAST USE")]
         for each in _accounts(foundation).tokens.list():
             until = "revoked" if each.revoked_at else f"{each.expires_at:%Y-%m-%d %H:%M}Z"
-            lines.append((str(each.id), each.username, each.name, " ".join(each.permissions), until))
+            used = f"{each.last_used_at:%Y-%m-%d %H:%M}Z" if each.last_used_at else "-"
+            lines.append((str(each.id), each.username, each.name, " ".join(each.permissions), until, used))
         print_table(lines)
 
 

@@ -122,13 +122,14 @@ def _asked_reporter() -> dict[str, str | None]:
 
 
 def _desk(foundation: "Foundation") -> "MatterDesk":
-    from cloud.alarms.roster import EveryoneOfLevel
+    from cloud.duty.roster import DutyRoster
     from cloud.foundation import utc_now
     from cloud.matters.desk import MatterDesk
     from cloud.register.ids import IdMaker
 
-    limits = foundation.config.web.alarms
-    return MatterDesk(foundation.database, foundation.vault, utc_now, IdMaker(), limits, EveryoneOfLevel())
+    web = foundation.config.web
+    roster = DutyRoster(web.notify.zone)
+    return MatterDesk(foundation.database, foundation.vault, utc_now, IdMaker(), web.alarms, roster)
 
 
 def _id_of(foundation: "Foundation", what: str, code: str | None) -> UUID | None:

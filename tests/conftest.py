@@ -8,7 +8,7 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from cloud.database.engine import Database
-from tests.support.databases import PostgresqlCluster, new_sqlite, running_cluster
+from tests.support.databases import PostgresqlCluster, new_sqlite, remove, running_cluster
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import ONNX Runtime by themselves (models.runtime)
 DEFAULT_TIMEOUT_CONFIG.read = 60.0  # of tests' own requests: three files run at once, and 5 s were too few on two cores
@@ -52,4 +52,4 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     cluster: PostgresqlCluster = request.getfixturevalue("postgresql_cluster")
     fresh = cluster.new_database()
     yield fresh
-    cluster.drop(fresh)
+    remove(fresh)

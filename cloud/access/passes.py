@@ -5,7 +5,6 @@ issued when it has run out. A courier gets a one-time code for the keypad, uniqu
 outlasts its host's lease.
 """
 
-import io
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import segno
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from cloud.access.credentials import check_groups, is_taken
@@ -35,6 +33,7 @@ from cloud.database.tables import (
     DoorGroupDoor,
     Residency,
 )
+from cloud.qr import qr_svg
 from cloud.register.credentials import NUMBER, revoke_credential, set_groups
 from cloud.register.doors import DoorKey
 from cloud.register.errors import RegisterError
@@ -196,13 +195,6 @@ class PassMaker:
             if not is_taken(connection, self.vault.index(code, NUMBER)):
                 return code
         raise NotNow("code", "no free code was found", "revoke courier codes that are over")
-
-
-def qr_svg(text: str) -> str:
-    """A QR code as an SVG picture, error correction at least L (ISO/IEC 18004)."""
-    out = io.BytesIO()
-    segno.make_qr(text, error="l").save(out, kind="svg", scale=4, border=4, xmldecl=False)
-    return out.getvalue().decode().strip()
 
 
 def list_passes(

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from cloud.accounts.enrolment import Enrolment, EnrolmentOver, Enrolments, EnrolmentWanted
+from cloud.accounts.own import OwnAccount, password_mark
 from cloud.accounts.passwords import Passwords
-from cloud.accounts.second_factor import CodeWanted, SecondFactors
+from cloud.accounts.scope import Scope
+from cloud.accounts.second_factor import CodeWanted, SecondFactorMissing, SecondFactors, SetUpMeanwhile
 from cloud.accounts.sessions import Sessions, SessionSummary, SignedIn
 from cloud.accounts.throttle import LoginThrottle
 from cloud.accounts.tokens import ApiTokens
@@ -79,6 +82,7 @@ class Accounts:
         throttle: LoginThrottle,
         sessions: Sessions,
         second_factors: SecondFactors,
+        enrolments: Enrolments,
         tokens: ApiTokens,
         audit: AuditLog,
     ) -> None:
@@ -89,6 +93,8 @@ class Accounts:
         self._throttle = throttle
         self.sessions = sessions
         self._second_factors = second_factors
+        self.enrolments = enrolments
+        self.own = OwnAccount(database, passwords, throttle, sessions, second_factors, enrolments, audit)
         self.tokens = tokens
         self._audit = audit
 
@@ -251,10 +257,10 @@ class Accounts:
             AccountError: if there is none of that name, or it has no such session.
         """
         account_id, _ = self._find(username)
-        if not self.end_own(account_id, [session], by=None):
+        if not self.end_listed(account_id, [session], by=None):
             raise AccountError(f"account {username!r} has no such session; 'accounts sessions {username}' shows them")
 
-    def end_own(self, account_id: UUID, sessions: Collection[UUID], by: UUID | None) -> list[str]:
+    def end_listed(self, account_id: UUID, sessions: Collection[UUID], by: UUID | None) -> list[str]:
         """End these of an account's sessions, at once; the hashes of those that there were.
 
         Args:
@@ -263,6 +269,13 @@ class Accounts:
         for each in sessions:
             self._audit.append("account.session.ended", by, {"account": str(account_id), "session": str(each)})
         return self.sessions.end(account_id, sessions)
+
+    def find_within(self, username: str, scope: Scope) -> UUID | None:
+        """The account of a name, if it is bound to nothing outside a scope."""
+        query = select(Account.id).where(Account.username == username, scope.covers_account())
+        with self._database.read() as connection:
+            found: UUID | None = connection.execute(query).scalar()
+        return found
 
     def _find(self, username: str) -> tuple[UUID, datetime | None]:
         query = select(Account.id, Account.disabled_at).where(Account.username == username)
@@ -288,7 +301,7 @@ class Accounts:
         with self._database.write() as connection:
             if values:
                 connection.execute(update(Account).where(Account.id == account_id).values(**values))
-            connection.execute(delete(LoginSession).where(LoginSession.account_id == account_id))
+            self.sessions.end_all(connection, account_id)
 
     def log_in(self, username: str, password: str, address: str, code: str = "", browser: str = "") -> LogIn:
         """Check a password, and the code of who has a second factor, and open a session.
@@ -296,7 +309,8 @@ class Accounts:
         Raises:
             Throttled: after too many wrong passwords.
             BadLogin: if user name, password or code is wrong, or the account is disabled.
-            CodeWanted, SecondFactorMissing: as `SecondFactors.check`.
+            CodeWanted: as `SecondFactors.check`.
+            EnrolmentWanted: if the role needs a second factor, and none was set up: `log_in_enrolling` goes on.
             TooBusy: if too many log-ins are being checked.
         """
         username, address = username.strip().casefold(), address[:_MAX_ADDRESS_CHARACTERS]
@@ -309,7 +323,11 @@ class Accounts:
             ).first()
         fits = self._passwords.fits(row.password_hash if row else None, password)
         if row is not None and fits:
-            fits = self._second_factors.check(row.id, AccountRole(row.role), code)
+            try:
+                fits = self._second_factors.check(row.id, AccountRole(row.role), code)
+            except SecondFactorMissing as error:
+                mark = password_mark(row.password_hash)
+                raise EnrolmentWanted(self.enrolments.begin(row.id, username, mark)) from error
         token = self.sessions.open(row.id, row.password_hash, address, browser) if row is not None and fits else None
         if row is None or token is None:
             self._audit.append("login.refused", row.id if row else None, {"address": address})
@@ -319,6 +337,37 @@ class Accounts:
             self._rehash(row.id, row.password_hash, password)
         self._audit.append("login", row.id, {"address": address})
         return LogIn(row.id, token)
+
+    def log_in_enrolling(
+        self, enrolment: Enrolment, code: str, address: str, browser: str = ""
+    ) -> tuple[LogIn, tuple[str, ...]]:
+        """Set up the second factor that a log-in found missing, and open a session; the recovery codes come beside it.
+
+        Raises:
+            Throttled: after too many wrong codes or passwords.
+            WrongCode: if the code is not the secret's.
+            EnrolmentOver: if the account was disabled, or its password or second factor set, meanwhile.
+        """
+        address = address[:_MAX_ADDRESS_CHARACTERS]
+        self._throttle.begin(enrolment.username, address)
+        account = enrolment.account_id
+        with self._database.read() as connection:
+            query = select(Account.password_hash).where(Account.id == account, Account.disabled_at.is_(None))
+            password_hash = connection.execute(query).scalar()
+        if password_hash is None or password_mark(password_hash) != enrolment.holder:
+            raise EnrolmentOver("the account is disabled or has another password")
+        try:
+            codes = self._second_factors.set_up(account, enrolment.secret, code, enrolment.known)
+        except SetUpMeanwhile as error:
+            raise EnrolmentOver("another one was set up meanwhile") from error
+        token = self.sessions.open(account, password_hash, address, browser)
+        if token is None:  # since the look above: who had the old password leaves nothing behind
+            self._second_factors.remove(account)
+            raise EnrolmentOver("the account was disabled or has another password")
+        self._audit.append("account.second_factor", account, {"account": str(account)})
+        self._throttle.succeeded(enrolment.username, address)
+        self._audit.append("login", account, {"address": address})
+        return LogIn(account, token), codes
 
     def log_in_vouched(self, account_id: UUID, address: str, browser: str = "", *, strongly: bool) -> LogIn:
         """Open a session for somebody whom the provider of log-ins vouched for; `strongly`: by a second factor too.

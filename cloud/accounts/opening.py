@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cloud.accounts.accounts import Accounts
+from cloud.accounts.enrolment import Enrolments
 from cloud.accounts.passwords import Passwords
+from cloud.accounts.scope import Recent
 from cloud.accounts.second_factor import SecondFactors
 from cloud.accounts.sessions import SessionLimits, Sessions
 from cloud.accounts.throttle import LoginThrottle
@@ -24,17 +26,21 @@ def open_accounts(
     now: Callable[[], datetime],
     passwords: Passwords | None = None,
     limits: SessionLimits | None = None,
+    recent: Recent | None = None,
 ) -> Accounts:
     """Accounts on a database that is migrated."""
+    recent = recent or Recent(now)
     make_id = UuidV7Maker(lambda: now().timestamp(), os.urandom)
+    second_factors = SecondFactors(database, vault, now)
     return Accounts(
         database=database,
         now=now,
         make_id=make_id,
         passwords=passwords or Passwords(),
         throttle=LoginThrottle(time.monotonic),
-        sessions=Sessions(database, now, limits or SessionLimits()),
-        tokens=ApiTokens(database, now, make_id, audit),
-        second_factors=SecondFactors(database, vault, now),
+        sessions=Sessions(database, now, limits or SessionLimits(), recent),
+        tokens=ApiTokens(database, now, make_id, audit, recent),
+        second_factors=second_factors,
+        enrolments=Enrolments(vault, second_factors, now),
         audit=audit,
     )

@@ -40,6 +40,10 @@ class Permission(StrEnum):
     """Enter a matter, pass one to another place or grid."""
     GIVE_ORDERS = "give_orders"
     """Give a grid member a work order, and withdraw it."""
+    SEE_DUTY = "see_duty"
+    """The centres, their rosters, who is on duty, handovers."""
+    SET_DUTY = "set_duty"
+    """Set up centres, say who works there, write rosters."""
     SEE_RULES = "see_rules"
     SET_RULES = "set_rules"
     """With the whole hub: write the rules that raise alarms."""
@@ -56,6 +60,8 @@ class Permission(StrEnum):
     """Look up, make, review and end service categories, for a stated purpose."""
     READ_AUDIT = "read_audit"
     READ_METRICS = "read_metrics"
+    END_SESSIONS = "end_sessions"
+    """See where other accounts of one's part are logged in, and end it."""
 
 
 _DESK = {
@@ -64,11 +70,12 @@ _DESK = {
     Permission.SEE_NOTICES,
     Permission.SEE_ALARMS,
     Permission.HANDLE_ALARMS,
+    Permission.SEE_DUTY,
     Permission.SEE_RULES,
 }
 _POST = _DESK | {Permission.LOOK, Permission.OPERATE, Permission.LOCK_DOWN}
 _WINDOW = {Permission.SEE_PEOPLE, Permission.SEE_MATTERS, Permission.ENTER_MATTERS}
-_CENTRE = _POST | _WINDOW | {Permission.REVEAL, Permission.GIVE_ORDERS}
+_CENTRE = _POST | _WINDOW | {Permission.REVEAL, Permission.GIVE_ORDERS, Permission.SET_DUTY}
 
 PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
     AccountRole.GUARD: frozenset(_POST),
@@ -98,8 +105,10 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
             Permission.GIVE,
             Permission.SET_DOORS,
             Permission.SET_RULES,
+            Permission.SET_DUTY,
             Permission.HOLD_EVIDENCE,
             Permission.READ_METRICS,
+            Permission.END_SESSIONS,
         }
     ),
 }

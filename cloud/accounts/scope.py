@@ -1,12 +1,13 @@
 """Whose matters an account may see: a place with all below it, a grid with all that lies in it, or the whole hub.
 
 This is the one place where that is decided, as a condition in the query: what is outside is not there, neither in a
-list nor by its id, and not in an error message.
+list nor by its id, and not in an error message. The same is so for events of long ago, while no purpose was stated.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, select, true
@@ -20,6 +21,19 @@ NameColumn = InstrumentedAttribute[str] | ColumnElement[Any]
 
 
 @dataclass(frozen=True)
+class Recent:
+    """How far back events are told to who states no purpose. Two of the same clock and window are equal."""
+
+    now: Callable[[], datetime]
+    window: timedelta = timedelta(days=7)
+
+    @property
+    def since(self) -> datetime:
+        """The moment, as of now."""
+        return self.now() - self.window
+
+
+@dataclass(frozen=True)
 class Scope:
     """What an account is bound to.
 
@@ -27,15 +41,21 @@ class Scope:
         paths: the subtree; None: every place.
         grid_id: within it, this grid and those of level 2 in it; None: not bound to a grid.
         nothing: bound to a place or grid that is no more: it sees nothing.
+        recent: of events only those received since then; None: a purpose was stated, or the hub itself asks.
     """
 
     paths: PathRange | None = None
     grid_id: UUID | None = None
     nothing: bool = False
+    recent: Recent | None = None
+
+    def with_purpose(self) -> Self:
+        """The same, events of long ago too: for a question whose purpose is in the audit."""
+        return replace(self, recent=None)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it covers the whole hub."""
+        """Whether it covers the whole hub, if perhaps not events of long ago."""
         return not self.nothing and self.paths is None and self.grid_id is None
 
     def covers_place(self, place_id: IdColumn) -> ColumnElement[bool]:
@@ -69,6 +89,12 @@ class Scope:
         stays = or_(Residency.until.is_(None), Residency.until > now)
         return person_id.in_(select(Residency.person_id).where(stays, self.covers_place(Residency.dwelling_id)))
 
+    def covers_account(self) -> ColumnElement[bool]:
+        """The condition on `Account`: it is bound to a place or grid that is covered, so to nothing outside."""
+        if self.is_whole:
+            return true()
+        return or_(self.covers_place(Account.place_id), self.covers_grid(Account.grid_id))
+
     def covers_gateway(self, gateway_id: NameColumn) -> ColumnElement[bool]:
         """The condition on a column of gateway names: it has a door that is covered."""
         if self.is_whole:
@@ -83,11 +109,16 @@ class Scope:
         return and_(self.covers_gateway(gateway_id), gateway_id.not_in(foreign))
 
     def covers_event(self) -> ColumnElement[bool]:
-        """The condition on `EventRecord`: by its place; one without a place (a gateway's own) by its gateway."""
+        """The condition on `EventRecord`: not too old; by its place; one without a place (a gateway's own) by its
+        gateway."""
         if self.is_whole:
-            return true()
+            return self.is_recent()
         of_gateway = and_(EventRecord.place_id.is_(None), self.holds_gateway(EventRecord.gateway_id))
-        return or_(self.covers_place(EventRecord.place_id), of_gateway)
+        return and_(self.is_recent(), or_(self.covers_place(EventRecord.place_id), of_gateway))
+
+    def is_recent(self) -> ColumnElement[bool]:
+        """The condition on `EventRecord` alone that it is not too old. What a gateway sends late is new to the hub."""
+        return true() if self.recent is None else EventRecord.received_at >= self.recent.since
 
     def _grids(self) -> Any:
         return select(Grid.id).where(or_(Grid.id == self.grid_id, Grid.parent_id == self.grid_id))
@@ -96,8 +127,12 @@ class Scope:
 WHOLE = Scope()
 
 
-def scope_of(connection: Connection, account: UUID) -> Scope:
-    """The scope of an account, as it is bound now."""
+def scope_of(connection: Connection, account: UUID, recent: Recent | None = None) -> Scope:
+    """The scope of an account, as it is bound now.
+
+    Args:
+        recent: for who asks by himself; None: the hub asks what the account is bound to.
+    """
     query = (
         select(Account.place_id, Account.grid_id, Place.path, Grid.id.label("grid"))
         .outerjoin(Place, Place.id == Account.place_id)
@@ -106,5 +141,5 @@ def scope_of(connection: Connection, account: UUID) -> Scope:
     )
     row = connection.execute(query).first()
     if row is None or (row.place_id and row.path is None) or (row.grid_id and row.grid is None):
-        return Scope(nothing=True)
-    return Scope(subtree(row.path) if row.path is not None else None, row.grid_id)
+        return Scope(nothing=True, recent=recent)
+    return Scope(subtree(row.path) if row.path is not None else None, row.grid_id, recent=recent)

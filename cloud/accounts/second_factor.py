@@ -8,10 +8,12 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cloud.accounts import totp
 from cloud.database.engine import Database
@@ -39,6 +41,17 @@ class WrongCode(ValueError):
     """The code that is to prove that the authenticator program was set up does not fit."""
 
 
+class SetUpMeanwhile(Exception):
+    """Another second factor was set up since this one was begun."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The second factor that an account had when setting up another was begun; `set_up_at` None: none."""
+
+    set_up_at: datetime | None
+
+
 class SecondFactors:
     """Thread-safe: state is in the database alone."""
 
@@ -58,34 +71,46 @@ class SecondFactors:
         """For an authenticator program; nothing is stored yet."""
         return self._random_bytes(totp.SECRET_BYTES)
 
-    def set_up(self, account_id: UUID, secret: bytes, code: str) -> tuple[str, ...]:
+    def known(self, account_id: UUID) -> Known:
+        """The second factor of an account, as it is now."""
+        with self._database.read() as connection:
+            return Known(_set_up_at(connection, account_id))
+
+    def set_up(self, account_id: UUID, secret: bytes, code: str, instead_of: Known | None = None) -> tuple[str, ...]:
         """Ask for codes of this secret from now on, and return the recovery codes, which are told this once.
+
+        Args:
+            instead_of: what was there when it was begun; None: it takes the place of whatever is there.
 
         Raises:
             WrongCode: if the code is not the secret's: the program or its clock is not set up.
+            SetUpMeanwhile: if there is by now another one than `instead_of`.
         """
         steps = list(totp.fitting_steps(secret, _plain(code), self._now()))
         if not steps:
             raise WrongCode("the code does not fit: look at the program's clock, and type the code that it shows now")
         codes = tuple(self._new_code() for _ in range(RECOVERY_CODES))
-        sealed = self._vault.seal(secret, PURPOSE)
-        with self._database.write() as connection:
-            connection.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
-            connection.execute(delete(SecondFactor).where(SecondFactor.account_id == account_id))
-            connection.execute(
-                insert(SecondFactor).values(
-                    account_id=account_id,
-                    secret_sealed=sealed,
-                    last_step=max(steps),
-                    set_up_at=self._now(),
-                    failures=0,
-                    failed_at=None,
+        factor = {
+            "account_id": account_id,
+            "secret_sealed": self._vault.seal(secret, PURPOSE),
+            "last_step": max(steps),
+            "set_up_at": self._now(),
+            "failures": 0,
+            "failed_at": None,
+        }
+        try:
+            with self._database.write() as connection:
+                if instead_of is not None and _set_up_at(connection, account_id, lock=True) != instead_of.set_up_at:
+                    raise SetUpMeanwhile
+                connection.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+                connection.execute(delete(SecondFactor).where(SecondFactor.account_id == account_id))
+                connection.execute(insert(SecondFactor).values(**factor))
+                connection.execute(
+                    insert(RecoveryCode),
+                    [{"account_id": account_id, "code_hash": _hash(each), "used_at": None} for each in codes],
                 )
-            )
-            connection.execute(
-                insert(RecoveryCode),
-                [{"account_id": account_id, "code_hash": _hash(each), "used_at": None} for each in codes],
-            )
+        except IntegrityError as error:  # two first ones at the same time
+            raise SetUpMeanwhile from error
         return codes
 
     def remove(self, account_id: UUID) -> bool:
@@ -97,9 +122,7 @@ class SecondFactors:
 
     def is_wanted(self, account_id: UUID, role: AccountRole) -> bool:
         """Whether a password alone does not do: the role needs a second factor, or the account has one."""
-        with self._database.read() as connection:
-            mine = select(SecondFactor.account_id).where(SecondFactor.account_id == account_id)
-            return role in REQUIRED_OF or connection.execute(mine).first() is not None
+        return role in REQUIRED_OF or self.known(account_id).set_up_at is not None
 
     def check(self, account_id: UUID, role: AccountRole, code: str) -> bool:
         """Whether an account whose password was right may come in with this code; a code that fits is used up.
@@ -152,6 +175,12 @@ class SecondFactors:
     def _new_code(self) -> str:
         text = base64.b32encode(self._random_bytes(_RECOVERY_BYTES)).decode()
         return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
+
+
+def _set_up_at(connection: Connection, account_id: UUID, *, lock: bool = False) -> datetime | None:
+    query = select(SecondFactor.set_up_at).where(SecondFactor.account_id == account_id)
+    found: datetime | None = connection.execute(query.with_for_update() if lock else query).scalar()
+    return found
 
 
 def _plain(code: str) -> str:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud.accounts.permissions import PERMISSIONS, Permission
-from cloud.accounts.scope import Scope, scope_of
+from cloud.accounts.scope import Recent, Scope, scope_of
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, LoginSession
 
@@ -68,11 +68,13 @@ class Sessions:
         database: Database,
         now: Callable[[], datetime],
         limits: SessionLimits,
+        recent: Recent,
         make_token: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
         self._database = database
         self._now = now
         self._limits = limits
+        self._recent = recent
         self._make_token = make_token
 
     def open(self, account_id: UUID, password_hash: str | None, address: str = "", browser: str = "") -> str | None:
@@ -123,7 +125,7 @@ class Sessions:
             row = connection.execute(query).first()
             if row is None or now >= row.created_at + self._limits.absolute:
                 return None
-            scope = scope_of(connection, row.id)
+            scope = scope_of(connection, row.id, self._recent)
         self._renew(session, now, row.created_at, row.used_at)
         role = AccountRole(row.role)
         return SignedIn(row.id, row.username, role, PERMISSIONS[role], scope, session)
@@ -151,6 +153,21 @@ class Sessions:
             return list(
                 connection.execute(delete(LoginSession).where(mine).returning(LoginSession.token_hash)).scalars()
             )
+
+    def end_all(self, connection: Connection, account_id: UUID, *, but: str = "") -> list[str]:
+        """End the sessions of an account, all but the one of this hash; the hashes of those that there were."""
+        others = (LoginSession.account_id == account_id) & (LoginSession.token_hash != but)
+        return list(connection.execute(delete(LoginSession).where(others).returning(LoginSession.token_hash)).scalars())
+
+    def renew_token(self, connection: Connection, session: str) -> str | None:
+        """Give a session another token, so that who has the old one has nothing; it ends when it would have.
+
+        None if it has ended.
+        """
+        token = self._make_token(_TOKEN_BYTES)
+        live = (LoginSession.token_hash == session) & (LoginSession.expires_at > self._now())
+        done = connection.execute(update(LoginSession).where(live).values(token_hash=token_hash(token)))
+        return token if done.rowcount == 1 else None
 
     def close(self, session: str) -> None:
         """End a session at once."""

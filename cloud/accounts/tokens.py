@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from cloud.accounts.permissions import PERMISSIONS, Permission
-from cloud.accounts.scope import scope_of
+from cloud.accounts.scope import Recent, scope_of
 from cloud.accounts.sessions import SignedIn, token_hash
 from cloud.audit import AuditLog
 from cloud.database.engine import Database
@@ -23,6 +23,8 @@ PREFIX = "gth_"
 LONGEST = timedelta(days=366)
 _TOKEN_BYTES = 32
 _MAX_CHARACTERS = 80
+_USED_EVERY = timedelta(minutes=1)
+"""So often it is written that a token is used: once a minute, not once a request."""
 
 
 class TokenError(ValueError):
@@ -40,18 +42,26 @@ class TokenSummary:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    """To about a minute; None: never."""
 
 
 class ApiTokens:
     """Thread-safe: state is in the database alone."""
 
     def __init__(
-        self, database: Database, now: Callable[[], datetime], make_id: Callable[[], UUID], audit: AuditLog
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        make_id: Callable[[], UUID],
+        audit: AuditLog,
+        recent: Recent,
     ) -> None:
         self._database = database
         self._now = now
         self._make_id = make_id
         self._audit = audit
+        self._recent = recent
 
     def create(self, username: str, name: str, permissions: Collection[Permission], lifetime: timedelta) -> str:
         """Make a token and return it; it is stored nowhere.
@@ -84,6 +94,7 @@ class ApiTokens:
                     created_at=now,
                     expires_at=now + lifetime,
                     revoked_at=None,
+                    last_used_at=None,
                 )
             )
         return token
@@ -106,6 +117,7 @@ class ApiTokens:
                 row.created_at,
                 row.expires_at,
                 row.revoked_at,
+                row.last_used_at,
             )
             for row in rows
         ]
@@ -127,12 +139,13 @@ class ApiTokens:
         if not token.startswith(PREFIX) or len(token) > _MAX_CHARACTERS:
             return None
         stored = token_hash(token)
+        now = self._now()
         query = (
-            select(Account.id, Account.username, Account.role, ApiToken.permissions)
+            select(Account.id, Account.username, Account.role, ApiToken.permissions, ApiToken.last_used_at)
             .join(Account, Account.id == ApiToken.account_id)
             .where(
                 ApiToken.token_hash == stored,
-                ApiToken.expires_at > self._now(),
+                ApiToken.expires_at > now,
                 ApiToken.revoked_at.is_(None),
                 Account.disabled_at.is_(None),
             )
@@ -141,7 +154,10 @@ class ApiTokens:
             row = connection.execute(query).first()
             if row is None:
                 return None
-            scope = scope_of(connection, row.id)
+            scope = scope_of(connection, row.id, self._recent)
+        if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
+            with self._database.write() as connection:
+                connection.execute(update(ApiToken).where(ApiToken.token_hash == stored).values(last_used_at=now))
         role = AccountRole(row.role)
         may = PERMISSIONS[role] & {Permission(each) for each in row.permissions if each in set(Permission)}
         return SignedIn(row.id, row.username, role, may, scope, stored)

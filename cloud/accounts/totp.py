@@ -35,7 +35,11 @@ def fitting_steps(secret: bytes, code: str, moment: datetime) -> Iterator[int]:
             yield step
 
 
+def secret_text(secret: bytes) -> str:
+    """A secret as it is typed into an authenticator program (base32, RFC 4648)."""
+    return base64.b32encode(secret).decode().rstrip("=")
+
+
 def setup_uri(secret: bytes, username: str) -> str:
     """What an authenticator program reads from a QR code."""
-    text = base64.b32encode(secret).decode().rstrip("=")
-    return f"otpauth://totp/Gatehouse:{quote(username)}?secret={text}&issuer=Gatehouse"
+    return f"otpauth://totp/Gatehouse:{quote(username)}?secret={secret_text(secret)}&issuer=Gatehouse"

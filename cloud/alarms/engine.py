@@ -21,7 +21,8 @@ from cloud.alarms.limits import Limits
 from cloud.alarms.roster import Roster
 from cloud.alarms.states import Condition
 from cloud.alarms.tracker import Tracker
-from cloud.database.engine import Database
+from cloud.database.among import among
+from cloud.database.engine import Database, DialectName
 from cloud.database.tables import Alarm, AlarmCandidate, AlarmFlood, EventMark, EventRecord, WorkOrder
 from cloud.periodic import Periodic
 from cloud.rules.book import WrittenRule, prepare_rules, read_rules
@@ -30,8 +31,8 @@ from cloud.rules.by_survey import PERIODS, is_survey, survey
 from cloud.rules.definition import Rule
 
 EVERY_S = 1.0
-BATCH = 200
-"""Marks in one transaction: some 20 ms of a SQLite writer's lock."""
+BATCH: Mapping[DialectName, int] = {"sqlite": 200, "postgresql": 1000}
+"""Marks in one transaction: some 20 ms of a SQLite writer's lock, or 100 ms that block nobody."""
 
 _LOCK_NUMBER = 0x616C61726D73
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class AlarmEngine:
 
     def run_once(self) -> None:
         """Look at every event that is marked, then at how things stand, then at the clock."""
-        while not self._stopping.is_set() and self._look_at_events() == BATCH:
+        while not self._stopping.is_set() and self._look_at_events() == BATCH[self._database.dialect]:
             pass
         self._survey()
         self._mind_the_clock()
@@ -116,18 +117,19 @@ class AlarmEngine:
             return self._look_at_batch(self._take_apart)
 
     def _look_at_batch(self, take: _Take) -> int:
+        limit = BATCH[self._database.dialect]
         with self._database.write() as connection:
             if not _alone(connection):
                 return 0
-            marks = connection.execute(select(EventMark.event_id).order_by(EventMark.event_id).limit(BATCH)).scalars()
+            marks = connection.execute(select(EventMark.event_id).order_by(EventMark.event_id).limit(limit)).scalars()
             ids = list(marks)
             written = read_rules(connection)
             looking = EventRules(connection, written)
-            events = read_events(connection, EventRecord.id.in_(ids), limit=BATCH)
+            events = read_events(connection, among(connection, EventRecord.id, ids), limit=limit)
             looking.expect(events)
             for event in events:
                 take(connection, looking, _in_force(written), event)
-            connection.execute(delete(EventMark).where(EventMark.event_id.in_(ids)))
+            connection.execute(delete(EventMark).where(among(connection, EventMark.event_id, ids)))
         self._events.inc(len(ids))
         return len(ids)
 

@@ -1,6 +1,6 @@
 """The list of alarms and matters, one with its steps, and the floods: each within a scope, a part of the query."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from cloud.accounts.scope import Scope
 from cloud.alarms.errors import NoSuchAlarm
 from cloud.alarms.orders import read_orders
 from cloud.alarms.reach import EVERYTHING, Sees
-from cloud.alarms.states import Handling, Priority, Source
+from cloud.alarms.states import Handling, Level, Priority, Source
 from cloud.alarms.values import AlarmAnswer, AlarmRow, FloodRow, QueueAnswer, QueueState, StepRow
 from cloud.database.tables import Account, Alarm, AlarmFlood, AlarmStep, Door, Grid, Matter, Place
 from cloud.rules.book import read_titles
@@ -19,9 +19,18 @@ from cloud.rules.book import read_titles
 MAX_ROWS = 200
 
 _Area, _Acked, _Handler, _Closer = aliased(Place), aliased(Account), aliased(Account), aliased(Account)
+_SAME = (
+    "id", "source", "number", "rule", "priority", "handling", "condition", "level", "happened_at", "raised_at",
+    "last_at", "times", "chattering", "in_flood", "acked_at", "closed_at", "outcome", "due_at", "overdue",
+    "shelved_until", "shelved_why", "revision",
+)  # fmt: skip
+"""What a row tells as it is stored."""
 _JOINED = (
     select(
-        Alarm.__table__,
+        *(Matter.number if name == "number" else getattr(Alarm, name) for name in _SAME),
+        Alarm.gateway_id,
+        Alarm.subject,
+        Alarm.first_event_id,
         Place.name.label("place_name"),
         _Area.name.label("area_name"),
         Grid.name.label("grid_name"),
@@ -29,7 +38,6 @@ _JOINED = (
         _Acked.username.label("acked_name"),
         _Handler.username.label("handler_name"),
         _Closer.username.label("closer_name"),
-        Matter.number,
         Matter.title,
         Matter.title_zh,
     )
@@ -58,11 +66,14 @@ def read_queue(
     *,
     source: Source | None = None,
     sees: Sees = EVERYTHING,
+    from_level: Level = Level.GUARD,
 ) -> QueueAnswer:
-    """The alarms of a scope and the matters, or those of one source."""
+    """The alarms of a scope and the matters, or those of one source; `from_level`: that have come so far up."""
     query = _JOINED.where(sees.alarm(scope), *_STATES[state])
     if source is not None:
         query = query.where(Alarm.source == source)
+    if from_level is not Level.GUARD:
+        query = query.where(Alarm.level >= int(from_level))
     if priority is not None:
         query = query.where(Alarm.priority == int(priority))
     if state is QueueState.CLOSED:
@@ -112,15 +123,9 @@ def _floods(connection: Connection, scope: Scope) -> tuple[FloodRow, ...]:
 
 def _row(found: Row[*tuple[Any, ...]], titles: Mapping[str, tuple[str, str]]) -> AlarmRow:
     title, title_zh = (found.title, found.title_zh) if found.number else titles.get(found.rule, (found.rule,) * 2)
-    same: Sequence[str] = (
-        "id", "source", "number", "rule", "priority", "handling", "condition", "level", "happened_at", "raised_at",
-        "last_at", "times", "chattering", "in_flood", "acked_at", "closed_at", "outcome", "due_at", "overdue",
-        "shelved_until", "shelved_why", "revision",
-    )  # fmt: skip
-    values = found._mapping
     is_urgent = found.priority == Priority.P1 or (not found.in_flood and found.priority < Priority.JOURNAL)
     return AlarmRow(
-        **{name: values[name] for name in same},
+        **dict(zip(_SAME, found, strict=False)),  # the rest of the row is told in other words
         title=title,
         title_zh=title_zh,
         place=found.place_name,

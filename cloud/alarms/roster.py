@@ -1,4 +1,4 @@
-"""Who is told of an alarm: a `Roster` says. `EveryoneOfLevel` is the one without duty rosters.
+"""Who is told of an alarm: a `Roster` says. `cloud.duty.roster` is the hub's.
 
 What is told outside the console is `cloud.notify`'s: its roster stands around another one and hears of each
 announcement within the transaction that writes the step.
@@ -69,25 +69,28 @@ class Nobody(Roster):
         return Told()
 
 
-class EveryoneOfLevel(Roster):
-    """Tells every account of the level whose scope covers the place. A unit's head has no account of that name: the
-    grid members of the grid stand for the heads of its units, and without any the community's staff."""
+def asks_for_head(duty: Duty) -> bool:
+    """Whether the head of a unit is to be told."""
+    return duty.audience is Audience.UNIT_HEAD and duty.level is Level.GUARD
 
-    def on_duty(self, connection: Connection, duty: Duty) -> Told:
-        accounts = self._accounts(connection, duty)
-        if duty.audience is Audience.UNIT_HEAD and duty.level is Level.GUARD:
-            bound = [row.id for row in accounts if row.grid_id is not None]
-            return Told(tuple(bound or self._of_level(accounts, Level.COMMUNITY)))
-        return Told(tuple(self._of_level(accounts, duty.level)))
 
-    def _of_level(self, accounts: Sequence[Row[*tuple[Any, ...]]], level: Level) -> list[UUID]:
-        return [row.id for row in accounts if LEVEL_OF_ROLE.get(row.role) is level]
+def covering(connection: Connection, duty: Duty) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Every account that sees the place and grid: `id`, `username`, `role`, `grid_id`."""
+    places = or_(Account.place_id.is_(None), Account.place_id.in_(places_above(connection, duty.place_id)))
+    grids = or_(Account.grid_id.is_(None), Account.grid_id.in_(_grids(connection, duty.grid_id)))
+    query = select(Account.id, Account.username, Account.role, Account.grid_id)
+    query = query.where(Account.disabled_at.is_(None), places, grids)
+    return connection.execute(query.order_by(Account.id)).all()
 
-    def _accounts(self, connection: Connection, duty: Duty) -> Sequence[Row[*tuple[Any, ...]]]:
-        places = or_(Account.place_id.is_(None), Account.place_id.in_(places_above(connection, duty.place_id)))
-        grids = or_(Account.grid_id.is_(None), Account.grid_id.in_(_grids(connection, duty.grid_id)))
-        query = select(Account.id, Account.role, Account.grid_id).where(Account.disabled_at.is_(None), places, grids)
-        return connection.execute(query.order_by(Account.id)).all()
+
+def of_level(accounts: Iterable[Row[*tuple[Any, ...]]], level: Level) -> tuple[UUID, ...]:
+    """Those of these accounts that are told at a level."""
+    return tuple(row.id for row in accounts if LEVEL_OF_ROLE.get(row.role) is level)
+
+
+def grid_members(accounts: Iterable[Row[*tuple[Any, ...]]]) -> tuple[UUID, ...]:
+    """Those that are bound to a grid."""
+    return tuple(row.id for row in accounts if row.grid_id is not None)
 
 
 def announce(connection: Connection, roster: Roster, alarm: UUID, step: int, duty: Duty) -> int:

@@ -3,6 +3,7 @@
 Only browsers: a program's token has no session, and cannot end its account's.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict
 
-from cloud.accounts import Accounts, SignedIn
+from cloud.accounts import Accounts, SessionSummary, SignedIn
 from cloud.console.guard import Guard
 from cloud.live.feed import LiveFeed
 
@@ -43,7 +44,34 @@ class EndedAnswer(_Answer):
     ended: int
 
 
-def account_router(accounts: Accounts, guard: Guard, live: LiveFeed) -> APIRouter:
+class SessionDesk:
+    """Ends sessions, and the pages that are open in them."""
+
+    def __init__(self, accounts: Accounts, live: LiveFeed) -> None:
+        self._accounts = accounts
+        self._live = live
+
+    def of(self, account: UUID) -> list[SessionSummary]:
+        """An account's, the one used last first."""
+        return self._accounts.sessions.list_of(account)
+
+    def end(self, account: UUID, identifier: UUID, by: SignedIn) -> int:
+        """How many were ended: 0 if the account has none of this id."""
+        return self._end(account, [each.id for each in self.of(account) if each.id == identifier], by)
+
+    def end_all(self, account: UUID, by: SignedIn) -> int:
+        """All of an account, but the one that asks where it is one's own. How many there were."""
+        others = [each.id for each in self.of(account) if each.token_hash != by.session]
+        return self._end(account, others, by)
+
+    def _end(self, account: UUID, sessions: list[UUID], by: SignedIn) -> int:
+        ended = self._accounts.end_listed(account, sessions, by.account_id)
+        for each in ended:
+            self._live.end_session(each)
+        return len(ended)
+
+
+def account_router(desk: SessionDesk, guard: Guard) -> APIRouter:
     """The routes below `/api/v1/account/sessions`."""
     router = APIRouter(prefix="/api/v1/account/sessions")
 
@@ -53,41 +81,39 @@ def account_router(accounts: Accounts, guard: Guard, live: LiveFeed) -> APIRoute
     def changing(request: Request) -> SignedIn:
         return _of_a_browser(guard.changing(request), guard, request)
 
-    def end(by: SignedIn, sessions: list[UUID]) -> int:
-        ended = accounts.end_own(by.account_id, sessions, by.account_id)
-        for each in ended:
-            live.end_session(each)
-        return len(ended)
-
     @router.get("")
     def sessions(by: Annotated[SignedIn, Depends(reading)]) -> SessionsAnswer:
-        rows = [
-            SessionRow(
-                id=each.id,
-                started_at=each.created_at,
-                last_used_at=each.used_at,
-                expires_at=each.expires_at,
-                address=each.address,
-                browser=each.browser,
-                is_this=each.token_hash == by.session,
-            )
-            for each in accounts.sessions.list_of(by.account_id)
-        ]
-        return SessionsAnswer(sessions=tuple(rows))
+        return shown(desk.of(by.account_id), by)
 
     @router.post("/end-others")
     def end_others(by: Annotated[SignedIn, Depends(changing)]) -> EndedAnswer:
-        others = [each.id for each in accounts.sessions.list_of(by.account_id) if each.token_hash != by.session]
-        return EndedAnswer(ended=end(by, others))
+        return EndedAnswer(ended=desk.end_all(by.account_id, by))
 
     @router.post("/{identifier}/end")
     def end_one(identifier: UUID, by: Annotated[SignedIn, Depends(changing)]) -> EndedAnswer:
-        mine = [each.id for each in accounts.sessions.list_of(by.account_id) if each.id == identifier]
-        if not mine:
+        ended = desk.end(by.account_id, identifier, by)
+        if not ended:
             raise HTTPException(404, "no such session")
-        return EndedAnswer(ended=end(by, mine))
+        return EndedAnswer(ended=ended)
 
     return router
+
+
+def shown(sessions: Sequence[SessionSummary], by: SignedIn) -> SessionsAnswer:
+    """Sessions as they are told to who asks."""
+    rows = (
+        SessionRow(
+            id=each.id,
+            started_at=each.created_at,
+            last_used_at=each.used_at,
+            expires_at=each.expires_at,
+            address=each.address,
+            browser=each.browser,
+            is_this=each.token_hash == by.session,
+        )
+        for each in sessions
+    )
+    return SessionsAnswer(sessions=tuple(rows))
 
 
 def _of_a_browser(found: SignedIn, guard: Guard, request: Request) -> SignedIn:

@@ -15,6 +15,7 @@ from cloud.accounts import ApiTokens, Permission, Sessions, SignedIn
 from cloud.accounts.sessions import csrf_fits, csrf_token
 
 CSRF_HEADER = "X-Gatehouse-Token"
+FOREIGN = "this request does not come from the hub's own page"
 Dependency = Callable[[Request], SignedIn]
 
 
@@ -56,7 +57,14 @@ class Guard:
         if _bearer(request) is not None:
             return found
         if not self.is_same_origin(request) or not self.token_fits(request, request.headers.get(CSRF_HEADER)):
-            raise HTTPException(403, "this request does not come from the hub's own page")
+            raise HTTPException(403, FOREIGN)
+        return found
+
+    def sender_of(self, request: Request, page_token: str) -> SignedIn | None:
+        """Who sent a form; None: nobody who is logged in. It is from this hub's page (403)."""
+        found = self.find(request)
+        if found is not None and not (self.is_same_origin(request) and self.token_fits(request, page_token)):
+            raise HTTPException(403, FOREIGN)
         return found
 
     def may(self, permission: Permission, *, whole: bool = False) -> Dependency:

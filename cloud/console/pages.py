@@ -1,25 +1,39 @@
-"""The two pages: log-in and the live console. Rendered here, brought to life by `static/console.js`."""
+"""The log-in with what it asks for, and the live console: rendered here, brought to life by `static/console.js`."""
 
 import logging
 from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, Counter
 
-from cloud.accounts import Accounts, BadLogin, CodeWanted, SecondFactorMissing, Throttled, TooBusy
-from cloud.console.guard import Guard
+from cloud.accounts import (
+    Accounts,
+    BadLogin,
+    CodeWanted,
+    Enrolment,
+    EnrolmentOver,
+    EnrolmentWanted,
+    Throttled,
+    TooBusy,
+    WrongCode,
+)
+from cloud.console.guard import FOREIGN, Guard
 from cloud.console.language import Language, Theme, load_words, look_of, speaker
 from cloud.console.sign_on import NotVouched, SignOn
 from cloud.live.feed import LiveFeed
+from cloud.qr import qr_svg
 from cloud.sign_on.settings import RETURN_PATH
 
-_FOREIGN = "this request does not come from the hub's own page"
 WANTS_HEADER = "X-Gatehouse-Wants"
-"""`code`: the password was right, and the account has a second factor."""
+"""The password was right, and more is wanted: `code`: of the second factor; `enrolment`: one has to be set up."""
+ENROL_PATH = "/login/second-factor"
+Secret = Annotated[str, Form(max_length=1000)]
+Code = Annotated[str, Form(max_length=40)]
+Sealed = Annotated[str, Form(max_length=4000)]
 _log = logging.getLogger(__name__)
 _YEAR_S = 365 * 24 * 3600
 _ICON = (
@@ -71,27 +85,61 @@ class LoginDesk:
     def log_in(self, request: Request, username: str, password: str, code: str) -> Response:
         if not self._guard.is_same_origin(request):
             self._log_ins.labels("foreign_origin").inc()
-            raise HTTPException(403, _FOREIGN)
-        address = request.client.host if request.client else ""
+            raise HTTPException(403, FOREIGN)
+        address = address_of(request)
         try:
             opened = self._accounts.log_in(username, password, address, code, request.headers.get("user-agent", ""))
         except BadLogin:
             return self._again(request, username, "refused", 401, "login.wrong")
         except CodeWanted:
             return self._again(request, username, "code_wanted", 401, "login.code_wanted")
-        except SecondFactorMissing:
-            return self._again(request, username, "no_second_factor", 403, "login.no_second_factor")
+        except EnrolmentWanted as wanted:
+            return self._enrolment(request, wanted.enrolment, "no_second_factor", 403)
         except Throttled as error:
-            wait_s = ceil(error.retry_after_s)
-            page = self._again(request, username, "throttled", 429, "login.throttled", seconds=wait_s)
-            page.headers["Retry-After"] = str(wait_s)
-            return page
+            return self._wait(request, username, error)
         except TooBusy:
             return self._again(request, username, "busy", 503, "login.busy")
         self._log_ins.labels("accepted").inc()
         response = RedirectResponse("/", 303)
         self._guard.give_cookie(response, opened.token)
         return response
+
+    def enrol(self, request: Request, sealed: str, code: str) -> Response:
+        """A second factor that the log-in asked for, with its first code."""
+        if not self._guard.is_same_origin(request):
+            self._log_ins.labels("foreign_origin").inc()
+            raise HTTPException(403, FOREIGN)
+        browser = request.headers.get("user-agent", "")
+        try:
+            enrolment = self._accounts.enrolments.resume(sealed)
+            try:
+                opened, codes = self._accounts.log_in_enrolling(enrolment, code, address_of(request), browser)
+            except WrongCode:
+                return self._enrolment(request, enrolment, "wrong_first_code", 422, "enrol.wrong")
+            except Throttled as error:
+                return self._wait(request, enrolment.username, error)
+        except EnrolmentOver:
+            return self._again(request, "", "enrolment_over", 409, "enrol.over")
+        self._log_ins.labels("accepted").inc()
+        page = self._pages.render(request, "recovery.html", codes=codes, next="/")
+        self._guard.give_cookie(page, opened.token)
+        return page
+
+    def _enrolment(
+        self, request: Request, enrolment: Enrolment, outcome: str, status: int, key: str | None = None
+    ) -> Response:
+        self._log_ins.labels(outcome).inc()
+        page = enrolment_page(enrolment) | {"action": ENROL_PATH, "back": "/login", "page_token": None}
+        page["error"] = self._pages.speak(request, key) if key else None
+        answer = self._pages.render(request, "enrol.html", status, **page)
+        answer.headers[WANTS_HEADER] = "enrolment"
+        return answer
+
+    def _wait(self, request: Request, username: str, error: Throttled) -> Response:
+        wait_s = ceil(error.retry_after_s)
+        page = self._again(request, username, "throttled", 429, "login.throttled", seconds=wait_s)
+        page.headers["Retry-After"] = str(wait_s)
+        return page
 
     def _again(
         self, request: Request, username: str, outcome: str, status: int, key: str, **values: str | int
@@ -108,14 +156,14 @@ class LoginDesk:
     def leave(self, request: Request, sign_on: SignOn) -> Response:
         """Send the browser to the provider."""
         try:
-            return sign_on.leave(request.client.host if request.client else "")
+            return sign_on.leave(address_of(request))
         except NotVouched as error:
             _log.warning("a log-in by OpenID Connect cannot begin: %s", error)
             return self._again(request, "", "not_vouched", 503, error.key)
 
     def vouched(self, request: Request, sign_on: SignOn) -> Response:
         """The provider sent the browser back."""
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         try:
             account, strongly = sign_on.returned(request.cookies, request.query_params, address)
             browser = request.headers.get("user-agent", "")
@@ -136,10 +184,8 @@ class LoginDesk:
         return page
 
     def log_out(self, request: Request, page_token: str) -> Response:
-        found = self._guard.find(request)
+        found = self._guard.sender_of(request, page_token)
         if found is not None:
-            if not self._guard.is_same_origin(request) or not self._guard.token_fits(request, page_token):
-                raise HTTPException(403, _FOREIGN)
             self._accounts.log_out(found)
             self._live.end_session(found.session)
         response = RedirectResponse("/login", 303)
@@ -150,7 +196,7 @@ class LoginDesk:
 def pages_router(
     accounts: Accounts, guard: Guard, live: LiveFeed, registry: CollectorRegistry, sign_on: SignOn | None = None
 ) -> APIRouter:
-    """`/`, `/login`, `/logout`, `/preferences` and the icon; with a provider of log-ins `/login/oidc`, too."""
+    """`/`, `/login` and what follows it, `/logout`, `/preferences`, the icon; with a provider `/login/oidc`, too."""
     router = APIRouter()
     pages = Pages(sign_on.name if sign_on is not None else None)
     desk = LoginDesk(accounts, guard, live, pages, registry)
@@ -174,10 +220,14 @@ def pages_router(
     def log_in(
         request: Request,
         username: Annotated[str, Form(max_length=200)],
-        password: Annotated[str, Form(max_length=1000)],
-        code: Annotated[str, Form(max_length=40)] = "",
+        password: Secret,
+        code: Code = "",
     ) -> Response:
         return desk.log_in(request, username, password, code)
+
+    @router.post(ENROL_PATH)
+    def enrol(request: Request, started: Sealed = "", code: Code = "") -> Response:
+        return desk.enrol(request, started, code)
 
     if sign_on is not None:
         _add_sign_on(router, desk, sign_on)
@@ -189,6 +239,16 @@ def pages_router(
     router.add_api_route("/preferences", _prefer, methods=["GET"])
     router.add_api_route("/icon.svg", _icon, methods=["GET"])
     return router
+
+
+def enrolment_page(enrolment: Enrolment) -> dict[str, Any]:
+    """What a page needs to show of a second factor that is being set up."""
+    return {"qr": qr_svg(enrolment.uri), "secret": enrolment.text, "started": enrolment.sealed}
+
+
+def address_of(request: Request) -> str:
+    """Where the browser is; empty where that is not known."""
+    return request.client.host if request.client else ""
 
 
 def _add_sign_on(router: APIRouter, desk: LoginDesk, sign_on: SignOn) -> None:

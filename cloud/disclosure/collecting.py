@@ -18,6 +18,7 @@ from cloud.audit.log import look_query
 from cloud.database.tables import (
     AccessPass,
     Account,
+    AccountPerson,
     Alarm,
     CareAgreement,
     Contact,
@@ -60,6 +61,7 @@ COLLECTED = {
     "contact": "contacts",
     "vehicle": "vehicles",
     "post": "posts",
+    "account_person": "accounts",
     "care_agreement": "agreements",
     "service_category": CATEGORIES,
     "event": "events",
@@ -124,7 +126,7 @@ def collect(connection: Connection, vault: Vault, person: UUID, breadth: Breadth
 
 
 def _queries(person: UUID, breadth: Breadth) -> dict[str, Select[*tuple[Any, ...]]]:
-    seen = breadth.scope.covers_event()
+    seen = breadth.scope.with_purpose().covers_event()
     stays = select(Residency.id).where(Residency.person_id == person)
     passes = AccessPass.id == Credential.id
     dwelling, account = Place.code.label("dwelling"), Account.username.label("account")
@@ -184,6 +186,9 @@ def _queries(person: UUID, breadth: Breadth) -> dict[str, Select[*tuple[Any, ...
         .outerjoin(JointUnit, JointUnit.id == Post.joint_unit_id)
         .where(Post.person_id == person)
         .order_by(Post.since),
+        "accounts": select(AccountPerson.id, account)
+        .join(Account, by_name(AccountPerson.account_id))
+        .where(AccountPerson.person_id == person),
         "events": select(
             *(EventRecord.id, EventRecord.time, EventRecord.type, EventRecord.denied_for, EventRecord.gateway_id),
             *(EventRecord.subject, Place.code.label("place"), EventRecord.credential_id),

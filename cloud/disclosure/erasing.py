@@ -1,9 +1,9 @@
 """Erases what the hub holds of a person, in one transaction; before that it tells what would go, what stays, and why.
 
 What goes: the person, residencies and leases, credentials and passes (each gateway takes them out at once, by the usual
-distribution), contacts, vehicles, posts, agreements, categories, and what is kept of changes of all these. Events stay
-as what happened at a door, and lose who it was: the links, and the credential in their text, so that nobody can
-tell which of them were the same person's. Corrections of their links go.
+distribution), contacts, vehicles, posts, the tie to an account, agreements, categories, and what is kept of changes of
+all these. Events stay as what happened at a door, and lose who it was: the links, and the credential in their text, so
+that nobody can tell which of them were the same person's. Corrections of their links go.
 
 What stays: everything, while a case holds the person's data. Events that a hold of evidence or an open alarm needs keep
 their links, and with them stay the name, the residencies and those credentials (revoked), until that is over. A pass
@@ -27,6 +27,7 @@ from cloud.access.errors import NotThere
 from cloud.database.tables import (
     AccessPass,
     AccessPassDoor,
+    AccountPerson,
     AuditSubject,
     CareAgreement,
     CategoryWarning,
@@ -66,6 +67,7 @@ DECIDED = {
     "contact": "goes",
     "vehicle": "goes",
     "post": "goes",
+    "account_person": "goes",
     "care_agreement": "goes",
     "service_category": "goes",
     "event": "loses the link",
@@ -77,7 +79,7 @@ DECIDED = {
 """What becomes of each table that names a person. A test holds it against the tables: a new one has to be decided."""
 
 _BATCH = 500
-_OF_A_PERSON: tuple[type[Any], ...] = (ServiceCategory, CareAgreement, Contact, Vehicle, Post)
+_OF_A_PERSON: tuple[type[Any], ...] = (ServiceCategory, CareAgreement, Contact, Vehicle, Post, AccountPerson)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,10 @@ def _plan(connection: Connection, found: _Found) -> Plan:
             if found.kept_credentials or found.alive
             else "",
         ),
-        Line("contacts, vehicles, posts, agreements, categories", sum(map(len, found.entries.values()))),
+        Line(
+            "contacts, vehicles, posts, the tie to an account, agreements, categories",
+            sum(map(len, found.entries.values())),
+        ),
         Line("changes kept of all these", _count(connection, RegisterHistory.entry_id, _entries(found))),
         Line(
             "events that lose who it was",

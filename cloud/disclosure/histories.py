@@ -172,7 +172,8 @@ def opened(connection: Connection, identifier: UUID, account: UUID, reach: Reach
 
 
 def read(connection: Connection, request: HistoryValue, scope: Scope) -> HistoryAnswer:
-    """The person's events in that time, within a scope."""
+    """The person's events in that time, within a scope; for the purpose that the request states."""
+    scope = scope.with_purpose()
     query = (
         select(EventRecord.id)
         .where(

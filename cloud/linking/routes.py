@@ -3,6 +3,7 @@
 A dwelling's and a credential's events are where somebody went: they need a purpose and a case number, which the audit
 keeps before anything is read, found under each person whom they are about. They count as histories of these persons
 (`cloud.disclosure.histories`); above the daily limit they are refused, because a person's history can be confirmed.
+A door's events and uses of expired credentials are told without a purpose as far back as the scope lets them.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from cloud.access.errors import NotThere
 from cloud.access.office import DoorOffice
 from cloud.access.problems import ProblemRoute, documented
 from cloud.access.routes import DeviceName, GatewayName
-from cloud.accounts import Permission, SignedIn
+from cloud.accounts import Permission, Scope, SignedIn
 from cloud.console.guard import Guard
 from cloud.disclosure.histories import Histories, Passages
 from cloud.disclosure.values import LONGEST_HISTORY, CaseNumber, Purpose
@@ -27,11 +28,14 @@ from cloud.linking.ties import MAX_EVENTS, ties
 from cloud.live.rows import EventRow
 from cloud.register.errors import RegisterError
 
+_GRACE = timedelta(minutes=1)
+"""Who asks for just the days that are told has a clock of his own."""
 _NIGHT, _WEEK, _MONTH = timedelta(hours=12), timedelta(days=7), timedelta(days=30)
 _LISTS, _ONE, _HISTORY = documented(403, 422, 503), documented(403, 404, 422, 503), documented(403, 404, 409, 422, 503)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS)]
 Moment = Annotated[AwareDatetime | None, Query()]
+Stated = Annotated[Purpose | None, Query(description="What it is for, in words; for events of long ago.")]
 
 
 class _Answer(BaseModel):
@@ -90,11 +94,13 @@ def _add_lists(router: APIRouter, office: DoorOffice, guard: Guard) -> None:
         since: Moment = None,
         until: Moment = None,
         limit: Limit = MAX_ROWS,
+        purpose: Stated = None,
     ) -> EventsFound:
-        """A door's last night, or another span."""
+        """A door's last night, or another span; one that begins long ago with a purpose, which the audit keeps."""
         span = _span(office.now(), since, until, _NIGHT)
+        scope = _scope_for(office, by, span, purpose, {"what": "door", "gateway": gateway, "door": device})
         with office.database.read() as connection:
-            return _found(lambda: queries.door_events(connection, by.scope, gateway, device, span, limit))
+            return _found(lambda: queries.door_events(connection, scope, gateway, device, span, limit))
 
     @router.get("/expired-credentials", responses=_LISTS)
     def expired_credentials(
@@ -102,11 +108,16 @@ def _add_lists(router: APIRouter, office: DoorOffice, guard: Guard) -> None:
         since: Moment = None,
         until: Moment = None,
         limit: Limit = MAX_ROWS,
+        purpose: Stated = None,
     ) -> EventsFound:
-        """Who was refused because a credential had expired, in the last week or another span."""
-        span = _span(office.now(), since, until, _WEEK)
+        """Who was refused because a credential had expired, in the last week or another span; one that begins long ago
+        with a purpose, which the audit keeps."""
+        recent = by.scope.recent
+        usual = min(_WEEK, recent.window) if recent is not None and purpose is None else _WEEK
+        span = _span(office.now(), since, until, usual)
+        scope = _scope_for(office, by, span, purpose, {"what": "expired credentials"})
         with office.database.read() as connection:
-            return _found(lambda: queries.expired_uses(connection, by.scope, span, limit))
+            return _found(lambda: queries.expired_uses(connection, scope, span, limit))
 
     @router.get("/quiet-households", responses=_LISTS)
     def quiet_households(
@@ -162,8 +173,9 @@ def _add_histories(router: APIRouter, office: DoorOffice, guard: Guard, requests
         with office.database.read() as connection:
             persons = _checked(lambda: queries.persons_of_dwelling(connection, by.scope, dwelling, span))
         note(by, Passages(persons, purpose, case, span.since, span.until), "dwelling", dwelling)
+        scope = by.scope.with_purpose()
         with office.database.read() as connection:
-            return _found(lambda: queries.dwelling_events(connection, by.scope, dwelling, span, limit))
+            return _found(lambda: queries.dwelling_events(connection, scope, dwelling, span, limit))
 
     @router.get("/credentials/{credential}/events", responses=_HISTORY)
     def credential_events(
@@ -180,8 +192,9 @@ def _add_histories(router: APIRouter, office: DoorOffice, guard: Guard, requests
         with office.database.read() as connection:
             holder = _checked(lambda: queries.holder_of(connection, by.scope, credential, office.now()))
         note(by, Passages((holder,), purpose, case, span.since, span.until), "credential", credential)
+        scope = by.scope.with_purpose()
         with office.database.read() as connection:
-            return _found(lambda: queries.credential_events(connection, by.scope, credential, span, limit))
+            return _found(lambda: queries.credential_events(connection, scope, credential, span, limit))
 
 
 def _span(now: datetime, since: datetime | None, until: datetime | None, usual: timedelta) -> Span:
@@ -193,6 +206,28 @@ def _span(now: datetime, since: datetime | None, until: datetime | None, usual: 
     if not timedelta() < end - begin <= LONGEST_HISTORY:
         raise RegisterError("until", "it is not after since, or too late", f"{LONGEST_HISTORY.days} days at the most")
     return Span(begin, end)
+
+
+def _scope_for(office: DoorOffice, by: SignedIn, span: Span, purpose: str | None, asked: dict[str, str]) -> Scope:
+    """What of a span may be read; a stated purpose is in the audit before anything is.
+
+    Raises:
+        RegisterError: the span begins before what is told without a purpose.
+    """
+    if purpose is not None:
+        told = {**asked, "purpose": purpose, "since": span.since.isoformat(), "until": span.until.isoformat()}
+        office.audit.append("events.history", by.account_id, told)
+        return by.scope.with_purpose()
+    recent = by.scope.recent
+    if recent is not None and span.since < recent.since - _GRACE:
+        days = recent.window.days
+        raise RegisterError(
+            "purpose",
+            f"events of more than {days} days ago are told for a stated purpose alone",
+            f"ask again with purpose=..., in 5 to 200 characters / 查询 {days} 天以前的事件须说明用途:"
+            "请填写 purpose(5 至 200 个字符),用途会记入审计",
+        )
+    return by.scope
 
 
 _Asked = TypeVar("_Asked")

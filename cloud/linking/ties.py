@@ -54,14 +54,15 @@ class Tie:
 
 def ties(connection: Connection, scope: Scope, events: Collection[UUID]) -> list[Tie]:
     """The door events beside each of these camera events, in the order of time; what is no camera's event has none, nor
-    has one at a place outside the scope.
+    has one outside the scope or of long ago.
 
     Args:
         events: at most `MAX_EVENTS`.
     """
     query = select(EventRecord.id, EventRecord.type, EventRecord.time, EventRecord.place_id, EventRecord.body)
     found: list[Tie] = []
-    within = query.where(EventRecord.id.in_(list(events)[:MAX_EVENTS]), scope.covers_place(EventRecord.place_id))
+    seen = (scope.covers_place(EventRecord.place_id), scope.is_recent())
+    within = query.where(EventRecord.id.in_(list(events)[:MAX_EVENTS]), *seen)
     for row in connection.execute(within.order_by(EventRecord.time, EventRecord.id)).all():
         if row.place_id is None or not row.type.startswith(_CAMERA):
             continue

@@ -47,7 +47,8 @@ def live_router(
             return
         await socket.accept()
         try:
-            subscriber = fanout.join(signed_in.session, signed_in.scope)
+            # What is new was received now: pages that differ in how far back they may read are told the same.
+            subscriber = fanout.join(signed_in.session, signed_in.scope.with_purpose())
         except TooManyPages:
             await close(socket, CLOSE_FULL)
             return
@@ -55,7 +56,7 @@ def live_router(
             code = await first_of(
                 _send(socket, subscriber),
                 until_it_talks(socket),
-                until_logged_out(subscriber.session, subscriber.scope, find),
+                until_logged_out(subscriber.session, signed_in.scope, find),
             )
         finally:
             fanout.leave(subscriber)

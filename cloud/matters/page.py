@@ -67,11 +67,9 @@ def matter_pages(office: AlarmOffice, matters: MatterDesk, guard: Guard) -> APIR
         phone: _Short = "",
         form_id: Annotated[str, Form(alias="request", max_length=36)] = "",
     ) -> Response:
-        by = guard.find(request)
+        by = guard.sender_of(request, page_token)
         if by is None:
             return RedirectResponse("/login", 303)
-        if not guard.is_same_origin(request) or not guard.token_fits(request, page_token):
-            raise HTTPException(403, "this request does not come from the hub's own page")
         may_enter(by)
         values = (kind, text, grid, place, name, phone, reported_by)
         given = dict(zip(_FIELDS, values, strict=True)) | {"request": form_id}

@@ -15,7 +15,8 @@ def is_shown(
     """Whether it is shown within a scope.
 
     It is when all doors of its gateway are within the scope. Where a gateway serves several parts of the hub, `event`
-    has to name an event of that gateway which is within the scope and tells of this very file.
+    has to name an event of that gateway which is within the scope and tells of this very file; an event of long ago
+    too, as who knows the file's hash has been shown the row, perhaps for a purpose.
 
     Args:
         sha256: 64 hex digits, which was checked.
@@ -26,7 +27,7 @@ def is_shown(
         EventRecord.id == event,
         EventRecord.gateway_id == kind.gateway_id,
         EventRecord.body.contains(sha256),
-        within.covers_event(),
+        within.with_purpose().covers_event(),
     )
     shown = or_(within.holds_gateway(kind.gateway_id), select(EventRecord.id).where(of_event).exists())
     with database.read() as connection:

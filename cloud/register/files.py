@@ -105,22 +105,24 @@ class SheetRows:
 
 @dataclass(frozen=True)
 class FileRows:
-    """An open file: its sheets in the order of `layout.SHEETS`."""
+    """An open file: its sheets in the order in which they are taken up."""
 
     sheets: list[SheetRows]
     ignored: list[str]
 
 
 @contextmanager
-def opened(path: Path, columns: ColumnMap | None = None) -> Iterator[FileRows]:
-    """Open a file to read its sheets; `columns` says what its own headers mean.
+def opened(
+    path: Path, columns: ColumnMap | None = None, sheets: Sequence[Sheet] = SHEETS, lone: Sheet = RESIDENTS
+) -> Iterator[FileRows]:
+    """Open a file to read its sheets; `columns` says what its own headers mean, `lone` is what a single CSV file is.
 
     Raises:
         UnreadableFile: if it is missing, of another kind, too large, or holds no sheet that is known.
     """
     try:
         with _tables(path) as tables:
-            yield _known(path, tables, columns or {})
+            yield _known(path, tables, columns or {}, sheets, lone)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it was changed meanwhile"
         raise _unreadable(path.name, f"the file cannot be read ({reason})", "check its name") from error
@@ -129,21 +131,21 @@ def opened(path: Path, columns: ColumnMap | None = None) -> Iterator[FileRows]:
 _Tables = list[tuple[str, Callable[[], Iterable[Line]]]]
 
 
-def _known(path: Path, tables: _Tables, columns: ColumnMap) -> FileRows:
+def _known(path: Path, tables: _Tables, columns: ColumnMap, sheets: Sequence[Sheet], lone: Sheet) -> FileRows:
     known: list[SheetRows] = []
     ignored: list[str] = []
     for title, lines in tables:
-        sheet = sheet_named(title)
+        sheet = sheet_named(title, sheets)
         if sheet is None and len(tables) == 1 and path.suffix.lower() == ".csv":
-            sheet = RESIDENTS
+            sheet = lone
         if sheet is not None:
             known.append(SheetRows(sheet, title, lines, columns))
         elif normal(title) not in map(normal, NOTES):
             ignored.append(title)
     if not known:
-        names = ", ".join(f"{sheet.chinese} ({sheet.key})" for sheet in SHEETS)
+        names = ", ".join(f"{sheet.chinese} ({sheet.key})" for sheet in sheets)
         raise _unreadable(path.name, "it holds no sheet that is known", f"name its sheets: {names}")
-    known.sort(key=lambda read: SHEETS.index(read.sheet))
+    known.sort(key=lambda read: sheets.index(read.sheet))
     return FileRows(known, ignored)
 
 

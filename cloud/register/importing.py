@@ -92,23 +92,24 @@ def _take_chunk(
         if isinstance(row, RowError):
             yield row
             continue
-        faults = [*row.faults, *_faults(read, row)]
+        faults = [*row.faults, *row_faults(read, row)]
         yield from faults
         if not faults:
             try:
                 entries.append((row.number, taker.read(row.cells)))
             except RegisterError as error:
-                yield _row_error(read, row.number, error)
+                yield row_error(read, row.number, error)
     taker.load([entry for _, entry in entries])
     for number, entry in entries:
         try:
             for what, change in taker.put(entry):
                 count(what, change)
         except RegisterError as error:
-            yield _row_error(read, number, error)
+            yield row_error(read, number, error)
 
 
-def _faults(read: SheetRows, row: SheetRow) -> Iterator[RowError]:
+def row_faults(read: SheetRows, row: SheetRow) -> Iterator[RowError]:
+    """What is wrong with a row whatever it means: cells that are empty, masked or too long."""
     told = {fault.column for fault in row.faults}
     for column in read.sheet.columns:
         if column.required and column.key not in row.cells and column.key not in told:
@@ -120,7 +121,8 @@ def _faults(read: SheetRows, row: SheetRow) -> Iterator[RowError]:
         yield RowError(read.title, row.number, shown, f"it is longer than {_NAME_CHARACTERS} characters", "shorten it")
 
 
-def _row_error(read: SheetRows, number: int, error: RegisterError) -> RowError:
+def row_error(read: SheetRows, number: int, error: RegisterError) -> RowError:
+    """An error of a row, told by the header of its column."""
     found = read.sheet.column(error.field)
     return RowError(read.title, number, found.shown if found else error.field, error.problem, error.remedy)
 

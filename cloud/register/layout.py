@@ -1,5 +1,6 @@
 """The sheets of an import file and their columns, in Chinese and English (docs/register.md)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -210,6 +211,6 @@ NOTES = ("说明", "notes")
 """The template's page for people; not read."""
 
 
-def sheet_named(name: str) -> Sheet | None:
+def sheet_named(name: str, sheets: Sequence[Sheet] = SHEETS) -> Sheet | None:
     """The sheet that a title or a file's stem means."""
-    return next((each for each in SHEETS if normal(name) in (normal(each.key), normal(each.chinese))), None)
+    return next((each for each in sheets if normal(name) in (normal(each.key), normal(each.chinese))), None)

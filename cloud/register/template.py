@@ -1,26 +1,27 @@
 """Writes an empty import workbook: the sheets with their headers, and a page that says what belongs where."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from openpyxl import Workbook
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
-from cloud.register.layout import NOTES, SHEETS
+from cloud.register.layout import NOTES, SHEETS, Sheet
 
 _TEXT_FORMAT = "@"
 _PREPARED_ROWS = 2000
 _WIDTH = 18
 
 
-def write_template(path: Path) -> None:
+def write_template(path: Path, sheets: Sequence[Sheet] = SHEETS) -> None:
     """Write the workbook. Cells are formatted as text, so that ID numbers keep all their digits."""
     book = Workbook()
     for blank in book.worksheets:
         book.remove(blank)
     notes = book.create_sheet(NOTES[0])
     notes.append(["表 sheet", "列 column", "必填 required", "示例 example"])
-    for sheet in SHEETS:
+    for sheet in sheets:
         page = book.create_sheet(sheet.chinese)
         page.append([f"{column.chinese}{'*' if column.required else ''}" for column in sheet.columns])
         page.freeze_panes = "A2"

@@ -1,5 +1,5 @@
-"""Events, pictures, clips, visitors, names of who reported a matter, lapsed categories, dead letters and sessions end
-here, but never the audit.
+"""Events, pictures, clips, visitors, reporters of matters, lapsed categories, handovers, notices, dead letters and
+and sessions end here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, and_, delete, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -30,8 +30,13 @@ from cloud.database.tables import (
     DeadLetter,
     EventRecord,
     Guest,
+    Handover,
+    HandoverAcceptance,
     LoginSession,
     Matter,
+    Notice,
+    NoticeAttempt,
+    NoticeMessage,
     Picture,
     RegisterHistory,
     ServiceCategory,
@@ -65,6 +70,10 @@ class RetentionDays(BaseModel):
     """After an entry lapsed or was ended; what is kept of its changes goes with it."""
     reporters: Days = 365
     """After a matter was closed: the name and phone number of who reported it."""
+    handovers: Annotated[int, Field(ge=30, le=3650)] = 365
+    """Before a month is over the database itself refuses."""
+    notices: Days = 180
+    """What was told outside the console, with each attempt to send it."""
     dead_letters: Days = 30
 
 
@@ -123,6 +132,8 @@ class RetentionService:
             "guests": self._expire_entries(Guest, Guest.until < now - timedelta(days=days.visitors)),
             "categories": self._expire_categories(now - timedelta(days=days.categories)),
             "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
+            "handovers": self._expire_handovers(now - timedelta(days=days.handovers)),
+            "notices": self._expire_notices(now - timedelta(days=days.notices)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
             ),
@@ -143,8 +154,10 @@ class RetentionService:
         before: datetime,
         free: ColumnElement[bool] | None = None,
         first: Callable[[str], None] = lambda _key: None,
+        with_them: tuple[InstrumentedAttribute[UUID], ...] = (),
     ) -> "_Gone":
-        """Delete the rows whose `moment` is earlier, in batches; `first` is called with each key beforehand."""
+        """Delete the rows whose `moment` is earlier, in batches; before them the rows that name them in `with_them`;
+        `first` is called with each key beforehand."""
         gone = _Gone()
         due = select(key).where(moment < before, true() if free is None else free)
         while not self._stopping.is_set():
@@ -155,6 +168,8 @@ class RetentionService:
             for value in keys:
                 first(value)
             with self._database.write() as connection:
+                for column in with_them:
+                    connection.execute(delete(column.class_).where(column.in_(keys)))
                 connection.execute(delete(key.class_).where(key.in_(keys)))
             gone.add(keys)
             self._stopping.wait(_PAUSE_S)
@@ -179,6 +194,26 @@ class RetentionService:
         """What is past its days and stays: a hold or an open alarm needs it."""
         with self._database.read() as connection:
             return set(connection.scalars(select(key).where(moment < before)))
+
+    def _expire_handovers(self, before: datetime) -> "_Gone":
+        """Those that were accepted by then or never; what was special then is told to nobody any more."""
+        later = (HandoverAcceptance.handover_id == Handover.id, HandoverAcceptance.accepted_at >= before)
+        return self._expire(
+            Handover.id,
+            Handover.written_at,
+            before,
+            ~exists().where(*later),
+            with_them=(HandoverAcceptance.handover_id,),
+        )
+
+    def _expire_notices(self, before: datetime) -> "_Gone":
+        """What is told or given up, and then the messages that tell of nothing any more."""
+        ended = select(NoticeMessage.id).where(NoticeMessage.ended_at.is_not(None))
+        over = or_(Notice.ended.is_not(None), Notice.message_id.in_(ended))
+        gone = self._expire(Notice.id, Notice.made_at, before, over)
+        unused = and_(NoticeMessage.ended_at.is_not(None), ~exists().where(Notice.message_id == NoticeMessage.id))
+        self._expire(NoticeMessage.id, NoticeMessage.made_at, before, unused, with_them=(NoticeAttempt.message_id,))
+        return gone
 
     def _forget_reporters(self, before: datetime) -> "_Gone":
         """Blank who reported a matter, once it is closed for long. The matter stays, as every alarm does."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from cloud.alarms.causes import Cause
 from cloud.alarms.places import Places
+from cloud.database.among import among
 from cloud.database.tables import Credential, EventRecord
 from cloud.rules.book import WrittenRule
 from cloud.rules.definition import KeyPart, Match, OnEvent, Repeated, RevokedCredential, TwoPlaces
@@ -113,7 +114,8 @@ class EventRules:
         shown = {event.credential_id for event in events if event.credential_id is not None}
         if shown and any(isinstance(written.rule.when, RevokedCredential) for written in self._all):
             query = select(Credential.id, Credential.revoked_at)
-            ended = query.where(Credential.id.in_(shown), Credential.revoked_at.is_not(None))
+            named = among(self._connection, Credential.id, shown)
+            ended = query.where(named, Credential.revoked_at.is_not(None))
             self._revoked = {row.id: row.revoked_at for row in self._connection.execute(ended) if row.revoked_at}
         windows = [each.rule.when.within_s for each in self._all if isinstance(each.rule.when, TwoPlaces)]
         let_in = [event for event in events if event.type == AccessGranted.TYPE and event.person_id is not None]
@@ -128,17 +130,19 @@ class EventRules:
         while events:  # those that lie close together are asked for in one query
             near = [event for event in events if event.time - events[0].time <= _CLOSE_TOGETHER]
             events = events[len(near) :]
-            among = (
-                EventRecord.person_id.in_({event.person_id for event in near}),
+            asked = (
+                among(self._connection, EventRecord.person_id, {event.person_id for event in near}),
                 EventRecord.time.between(near[0].time - window, near[-1].time + window),
                 EventRecord.type == AccessGranted.TYPE,
                 *self._upto,
             )
-            at_several = select(EventRecord.credential_id).where(*among).group_by(EventRecord.credential_id)
+            at_several = select(EventRecord.credential_id).where(*asked).group_by(EventRecord.credential_id)
             suspects = set(self._connection.execute(at_several.having(several)).scalars()) - {None}
             if not suspects:
                 continue
-            for row in self._connection.execute(select(*columns).where(*among, columns[0].in_(suspects))):
+            for row in self._connection.execute(
+                select(*columns).where(*asked, among(self._connection, columns[0], suspects))
+            ):
                 if row.credential_id is not None:
                     passage = _Passage(row.time, row.gateway_id, row.place_id)
                     seen.setdefault(row.credential_id, {})[passage] = None

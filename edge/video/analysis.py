@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.clock import Moment
+from edge.video.between import between_two
 from edge.video.camera_rules import CameraRules
 from edge.video.config import CameraConfig, ObjectClass
 from edge.video.flow import BoxFlow
@@ -181,9 +182,11 @@ class CameraAnalysis:
             self._class_names = detections.class_names
             kinds = detections.kinds.astype(np.intp)
             least = np.where(kinds == Kind.PERSON, self._camera.person_score, self._camera.vehicle_score)
+            boxes, scores = detections.boxes.astype(np.float64), detections.scores.astype(np.float64)
             sound = np.asarray(detections.scores >= least)
-            scores = detections.scores.astype(np.float64)
-            seen = tracker.update(detections.boxes.astype(np.float64), scores, kinds, sound, moment.monotonic_s)
+            people = (kinds == Kind.PERSON).nonzero()[0]
+            sound[people] &= ~between_two(boxes[people], scores[people])
+            seen = tracker.update(boxes, scores, kinds, sound, moment.monotonic_s)
             self.frames += 1
             self.detections += int(sound.sum())
             self.tracks_confirmed += len(seen.confirmed)

@@ -2,7 +2,8 @@
 
 The clips know nothing of the doors: who walks westwards in the first one counts as coming in at the west gate, where a
 UHPPOTE board lets somebody in now and then. In the second one the lens is covered after 12 s. In the third, which is
-drawn, a bicycle comes into the lobby of a lift after 3 s, stands there alone, and goes after 15 s.
+drawn, a bicycle comes into the lobby of a lift after 3 s, stands there alone, and goes after 15 s; at 21 s an e-bike
+comes, which the detector takes for a motorcycle, and goes after 25 s.
 """
 
 from gatehouse.demo.layout import BOARD_DOOR, CAMERAS
@@ -80,6 +81,7 @@ classes = []
 id = "r-two-wheels"
 kind = "two_wheeler"
 zone = "z-lift"
+cool_down_s = 10
 [[camera.rule]]
 id = "r-left"
 kind = "object_left"

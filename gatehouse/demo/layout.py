@@ -61,7 +61,7 @@ ALL_DOORS = (*DOORS, BOARD_DOOR, LOBBY_DOOR)
 CAMERAS = (
     DemoCamera("c-east", "gate-east", "东门", "gate-east.mp4"),
     DemoCamera("c-north", "lane-north", "北侧车道", "lane-covered.mp4"),
-    DemoCamera("c-lift", "lift-b1", "1栋电梯厅", "lobby-bicycle.mp4"),
+    DemoCamera("c-lift", "lift-b1", "1栋电梯厅", "lobby-two-wheelers.mp4"),
 )
 
 
@@ -93,6 +93,10 @@ class Folder:
     @property
     def site_configuration(self) -> Path:
         return self.root / "site.toml"
+
+    @property
+    def rosters(self) -> Path:
+        return self.root / "rosters.xlsx"
 
     @property
     def keys(self) -> Path:

@@ -13,6 +13,7 @@ _Row = tuple[str, ...]
 _DRAWN_ON = "2020-01-01"
 _SECOND_COMPOUND = ("shanjing", "山景小区")
 _ALWAYS, _DAY = "always", "day"
+_POST_LEVEL, _POST_NAME = "guard", "安宁小区门岗"
 _RESIDENT = (
     *("name", "id_number", "phone", "dwelling", "role", "since", "until"),
     *("card", "card_until", "groups", "household"),
@@ -41,6 +42,18 @@ def write_workbook(path: Path, residents: Sequence[Resident]) -> None:
     _sheet(book, "door_groups", ("code", "name", "schedule", "doors"), _door_groups())
     _sheet(book, "households", ("code", "dwelling", "since"), _households(residents))
     _sheet(book, "residents", _RESIDENT, (_resident(resident) for resident in residents))
+    book.save(path)
+
+
+def write_rosters(path: Path, staff: Iterable[tuple[str, str, str]]) -> None:
+    """The staff (account, level, place) are on duty day and night, in the seed's centres and at a guard post."""
+    book = Workbook(write_only=True)
+    rows = [(place, level, account) for account, level, place in staff]
+    posts = ((place, level, _POST_NAME) for place, level, _ in rows if level == _POST_LEVEL)
+    _sheet(book, "centres", ("place", "level", "name"), posts)
+    shift = ("desk", _DRAWN_ON, "全天", "00:00", "24:00")
+    columns = ("place", "level", "roster", "since", "shift", "from", "to", "accounts")
+    _sheet(book, "rosters", columns, ((place, level, *shift, account) for place, level, account in rows))
     book.save(path)
 
 

@@ -29,7 +29,7 @@ from gatehouse.demo.people import ALONE_BY_CONSENT, RESIDENT_COUNT, Resident, le
 from gatehouse.demo.played_board import FakeBoard
 from gatehouse.demo.played_gateway import PlayedGateway
 from gatehouse.demo.processes import Child, Children, DemoError, free_port, gatehouse, python
-from gatehouse.demo.register import write_workbook
+from gatehouse.demo.register import write_rosters, write_workbook
 from gatehouse.demo.side_doors import Cast, SideDoors, board_table, new_board
 from gatehouse.demo.staff import Colleague
 from gatehouse.demo.summary import Figures, figures, live_view
@@ -104,8 +104,10 @@ def _put_up(
     codes = {gateway: _hub(folder, "gateways", "add", gateway).strip() for gateway in _gateways()}
     write_workbook(folder.register, people)
     _hub(folder, "import", str(folder.register))
-    _step(console, "staff of four levels, an auditor and an administrator get accounts")
+    _step(console, "staff of four levels, an auditor and an administrator get accounts; four are on duty by a roster")
     _make_accounts(folder)
+    write_rosters(folder.rosters, ((name, role, place) for name, role, place in city.ACCOUNTS if place))
+    _hub(folder, "duty", "import", str(folder.rosters))
     _agree_on_care(folder)
     _step(console, "the hub starts, with its own broker and SQLite")
     children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))

@@ -1,5 +1,6 @@
 """Readable by everybody: axe finds nothing serious, text and targets are large enough, in both themes."""
 
+import base64
 from datetime import timedelta
 from typing import get_args
 
@@ -7,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from cloud.accounts import totp
 from protocols.access_events import AccessDenied, AccessMethod, DenialReason, DoorForced, DoorHeld
 from protocols.events import CameraOnline
 from tests.support.browser import Theme, log_in, new_context
@@ -65,6 +67,33 @@ def test_nothing_grave_on_either_page(browser: Browser, console: RunningConsole,
     assert grave(page) == []
     context.close()
     console.start()
+
+
+@pytest.mark.parametrize("theme", get_args(Theme))
+def test_nothing_grave_on_the_pages_of_one_s_account(browser: Browser, console: RunningConsole, theme: Theme) -> None:
+    context = new_context(browser, theme, width=420)
+    page = context.new_page()
+
+    def check() -> None:
+        assert grave(page) == []
+        assert page.evaluate(SMALLEST_TEXT) >= 16
+        assert page.evaluate(SMALL_TARGETS) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 420
+
+    console.session(GUARD)  # somewhere else
+    log_in(page, console.url, GUARD, PASSWORD)
+    page.goto(f"{console.url}/account?done=others")
+    expect(page.locator(".sessions li")).to_have_count(2)
+    check()
+    page.locator("#password").fill(PASSWORD)
+    page.locator("#password").press("Enter")
+    secret = base64.b32decode(page.locator("#secret").inner_text().replace(" ", ""))
+    check()
+    page.locator("#code").fill(totp.code_at(secret, totp.step_at(utc_now())))
+    page.locator("#code").press("Enter")
+    expect(page.locator(".codes li")).to_have_count(10)
+    check()
+    context.close()
 
 
 @pytest.mark.parametrize("width", [420, 1024, 1920])

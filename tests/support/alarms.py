@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Row, insert, select
@@ -13,15 +14,17 @@ from cloud.accounts.scope import scope_of
 from cloud.alarms.desk import Actor, AlarmDesk
 from cloud.alarms.engine import AlarmEngine
 from cloud.alarms.limits import Limits
-from cloud.alarms.roster import EveryoneOfLevel, Roster
+from cloud.alarms.roster import Roster
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Alarm, AlarmStep, AlarmTold, Door, Gateway, Person, PlaceKind
+from cloud.duty.roster import DutyRoster
 from cloud.ingest.batch import Batch
 from cloud.ingest.writer import EventWriter
 from protocols.events import Event
 from tests.support.events import FakeGateway, arrivals, new_id
 from tests.support.register import add_place
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -45,7 +48,7 @@ class City:
     database: Database
     clock: Clock = field(default_factory=Clock)
     limits: Limits = field(default_factory=Limits)
-    roster: Roster = field(default_factory=EveryoneOfLevel)
+    roster: Roster = field(default_factory=lambda: DutyRoster(SHANGHAI))
 
     def __post_init__(self) -> None:
         self.places: dict[str, UUID] = {}

@@ -6,7 +6,7 @@ from sqlalchemy import Row, insert, select, update
 
 from cloud.accounts.scope import WHOLE
 from cloud.alarms.orders import OrderDesk
-from cloud.alarms.roster import EveryoneOfLevel
+from cloud.alarms.roster import Roster
 from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Grid, GridPlace, Matter, WorkOrder
 from cloud.matters.desk import Enterer, MatterDesk
@@ -21,8 +21,8 @@ REPORTER = Reporter(name="欧阳娜娜", phone="138 0000 0042")
 class Town(City):
     """`grid-1` holds east-501, `grid-2` the eastern gate; li and wang are the members; `grid-west` is elsewhere's."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, roster: Roster | None = None) -> None:
+        super().__init__(database, **({} if roster is None else {"roster": roster}))
         self.grids: dict[str, UUID] = {}
         for name, side, place in (
             ("grid-1", "east", "east-501"),
@@ -39,7 +39,7 @@ class Town(City):
 
     def open_desks(self) -> None:
         """As a hub makes them at its start."""
-        self.matters = MatterDesk(self.database, vault(), self.clock, new_id, self.limits, EveryoneOfLevel())
+        self.matters = MatterDesk(self.database, vault(), self.clock, new_id, self.limits, self.roster)
         self.orders = OrderDesk(self.database, self.clock, new_id)
 
     def enter(

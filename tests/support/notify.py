@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 
 from cloud.accounts.scope import WHOLE
-from cloud.alarms.roster import EveryoneOfLevel
 from cloud.alarms.states import Level, Move, Priority
 from cloud.database.engine import Database
+from cloud.duty.roster import DutyRoster
 from cloud.notify.channels import Channel, make_channel
 from cloud.notify.outbox import NotifyingRoster
 from cloud.notify.record import ChannelRow, NoticeRow, read_channels, read_notices
@@ -21,10 +20,9 @@ from cloud.notify.sender import NotifySender
 from cloud.notify.settings import AnyChannel, NotifySettings
 from cloud.notify.wording import Fact, Message, Wording
 from protocols.access_events import AccessDuress, DoorForced
-from tests.support.alarms import City
+from tests.support.alarms import SHANGHAI, City
 from tests.support.events import new_id
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -78,7 +76,7 @@ class NotifyingCity(City):
     def __init__(self, database: Database, settings: Mapping[str, Any]) -> None:
         self.settings = NotifySettings.model_validate(settings)
         self._devices = itertools.count()
-        roster = NotifyingRoster(EveryoneOfLevel(), self.settings, new_id, CollectorRegistry())
+        roster = NotifyingRoster(DutyRoster(SHANGHAI), self.settings, new_id, CollectorRegistry())
         super().__init__(database, roster=roster)
 
     def new_sender(self) -> NotifySender:

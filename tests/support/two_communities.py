@@ -62,8 +62,13 @@ class Names:
     category: str
     request: str
     hold: str
+    centre: str
+    centre_post: str
+    handover: str
     picture: str
     clip: str
+    account: str
+    session: str
 
     def hidden_in(self, text: str) -> str:
         """The text with each of the names told as what it is."""
@@ -91,6 +96,10 @@ def _names(mark: str) -> Names:
             "category",
             "request",
             "hold",
+            "session",
+            "centre",
+            "centre_post",
+            "handover",
         )
     }
     return Names(
@@ -104,6 +113,7 @@ def _names(mark: str) -> Names:
         group=f"group-{mark}",
         picture=hashlib.sha256(f"picture {mark}".encode()).hexdigest(),
         clip=hashlib.sha256(f"clip {mark}".encode()).hexdigest(),
+        account=f"account-{mark}",
         matter="2026-900001" if mark == "foreign" else "2026-900002",
         **ids,
     )
@@ -215,11 +225,24 @@ class TwoCommunities:
                 Account,
                 {
                     "id": account,
-                    "username": "foreign",
+                    "username": FOREIGN.account,
                     "password_hash": "-",
                     "role": AccountRole.GUARD,
                     "created_at": now,
                     "place_id": community,
+                },
+            ),
+            (
+                tables.LoginSession,
+                {
+                    "token_hash": "0" * 64,
+                    "id": UUID(FOREIGN.session),
+                    "account_id": account,
+                    "created_at": now,
+                    "used_at": now,
+                    "expires_at": now + _DAY,
+                    "address": "203.0.113.7",
+                    "browser": "异地",
                 },
             ),
             (
@@ -287,6 +310,7 @@ class TwoCommunities:
                 | {"asked_at": now, "is_left": False},
             ),
             (tables.PersonHold, {"id": UUID(FOREIGN.hold), **_asked(person), "held_at": now}),
+            *_duty(community, account, now),
             (
                 tables.Lockdown,
                 {
@@ -399,6 +423,29 @@ _MATTER = {
     "text": "异地路灯不亮",
     "reported_by": "window",
 }
+
+
+def _duty(community: UUID, account: UUID, now: datetime) -> list[tuple[type[Any], dict[str, Any]]]:
+    """A centre with somebody who works there, a roster, and a handover that nobody has accepted."""
+    centre, roster = UUID(FOREIGN.centre), new_id()
+    shift = {"name": "day", "begins": "00:00:00", "ends": "00:00:00", "members": ["foreign"]}
+    plan = {"since": "2026-01-01", "shifts": [shift]}
+    written = {"written_at": now, "written_by": account}
+    left = {"accept_by": now, "note": "异地", "special": "", "open_items": [], "more": False}
+    return [
+        (tables.Centre, {"id": centre, "place_id": community, "level": 1, "name": "异地综治中心"}),
+        (
+            tables.CentrePost,
+            {"id": UUID(FOREIGN.centre_post), "centre_id": centre, "account_id": account}
+            | {"function": "异地", "since": given.LONG_AGO},
+        ),
+        (tables.DutyRosterName, {"id": roster, "centre_id": centre, "code": "desk"}),
+        (
+            tables.DutyRosterVersion,
+            {"roster_id": roster, "number": 1, "since": given.LONG_AGO.date(), "plan": plan, **written},
+        ),
+        (tables.Handover, {"id": UUID(FOREIGN.handover), "centre_id": centre, **written, **left}),
+    ]
 
 
 def _order(now: datetime) -> dict[str, Any]:

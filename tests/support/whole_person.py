@@ -56,7 +56,7 @@ class WholePerson:
         number |= id_number_indexes(given.vault(), ID) if last == 4 else {}
         card = f"w26:7:{last}"
         community = connection.execute(select(tables.Place.id).where(tables.Place.code == "qt")).scalar_one()
-        self.entries = [entry, *(new_id() for _ in range(5))]
+        self.entries = [entry, *(new_id() for _ in range(6))]
         rows: list[tuple[Any, dict[str, Any]]] = [
             (
                 tables.Account,
@@ -144,6 +144,7 @@ class WholePerson:
             ),
             (tables.JointUnit, {"id": unit, "code": f"u{last}", "name": "u", "place_id": community, **from_then}),
             (tables.Post, {"id": self.entries[4], **of, "kind": "unit_head", "joint_unit_id": unit, **from_then}),
+            (tables.AccountPerson, {"id": self.entries[6], **of, "account_id": officer}),
             (
                 tables.CareAgreement,
                 {"id": self.entries[5], **of, "dwelling_id": dwelling, "hours": 24, "consent": "form 1", **from_then},

@@ -39,6 +39,16 @@ from cloud.database.tables.doors import (
     Lockdown,
     Reader,
 )
+from cloud.database.tables.duty import (
+    AccountPerson,
+    Centre,
+    CentrePost,
+    DutyException,
+    DutyRosterName,
+    DutyRosterVersion,
+    Handover,
+    HandoverAcceptance,
+)
 from cloud.database.tables.events import Clip, DeadLetter, DeviceState, EventRecord, Picture, StreamCursor
 from cloud.database.tables.evidence import AlarmEvidence
 from cloud.database.tables.gateways import (
@@ -77,6 +87,7 @@ __all__ = [
     "AccessPass",
     "AccessPassDoor",
     "Account",
+    "AccountPerson",
     "AccountRole",
     "AccountSubject",
     "Alarm",
@@ -92,6 +103,8 @@ __all__ = [
     "Base",
     "CareAgreement",
     "CategoryWarning",
+    "Centre",
+    "CentrePost",
     "Clip",
     "CommandRecord",
     "Contact",
@@ -105,6 +118,9 @@ __all__ = [
     "DoorGroup",
     "DoorGroupDoor",
     "DoorRule",
+    "DutyException",
+    "DutyRosterName",
+    "DutyRosterVersion",
     "EnrolmentCode",
     "EventMark",
     "EventRecord",
@@ -114,6 +130,8 @@ __all__ = [
     "Grid",
     "GridPlace",
     "Guest",
+    "Handover",
+    "HandoverAcceptance",
     "HistoryLook",
     "Household",
     "JointUnit",

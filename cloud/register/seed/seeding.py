@@ -1,4 +1,5 @@
-"""Puts the made-up register into the database in one transaction: places, grids, units, households, persons, posts."""
+"""Puts the made-up register into the database in one transaction: places, grids, units, households, persons, posts,
+centres."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from cloud.alarms.states import Level
 from cloud.database.engine import Database
 from cloud.database.tables import (
+    Centre,
     Credential,
     Grid,
     GridPlace,
@@ -42,6 +45,11 @@ _DRAWN_ON = datetime(2020, 1, 1, tzinfo=_CHINA)
 _DWELLINGS_PER_BUILDING = 40
 _DWELLINGS_PER_FLOOR = 4
 _DEPUTIES = 2
+_CENTRES = {
+    PlaceKind.DISTRICT: Level.DISTRICT,
+    PlaceKind.TOWNSHIP: Level.TOWNSHIP,
+    PlaceKind.COMMUNITY: Level.COMMUNITY,
+}
 
 Progress = Callable[[str, int], None]
 """("villages", how many are done)."""
@@ -225,6 +233,9 @@ class _Seeder:
         self._counts["village" if kind is PlaceKind.COMMUNITY else kind.value] += 1
         if self._writer is not None:
             self._writer.insert(Place, {"id": identifier, "parent_id": above.id if above else None, **values})
+        if kind in _CENTRES:
+            level, centre = int(_CENTRES[kind]), f"{name}综治中心"
+            self._add("centre", Centre, {"place_id": identifier, "level": level, "name": centre, "closed_at": None})
         return node
 
     def _belongs(self, table: type[GridPlace] | type[JointUnitPlace], place: _Node, member: UUID) -> None:

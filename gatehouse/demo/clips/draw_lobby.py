@@ -1,71 +1,45 @@
-"""Draws the clip of the demo's lobby: a bicycle rolls in, stands alone in front of the lift, and rolls away.
+"""Draws the clip of the demo's lobby: a bicycle rolls in, stands alone in front of the lift, and rolls away; after it
+an e-bike does, which stays only for a moment.
 
 Everything in it is drawn, since footage of such a scene that may be given away was not at hand. Run as
-`draw_lobby.py OUT.mp4`; the same bytes each time. The demo itself only plays the clip.
+`python -m gatehouse.demo.clips.draw_lobby OUT.mp4`; the same bytes each time. The demo itself only plays the clip.
 """
 
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 10, 21.0
+from gatehouse.demo.clips.draw_two_wheelers import BLACK, Picture, bicycle, electric_scooter
+
+WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 10, 31.0
 FLOOR_Y, HORIZON_Y = 300, 150
-BICYCLE_HEIGHT = 100
-ARRIVES_S, STANDS_S, GOES_S, GONE_S = 2.0, 5.0, 15.0, 18.0
-OUTSIDE_LEFT, PLACE, OUTSIDE_RIGHT = -100, 280, 750
-_FINE = 4
-"""The bicycle is drawn so many times as large and shrunk, for smooth edges."""
-_BLACK, _DARK, _GREY, _SILVER, _RED = (24, 24, 24), (52, 52, 52), (90, 90, 90), (146, 146, 146), (40, 40, 160)
-
-Picture = np.ndarray
-Point = tuple[float, float]
-"""Of the bicycle, in its own heights: from its middle to the right, from the floor up."""
+OUTSIDE_LEFT, OUTSIDE_RIGHT = -130, 770
 
 
-def bicycle(height: int) -> tuple[Picture, Picture]:
-    """It and how much it covers (0 to 1); BGR [H,W,3] and [H,W,1], the middle of the lower edge is where it stands."""
-    size = height * 13 // 10 * _FINE, height * 22 // 10 * _FINE
-    layer, cover = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
-    unit = height * _FINE
+@dataclass(frozen=True)
+class Act:
+    """A thing on wheels of so many pixels' height rolls in, stands, rolls on and is gone; seconds of the clip."""
 
-    def at(point: Point) -> tuple[int, int]:
-        return int(size[1] / 2 + point[0] * unit), int(size[0] - 4 * _FINE - point[1] * unit)
+    thing: tuple[Picture, Picture]
+    height: int
+    place: int
+    arrives_s: float
+    stands_s: float
+    goes_s: float
+    gone_s: float
 
-    def bar(a: Point, b: Point, colour: tuple[int, ...], thickness: float) -> None:
-        for canvas, ink in ((layer, colour), (cover, (255,))):
-            cv2.line(canvas, at(a), at(b), ink, max(1, int(thickness * unit)), cv2.LINE_AA)
+    def x(self, at_s: float) -> float:
+        """Where its middle is, in pixels from the left."""
+        moments = (self.arrives_s, self.stands_s, self.goes_s, self.gone_s)
+        return float(np.interp(at_s, moments, (OUTSIDE_LEFT, self.place, self.place, OUTSIDE_RIGHT)))
 
-    def ring(centre: Point, radius: float, colour: tuple[int, ...], thickness: float) -> None:
-        for canvas, ink in ((layer, colour), (cover, (255,))):
-            cv2.circle(canvas, at(centre), int(radius * unit), ink, max(1, int(thickness * unit)), cv2.LINE_AA)
 
-    back, front, crank = (-0.52, 0.33), (0.52, 0.33), (-0.06, 0.30)
-    saddle, head, fork = (-0.20, 0.78), (0.38, 0.80), (0.41, 0.68)
-    for hub in (back, front):
-        for spoke in np.arange(14) * np.pi / 7:
-            bar(hub, (hub[0] + 0.31 * np.cos(spoke), hub[1] + 0.31 * np.sin(spoke)), _SILVER, 0.006)
-        ring(hub, 0.31, _BLACK, 0.045)
-        ring(hub, 0.285, _SILVER, 0.012)
-        ring(hub, 0.02, _GREY, 0.035)
-    for a, b, thickness in (
-        (back, crank, 0.03), (back, saddle, 0.025), (crank, saddle, 0.04), (crank, fork, 0.045), (saddle, head, 0.04),
-    ):  # fmt: skip
-        bar(a, b, _RED, thickness)
-    bar(fork, front, _DARK, 0.04)
-    bar(head, (0.365, 0.90), _DARK, 0.03)
-    bar((0.365, 0.90), (0.30, 0.95), _DARK, 0.035)
-    bar((0.30, 0.95), (0.24, 0.93), _BLACK, 0.045)
-    bar(saddle, (-0.215, 0.86), _GREY, 0.03)
-    bar((-0.32, 0.88), (-0.10, 0.87), _BLACK, 0.06)
-    ring(crank, 0.09, _GREY, 0.02)
-    bar(crank, (-0.02, 0.14), _GREY, 0.025)
-    bar((-0.07, 0.13), (0.04, 0.13), _BLACK, 0.03)
-    small = size[1] // _FINE, size[0] // _FINE
-    covered = cv2.resize(cover, small, interpolation=cv2.INTER_AREA)[..., None] / 255.0
-    return cv2.resize(layer, small, interpolation=cv2.INTER_AREA), covered
+BICYCLE = Act(bicycle(100), 100, 280, 2.0, 5.0, 15.0, 18.0)
+E_BIKE = Act(electric_scooter(112), 112, 330, 20.0, 23.0, 25.0, 28.0)
 
 
 def lobby() -> Picture:
@@ -91,20 +65,14 @@ def lobby() -> Picture:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def place_at(at_s: float) -> float:
-    """Where the bicycle's middle is, in pixels from the left."""
-    moments = (ARRIVES_S, STANDS_S, GOES_S, GONE_S)
-    return float(np.interp(at_s, moments, (OUTSIDE_LEFT, PLACE, PLACE, OUTSIDE_RIGHT)))
-
-
-def scene(room: Picture, thing: tuple[Picture, Picture], at_s: float) -> Picture:
+def scene(room: Picture, act: Act, at_s: float) -> Picture:
     """The picture at a second of the clip."""
     picture = room.copy()
-    if not ARRIVES_S < at_s < GONE_S:
+    if not act.arrives_s < at_s < act.gone_s:
         return picture
-    x, (colours, cover) = round(place_at(at_s)), thing
+    x, (colours, cover) = round(act.x(at_s)), act.thing
     shadow = picture.copy()
-    cv2.ellipse(shadow, (x, FLOOR_Y), (BICYCLE_HEIGHT * 4 // 5, BICYCLE_HEIGHT // 16), 0, 0, 360, _BLACK, -1)
+    cv2.ellipse(shadow, (x, FLOOR_Y), (act.height * 4 // 5, act.height // 16), 0, 0, 360, BLACK, -1)
     picture = cv2.addWeighted(picture, 0.6, shadow, 0.4, 0)
     height, width = colours.shape[:2]
     top, left = FLOOR_Y + 4 - height, x - width // 2
@@ -118,15 +86,17 @@ def scene(room: Picture, thing: tuple[Picture, Picture], at_s: float) -> Picture
 
 def frames() -> Iterator[Picture]:
     """All frames, BGR [H,W,3], in their order."""
-    room, thing = lobby(), bicycle(BICYCLE_HEIGHT)
+    room = lobby()
     for number in range(round(SECONDS * FPS)):
-        yield cv2.GaussianBlur(scene(room, thing, number / FPS), (3, 3), 0)
+        at_s = number / FPS
+        act = BICYCLE if at_s < BICYCLE.gone_s else E_BIKE
+        yield cv2.GaussianBlur(scene(room, act, at_s), (3, 3), 0)
 
 
 def main() -> int:
     """Encode as `make.sh` encodes the others."""
     if len(sys.argv) != 2:
-        print("usage: draw_lobby.py OUT.mp4", file=sys.stderr)
+        print("usage: python -m gatehouse.demo.clips.draw_lobby OUT.mp4", file=sys.stderr)
         return 2
     encode = "-c:v libx264 -preset slow -crf 30 -g 20 -keyint_min 20 -sc_threshold 0 -bf 0 -pix_fmt yuv420p -threads 1"
     exact = "-fflags +bitexact -flags:v +bitexact -movflags +faststart"

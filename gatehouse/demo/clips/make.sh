@@ -13,4 +13,4 @@ excerpt() { # start (s), length (s), filter, name: H.264 without B-frames, a key
 excerpt 0 40 null gate-east.mp4
 excerpt 39.5 40 null lane-north.mp4
 excerpt 39.5 28 "drawbox=color=0x404048:t=fill:enable='between(t,11.95,19.95)'" lane-covered.mp4
-python3 "$(dirname "$0")/draw_lobby.py" "$out/lobby-bicycle.mp4"
+PYTHONPATH="$(dirname "$0")/../../.." python3 -m gatehouse.demo.clips.draw_lobby "$out/lobby-two-wheelers.mp4"

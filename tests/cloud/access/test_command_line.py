@@ -23,7 +23,7 @@ from cloud.gateways.purposes import CARD_KEY
 from cloud.vault import Vault
 from gatehouse.hub_command import app
 from protocols.commands import Command, ReplyState
-from tests.support.console import GUARD, PASSWORD, RunningConsole, utc_now, wait_for
+from tests.support.console import ADMINISTRATOR, GUARD, PASSWORD, RunningConsole, utc_now, wait_for
 from tests.support.leases import add_tenant
 
 Line = Callable[..., Result]
@@ -282,6 +282,8 @@ def test_a_refusal_is_told_and_the_exit_status_says_so(console: RunningConsole) 
     assert (unknown.exit_code, "no door gw-quiet/d-none" in unknown.stderr) == (1, True)
     wrong = run_at(console, "release", "gw-quiet/d-east", password="wrong password")
     assert (wrong.exit_code, "refused" in wrong.stderr) == (1, True)
+    unready = run_at(console, "release", "gw-quiet/d-east", account=ADMINISTRATOR)
+    assert (unready.exit_code, "needs an authenticator first" in unready.stderr) == (1, True)
     console.is_connected = False
     failed = run_at(console, "release", "gw-quiet/d-east")
     assert (failed.exit_code, "failed" in failed.stdout) == (1, True)

@@ -18,10 +18,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import APIRoute, APIWebSocketRoute
 from sqlalchemy import insert, select, update
-from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -35,6 +32,7 @@ from protocols.events import Box, Event, PersonEnteredZone, Snapshot
 from tests.support.console import RunningConsole, utc_now
 from tests.support.events import granted, new_id, opened
 from tests.support.register import vault
+from tests.support.routes import routes_of
 from tests.support.two_communities import ABSENT, ALARM_RAISED, FOREIGN, LEASE_ENDS, SECRETS, Names, TwoCommunities
 
 ACCESS = "/api/v1/access"
@@ -80,9 +78,11 @@ CAMERA = "/api/v1/cameras/$gateway/$camera"
 ALARM = "/api/v1/alarms/$alarm"
 CATEGORY = {"legal_basis": "a test of reach", "review_on": LATER[:10], "purpose": "a test of reach"}
 REQUEST, ASKED = {"purpose": "a test of reach", "case_number": "2026-1"}, "/api/v1/subject-requests/$request"
+CENTRE, HANDOVER = "/api/v1/duty/centres/$centre", "/api/v1/duty/handovers/$handover"
 MATTER, ORDER = "/api/v1/matters/$matter", "/api/v1/orders/$order"
 RAISED_IN = ALARM_RAISED.astimezone(CHINA).strftime("%Y-%m")
 NEW_MATTER = {"kind": "repair", "text": "x", "place": "$dwelling_id", "reported_by": "window"}
+SESSIONS = "/api/v1/accounts/$account/sessions"
 LINKING, CASE = "/api/v1/linking", "purpose=a+test+of+reach&case=2026-1"
 
 
@@ -111,6 +111,8 @@ LISTS = {
     "GET /api/v1/notify/notices": Permission.SEE_ALARMS,
     "GET /api/v1/matters": Permission.SEE_MATTERS,
     "GET /api/v1/orders": Permission.SEE_ALARMS,
+    "GET /api/v1/duty/centres": Permission.SEE_DUTY,
+    "GET /api/v1/duty/handovers": Permission.SEE_DUTY,
     f"GET {LINKING}/expired-credentials": Permission.WATCH,
     f"GET {LINKING}/quiet-households": Permission.SEE_PEOPLE,
 }
@@ -160,6 +162,11 @@ CASES = {
     "POST /api/v1/person-holds/{identifier}/end": case(Permission.HOLD_EVIDENCE, "/api/v1/person-holds/$hold/end"),
     "POST /api/v1/histories/{identifier}/confirm": case(Permission.READ_HISTORY, "/api/v1/histories/$history/confirm"),
     "GET /api/v1/histories/{identifier}/events": case(Permission.READ_HISTORY, "/api/v1/histories/$history/events"),
+    "GET /api/v1/accounts/{username}/sessions": case(Permission.END_SESSIONS, SESSIONS),
+    "POST /api/v1/accounts/{username}/sessions/{identifier}/end": case(
+        Permission.END_SESSIONS, f"{SESSIONS}/$session/end"
+    ),
+    "POST /api/v1/accounts/{username}/sessions/end": case(Permission.END_SESSIONS, f"{SESSIONS}/end"),
     "GET /api/v1/audit/subjects/{identifier}": case(Permission.READ_AUDIT, "/api/v1/audit/subjects/$person"),
     f"GET {LINKING}/doors/{{gateway}}/{{device}}/events": case(
         Permission.WATCH, f"{LINKING}/doors/$gateway/$device/events"
@@ -187,6 +194,24 @@ CASES = {
     "POST /api/v1/alarms/{identifier}/close": case(
         Permission.HANDLE_ALARMS, f"{ALARM}/close", {"outcome": "false_alarm", "note": "x"}
     ),
+    "GET /api/v1/duty/now": case(Permission.SEE_DUTY, "/api/v1/duty/now?place=$dwelling_id"),
+    "GET /api/v1/duty/centres/{identifier}": case(Permission.SEE_DUTY, CENTRE),
+    "GET /api/v1/duty/centres/{identifier}/gaps": case(Permission.SEE_DUTY, f"{CENTRE}/gaps"),
+    "PUT /api/v1/duty/centres": case(Permission.SET_DUTY, None, {"place": "$dwelling_id", "level": 0, "name": "x"}),
+    "PUT /api/v1/duty/centres/{identifier}/rosters/{code}": case(
+        Permission.SET_DUTY, f"{CENTRE}/rosters/desk", {"since": LATER[:10]}
+    ),
+    "POST /api/v1/duty/centres/{identifier}/rosters/{code}/exceptions": case(
+        Permission.SET_DUTY, f"{CENTRE}/rosters/desk/exceptions", {"day": LATER[:10], "shift": "day"}
+    ),
+    "POST /api/v1/duty/centres/{identifier}/posts": case(
+        Permission.SET_DUTY, f"{CENTRE}/posts", {"account": "foreign", "function": "x"}
+    ),
+    "POST /api/v1/duty/posts/{identifier}/end": case(Permission.SET_DUTY, "/api/v1/duty/posts/$centre_post/end"),
+    "POST /api/v1/duty/centres/{identifier}/handovers": case(
+        Permission.HANDLE_ALARMS, f"{CENTRE}/handovers", {"note": "x"}
+    ),
+    "POST /api/v1/duty/handovers/{identifier}/accept": case(Permission.HANDLE_ALARMS, f"{HANDOVER}/accept", {}),
     "GET /api/v1/matters/{number}": case(Permission.SEE_MATTERS, MATTER),
     "POST /api/v1/matters": case(Permission.ENTER_MATTERS, None, NEW_MATTER),
     "POST /api/v1/matters/{number}/reporter": case(
@@ -308,6 +333,7 @@ FOR_NO_ACCOUNT = {
     "GET /matters/new",
     "POST /matters/new",
     "POST /login",
+    "POST /login/second-factor",
     "POST /logout",
     "GET /preferences",
     "GET /icon.svg",
@@ -324,11 +350,17 @@ FOR_NO_ACCOUNT = {
 tried in tests/cloud/matters/test_matters_page.py."""
 
 OF_ONESELF = {
+    "GET /account",
+    "POST /account/password",
+    "POST /account/sessions/{identifier}/end",
+    "POST /account/sessions/end-others",
+    "POST /account/second-factor",
+    "POST /account/second-factor/confirm",
     "GET /api/v1/account/sessions",
     "POST /api/v1/account/sessions/{identifier}/end",
     "POST /api/v1/account/sessions/end-others",
 }
-"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py)."""
+"""For every account its own, and no others' (tests/cloud/accounts/test_own_sessions.py, test_account_pages.py)."""
 
 OF_WHO_ASKED = {
     "GET /api/v1/histories/{identifier}/events",
@@ -348,24 +380,6 @@ def world(database: Database, tmp_path: Path) -> Iterator[TwoCommunities]:
     running = RunningConsole(database, tmp_path)
     yield TwoCommunities(running)
     running.stop()
-
-
-def routes_of(app: FastAPI) -> set[str]:
-    """Every route as `METHOD path`."""
-    found = set()
-    waiting: list[Any] = list(app.routes)
-    while waiting:
-        route = waiting.pop()
-        if isinstance(route, APIRoute):
-            found |= {f"{method} {route.path}" for method in route.methods}
-        elif isinstance(route, APIWebSocketRoute):
-            found.add(f"WEBSOCKET {route.path}")
-        elif hasattr(route, "original_router"):  # FastAPI's own kind for an included router
-            waiting += route.original_router.routes
-        else:
-            assert isinstance(route, Mount), f"a route of a kind that this test does not know: {route!r}"
-            assert route.path == "/static"
-    return found
 
 
 def who_may(permission: Permission) -> AccountRole:

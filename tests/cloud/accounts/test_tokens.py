@@ -118,3 +118,20 @@ def test_the_token_itself_is_not_kept(console: RunningConsole) -> None:
     with console.database.read() as connection:
         row = connection.execute(select(ApiToken.__table__)).one()
     assert token not in str(tuple(row))
+
+
+def test_the_last_use_is_kept_to_a_minute(console: RunningConsole) -> None:
+    token = make(console, Permission.WATCH)
+    assert console.accounts.tokens.list()[0].last_used_at is None
+    assert get(console, token).status_code == 200
+    first = console.accounts.tokens.list()[0].last_used_at
+    assert first is not None
+    assert get(console, token).status_code == 200
+    assert console.accounts.tokens.list()[0].last_used_at == first, "not at each request"
+    earlier = utc_now() - timedelta(minutes=10)
+    with console.database.write() as connection:
+        connection.execute(update(ApiToken).values(last_used_at=earlier))
+    assert get(console, token).status_code == 200
+    used = console.accounts.tokens.list()[0].last_used_at
+    assert used is not None
+    assert used > earlier + timedelta(minutes=9)

@@ -20,7 +20,7 @@ from cloud.database.tables import AlarmCandidate, EventMark
 from protocols.access_events import AccessDuress, DoorForced, DoorHeld
 from protocols.events import Event
 from tests.support.alarms import City
-from tests.support.databases import PostgresqlCluster, new_sqlite
+from tests.support.databases import PostgresqlCluster, new_sqlite, remove
 from tests.support.events import new_id
 
 MOST_STATEMENTS = 400
@@ -48,8 +48,8 @@ def cities(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
             return made[-1]
 
     yield make
-    for city in made:
-        city.database.close()
+    for city in (first, *made):
+        remove(city.database)
 
 
 def events_of(city: City) -> list[Event]:

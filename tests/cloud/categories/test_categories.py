@@ -163,10 +163,10 @@ def test_an_entry_needs_a_basis_an_officer_and_a_review_within_a_year(
 
 def test_an_officer_of_another_part_cannot_be_made_responsible(world: TwoCommunities, person: UUID) -> None:
     with world.console.database.write() as connection:
-        connection.execute(update(Account).where(Account.username == "foreign").values(role=OFFICER))
+        connection.execute(update(Account).where(Account.username == FOREIGN.account).values(role=OFFICER))
     with world.client(OFFICER) as client, world.client(OFFICER, bound=False) as whole:
-        assert add(client, person, officer="foreign").status_code == 422
-        assert add(whole, FOREIGN.person, officer="foreign").status_code == 201
+        assert add(client, person, officer=FOREIGN.account).status_code == 422
+        assert add(whole, FOREIGN.person, officer=FOREIGN.account).status_code == 201
         assert add(client, FOREIGN.person).status_code == 404
 
 

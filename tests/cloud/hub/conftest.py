@@ -15,7 +15,7 @@ from cloud.hub import Hub
 from edge.enrolment import enroll
 from edge.identity import StoredIdentity
 from protocols import topics
-from tests.support.databases import PostgresqlCluster
+from tests.support.databases import PostgresqlCluster, remove
 from tests.support.gateways import eventually
 from tests.support.mqtt import Probe
 
@@ -69,7 +69,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningH
     yield hub
     hub.stop()
     if made:
-        cluster.drop(made)
+        remove(made)
 
 
 def hub_state(probe: Probe) -> bytes:

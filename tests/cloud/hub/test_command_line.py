@@ -109,7 +109,7 @@ def test_a_token_is_made_listed_and_revoked(line: Line) -> None:
     made = line("accounts", "tokens", "add", "wang", "--name", "screen", "--may", "watch", "--may", "look")
     assert (made.exit_code, made.stdout[:4]) == (0, "gth_")
     row = line("accounts", "tokens", "list").stdout.splitlines()[1].split()
-    assert row[1:5] == ["wang", "screen", "look", "watch"]
+    assert (row[1:5], row[-1]) == (["wang", "screen", "look", "watch"], "-"), "used never"
     assert line("accounts", "tokens", "add", "wang", "--name", "x", "--may", "reveal").exit_code == 2
     assert line("accounts", "tokens", "add", "wang", "--name", "x", "--may", "everything").exit_code == 2
     assert line("accounts", "tokens", "revoke", row[0]).exit_code == 0

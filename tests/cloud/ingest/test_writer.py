@@ -15,7 +15,7 @@ from protocols.access_events import DoorClosed, DoorForced
 from protocols.events import GapReason, OutboxGap
 from protocols.presence import GatewayState
 from protocols.presence import Presence as State
-from tests.support.databases import PostgresqlCluster
+from tests.support.databases import PostgresqlCluster, remove
 from tests.support.events import NOON, FakeGateway, arrivals, new_id, opened
 
 
@@ -217,4 +217,4 @@ def test_a_writer_survives_the_restart_of_its_database(
     assert writer.store(batch_of(second)).inserted == [second.id.hex]
     assert count(database) == 2
     writer.close()
-    postgresql_cluster.drop(database)
+    remove(database)

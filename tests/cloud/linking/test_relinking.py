@@ -23,7 +23,7 @@ from cloud.linking import relinking
 from cloud.linking.links import LINK_FIELDS
 from cloud.linking.relinking import Relinker
 from protocols.events import Event
-from tests.support.databases import PostgresqlCluster
+from tests.support.databases import PostgresqlCluster, remove
 from tests.support.events import NOON, FakeGateway, arrivals, granted, new_id, opened
 from tests.support.linking import (
     CREDENTIALS,
@@ -275,4 +275,4 @@ def test_an_event_that_was_linked_before_a_change_and_stored_after_it_is_found(
     other.join(60)
     slow.close()
     assert column(database, "dwelling_id") == [DWELLINGS[1]]
-    postgresql_cluster.drop(database)
+    remove(database)

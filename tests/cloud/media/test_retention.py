@@ -26,6 +26,9 @@ from cloud.database.tables import (
     DeadLetter,
     EventRecord,
     LoginSession,
+    Notice,
+    NoticeAttempt,
+    NoticeMessage,
     Picture,
 )
 from cloud.media.clips import ClipStore
@@ -33,10 +36,12 @@ from cloud.media.store import PictureStore
 from cloud.retention import RetentionDays, RetentionService
 from protocols.access_events import DoorForced
 from protocols.commands import Action, EvidenceHold
+from tests.peers.http_receiver import Answers, HttpReceiver
 from tests.support.alarms import City, Clock
 from tests.support.console import Seed, utc_now
 from tests.support.events import new_id, opened
 from tests.support.matters import Town
+from tests.support.notify import NotifyingCity, secret_file
 
 NOW = utc_now()
 
@@ -259,6 +264,32 @@ def test_dead_letters_and_sessions_go(database: Database, pictures: PictureStore
     counts = service(database, pictures).run_once()
     assert (counts["dead_letters"], counts["sessions"]) == (1, 1)
     assert (count(database, DeadLetter), count(database, LoginSession)) == (1, 1)
+
+
+def test_notices_go_with_their_messages_and_attempts_once_they_are_over(
+    database: Database, pictures: PictureStore, tmp_path: Path
+) -> None:
+    with HttpReceiver() as receiver:
+        hook = {"kind": "webhook", "url": receiver.url, "secret_file": secret_file(tmp_path, "k", "k"), "private": True}
+        city = NotifyingCity(database, {"channels": {"hook": hook}, "routes": {"all": {"channel": "hook"}}})
+        city.force()
+        sender = city.new_sender()
+        sender.run_once("hook")
+        receiver.answer = lambda _: Answers(500)
+        city.force("west")
+        sender.run_once("hook")
+    assert sorted(city.states()) == ["sent", "waiting"]
+    counts = service(database, pictures).run_once()
+    assert (counts["notices"], count(database, NoticeMessage), count(database, NoticeAttempt)) == (0, 2, 2)
+    with database.write() as connection:
+        for table in (Notice, NoticeMessage):
+            connection.execute(update(table).values(made_at=NOW - timedelta(days=181)))
+
+    counts = service(database, pictures).run_once()
+
+    assert counts["notices"] == 1
+    assert [count(database, table) for table in (Notice, NoticeMessage, NoticeAttempt)] == [1, 1, 1]
+    assert city.states() == ["waiting"], "what is not told yet stays"
 
 
 def test_days_are_bounded() -> None:

@@ -19,7 +19,7 @@ from cloud.database.engine import Database, open_database
 from cloud.database.tables import AlarmTold, Notice
 from protocols.access_events import DoorForced
 from tests.peers.http_receiver import HttpReceiver
-from tests.support.databases import PostgresqlCluster, new_sqlite
+from tests.support.databases import PostgresqlCluster, new_sqlite, remove
 from tests.support.notify import NotifyingCity, secret_file
 
 MOST_STATEMENTS = 400
@@ -40,7 +40,7 @@ def copies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
 
     yield copy
     for database in made:
-        database.close()
+        remove(database)
 
 
 def first_database(request: pytest.FixtureRequest, folder: Path) -> Database:

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from cloud.database.engine import Database
 from cloud.database.tables import (
+    Centre,
     Division,
     Grid,
     GridPlace,
@@ -56,6 +57,7 @@ def test_the_figures_are_those_that_are_told() -> None:
 def test_a_dry_run_counts_what_the_city_has(database: Database) -> None:
     counts = seed(database, VAULT, structure(Scale.DISTRICT), TODAY, dry_run=True)
     assert (counts["township"], counts["village"], counts["household"]) == (24, 268, 16_080)
+    assert counts["centre"] == 1 + 24 + 268
     assert counts["unit deputy"] == 2 * counts["unit head"] == 2 * counts["joint unit"]
     with database.read() as connection:
         assert connection.execute(select(func.count()).select_from(Place)).scalar() == 0
@@ -78,6 +80,7 @@ def test_a_village_is_made_whole(database: Database) -> None:
         assert count(Post, Post.kind == PostKind.UNIT_HEAD) == count(JointUnit) == 24
         assert count(Post, Post.kind == PostKind.UNIT_DEPUTY) == 48
         assert count(Post, Post.kind == PostKind.GRID_LEADER) == 8
+        assert [count(Centre, Centre.level == level) for level in (1, 2, 3)] == [1, 1, 1]
         assert count(Person) == count(Residency, Residency.household_id.is_not(None)) == counts["person"]
         district = connection.execute(select(Place.path).where(Place.code == "520402")).scalar_one()
         assert count(Place, subtree(district).holds(Place.path), Place.kind == PlaceKind.DWELLING) == dwellings
