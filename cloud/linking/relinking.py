@@ -260,7 +260,7 @@ class _Batch:
             named = [dict(zip(("event", "number", "old", "new"), row, strict=True)) for row in kept]
             self._cursor.execute(_CORRECT_POSTGRESQL, (self._now_us, to_json(named).decode()))
         else:
-            self._cursor.executemany(_UPDATE_SQLITE, [(*each.new, each.id) for _, each in corrections])
+            self._update_sqlite([each for _, each in corrections])
             self._cursor.executemany(
                 _CORRECT_SQLITE,
                 [
@@ -269,13 +269,22 @@ class _Batch:
                 ],
             )
 
+    def _update_sqlite(self, changed: Sequence[Changed]) -> None:
+        """Set what is different alone: each column that is set costs a change in each index that has it."""
+        by_columns: dict[tuple[str, ...], list[tuple[str | None, ...]]] = {}
+        for each in changed:
+            _, new = each.difference
+            by_columns.setdefault(tuple(new), []).append((*new.values(), each.id))
+        for columns, rows in by_columns.items():
+            names = ", ".join(f"{name} = ?" for name in columns)
+            self._cursor.executemany(f"UPDATE event SET {names} WHERE id = ?", rows)  # noqa: S608 (our own columns)
+
 
 _OVER = "DELETE FROM relinking WHERE number = ?"
 _PROGRESS = (
     "UPDATE relinking SET after_time = ?, after_id = ?, examined = examined + ?, corrected = corrected + ?, "
     "done_at = ? WHERE number = ?"
 )
-_UPDATE_SQLITE = f"UPDATE event SET {', '.join(f'{name} = ?' for name in LINK_FIELDS)} WHERE id = ?"  # noqa: S608
 _CORRECT_SQLITE = 'INSERT INTO link_correction (event_id, relinking, at, "before", "after") VALUES (?, ?, ?, ?, ?)'
 _UPDATE_POSTGRESQL = f"""
     UPDATE event SET {", ".join(f"{name} = new.{name}" for name in LINK_FIELDS)}
