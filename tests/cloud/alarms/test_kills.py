@@ -4,24 +4,24 @@ A real process works on what is stored and is killed (SIGKILL, by itself) right 
 every n; then another goes on. What is there at the end must be what a hub that nobody killed makes of the same events.
 """
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
-from cloud.database.engine import open_database
+from cloud.database.engine import Database, open_database
 from cloud.database.tables import AlarmCandidate, EventMark
 from protocols.access_events import AccessDuress, DoorForced, DoorHeld
 from protocols.events import Event
 from tests.support.alarms import City
 from tests.support.databases import PostgresqlCluster, new_sqlite, remove
 from tests.support.events import new_id
+from tests.support.killing import killed_before
 
 MOST_STATEMENTS = 400
 
@@ -63,27 +63,8 @@ def events_of(city: City) -> list[Event]:
     ]
 
 
-def work_and_die(city: City, statements: int) -> int:
-    """Let a process of its own work, killed before its n-th statement; its status."""
-    child = os.fork()
-    if child == 0:
-        try:
-            database = open_database(city.database.engine.url.render_as_string(hide_password=False))
-            left = statements
-
-            def count(*_: Any) -> None:
-                nonlocal left
-                left -= 1
-                if left <= 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            event.listen(database.engine, "before_cursor_execute", count)
-            event.listen(database.engine, "commit", count)
-            city.on(database).engine.run_once()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 (the child never returns into the tests)
-            os._exit(1)
-    return os.waitpid(child, 0)[1]
+def run_once(city: City, database: Database) -> None:
+    city.on(database).engine.run_once()
 
 
 def outcome(city: City) -> list[tuple[Any, ...]]:
@@ -119,9 +100,7 @@ def test_killed_between_any_two_steps(cities: Callable[[], City]) -> None:
     for statements in range(1, MOST_STATEMENTS):
         city = cities()
         city.store(*events_of(city))
-        status = work_and_die(city, statements)
-        was_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        assert was_killed or status == 0, f"the process failed by itself at statement {statements}"
+        was_killed = killed_before(city.database, statements, partial(run_once, city))
         assert finish(city) == wanted, f"killed before statement {statements}"
         if not was_killed:
             break

@@ -4,22 +4,21 @@ A real process raises alarms and sends, and is killed (SIGKILL, by itself) right
 right after a message was taken, for every n; then another goes on.
 """
 
-import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from cloud.database.engine import Database, open_database
 from cloud.database.tables import AlarmTold, Notice
 from protocols.access_events import DoorForced
 from tests.peers.http_receiver import HttpReceiver
 from tests.support.databases import PostgresqlCluster, new_sqlite, remove
+from tests.support.killing import killed_before
 from tests.support.notify import NotifyingCity, secret_file
 
 MOST_STATEMENTS = 400
@@ -50,32 +49,11 @@ def first_database(request: pytest.FixtureRequest, folder: Path) -> Database:
     return cluster.new_database()
 
 
-def work_and_die(city: NotifyingCity, statements: int) -> bool:
-    """Let a process raise what is stored and send it, killed before its n-th statement; whether it was."""
-    child = os.fork()
-    if child == 0:
-        try:
-            database = open_database(city.database.engine.url.render_as_string(hide_password=False))
-            left = statements
-
-            def count(*_: Any) -> None:
-                nonlocal left
-                left -= 1
-                if left <= 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            event.listen(database.engine, "before_cursor_execute", count)
-            event.listen(database.engine, "commit", count)
-            here = city.on(database)
-            here.engine.run_once()
-            here.new_sender().run_once("own")  # type: ignore[attr-defined]
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 (the child never returns into the tests)
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
-    was_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    assert was_killed or status == 0, f"the process failed by itself at statement {statements}"
-    return was_killed
+def raise_and_send(city: NotifyingCity, database: Database) -> None:
+    """What is stored."""
+    here = city.on(database)
+    here.engine.run_once()
+    here.new_sender().run_once("own")  # type: ignore[attr-defined]
 
 
 def finish(city: NotifyingCity) -> None:
@@ -99,7 +77,7 @@ def test_killed_at_any_instant(
         for statements in range(1, MOST_STATEMENTS):
             receiver.got.clear()
             city = copies(first)
-            was_killed = work_and_die(city, statements)
+            was_killed = killed_before(city.database, statements, partial(raise_and_send, city))
             finish(city)
             with city.database.read() as connection:
                 told = connection.execute(select(func.count(func.distinct(AlarmTold.alarm_id)))).scalar_one()
