@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, update
+from sqlalchemy import Connection, and_, bindparam, delete, update
 
+from cloud.database.bulk import insert_rows
 from cloud.database.tables import Base, RegisterHistory
 from cloud.register.ids import IdMaker
 from cloud.register.sealed import (
@@ -167,7 +168,7 @@ class RegisterWriter:
         """Write what was collected."""
         for table in Base.metadata.sorted_tables:
             if rows := self._inserts.pop(table.name, None):
-                self.connection.execute(insert(table), rows)
+                insert_rows(self.connection, table, rows)
         for (table_class, columns), group in groupby(self._updates, lambda each: (each.table, each.columns)):
             self._write_updates(table_class, columns, list(group))
         self._updates.clear()
