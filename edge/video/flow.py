@@ -18,7 +18,7 @@ Flags = npt.NDArray[np.bool_]
 LONGEST_S = 0.7
 """Pictures that are further apart are not compared: too much has changed."""
 
-_ACROSS, _DOWN = 3, 4
+_ACROSS, _DOWN = 3, 3
 _WIDTH, _HEIGHT = 0.5, 0.8  # of the box, that its points lie in: further out is what is behind it
 _WINDOW = (9, 9)
 _LEVELS = 2

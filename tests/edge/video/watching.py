@@ -111,11 +111,12 @@ class Watched:
 def arrivals(container: "av.container.InputContainer") -> Iterator[Arrived]:
     """A clip's packets as they would have come."""
     stream, most_ahead_s = container.streams.video[0], 0.0
+    tick_s = float(stream.time_base)
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        at_s = float(packet.dts * stream.time_base)
-        ahead_s = float((packet.pts - packet.dts) * stream.time_base)
+        at_s = packet.dts * tick_s
+        ahead_s = (packet.pts - packet.dts) * tick_s
         most_ahead_s = max(most_ahead_s, ahead_s)
         yield Arrived(packet, packet.size, packet.is_keyframe, at_s, at_s + ahead_s - most_ahead_s)
 
