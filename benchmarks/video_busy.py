@@ -6,7 +6,7 @@ Debian's vtest.avi (768x576, 10 frames a second, H.264), as it is and played bac
 "All frames" decodes every frame, looks for motion in and runs the detector on five a second. The same with every look
 0.1 s later ("again") shows how far two such runs differ by chance. They take turns with the product's way, twice a
 round, each time with its looks 0.1 s later than the last; the least processor time of each counts, as other work on the
-machine only ever adds to it. Each of the product's runs is compared with both over all frames; the mean is told with its
+machine only ever adds to it. Each of the product's runs is compared with both over all frames; the mean has its
 standard error, for one pair alone differs by 0.02 from the next. Three rounds are all the beginnings there are.
 
 Events are the same if they are of one kind, zone or line and direction, and at most 1.5 s apart. F1 is twice the pairs
