@@ -99,7 +99,7 @@ def questions(one: Stored, scene: Scene) -> dict[str, Callable[[int], int]]:
 
     def live(_number: int) -> int:
         with one.database.read() as connection:
-            return len(read_rows(connection, [row.id for row in connection.execute(newest(LIMIT))]))
+            return len(read_rows(connection, [row.id for row in connection.execute(newest(LIMIT)).all()]))
 
     def queue(scope: Scope) -> int:
         with one.database.read() as connection:

@@ -83,7 +83,7 @@ def read_queue(
     titles = read_titles(connection)
     counted = select(func.count()).select_from(Alarm).where(sees.alarm(scope), *_STATES[QueueState.SHELVED])
     return QueueAnswer(
-        items=tuple(_row(found, titles) for found in connection.execute(query.limit(limit))),
+        items=tuple(_row(found, titles) for found in connection.execute(query.limit(limit)).all()),
         floods=_floods(connection, scope),
         shelved=connection.execute(counted).scalar_one(),
     )

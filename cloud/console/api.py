@@ -80,7 +80,7 @@ def api_router(database: Database, guard: Guard, commands: DoorReleaser, audit: 
         only: RowFilter = RowFilter.ALL,
     ) -> EventsAnswer:
         with database.read() as connection:
-            ids = [row.id for row in connection.execute(newest(limit, after, only, by.scope))]
+            ids = [row.id for row in connection.execute(newest(limit, after, only, by.scope)).all()]
             clips = news_since(connection, after, by.scope) if after is not None else ()
             return EventsAnswer(events=tuple(newest_first(read_rows(connection, ids, by.scope))), clips=tuple(clips))
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, Row, Select, or_, select, text
 
 from cloud.accounts.scope import WHOLE, Scope
+from cloud.database.among import among
 from cloud.database.tables import EventRecord
 from cloud.database.tables.events import OF_CLIPS
 from protocols.clip_events import ClipKept, ClipLost
@@ -63,7 +64,7 @@ def read_news(connection: Connection, ids: Collection[UUID], within: Scope = WHO
     """What these events tell of clips, oldest receipt first."""
     if not ids:
         return []
-    query = _NEWS.where(EventRecord.id.in_(ids), within.covers_event()).order_by(
+    query = _NEWS.where(among(connection, EventRecord.id, ids), within.covers_event()).order_by(
         EventRecord.received_at, EventRecord.id
     )
     return list(_told(connection.execute(query)))
@@ -88,7 +89,7 @@ def clips_of(
     # Not the column itself: its index would be taken, and every event of these gateways be read.
     query = query.where((EventRecord.gateway_id + "").in_({gateway for gateway, _ in wanted}))
     found: dict[EventKey, list[EventClip]] = defaultdict(list)
-    for news in _told(connection.execute(_newest(query))):
+    for news in _told(connection.execute(_newest(query)).all()):
         for key in {(news.gateway, event) for event in news.events} & wanted:
             found[key].append(news.clip)
     return {key: tuple(sorted(clips, key=lambda clip: clip.camera)) for key, clips in found.items()}

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from cloud.accounts.scope import WHOLE, Scope
+from cloud.database.among import among
 from cloud.database.tables import Door, EventRecord, Person, Place, PlaceKind
 from cloud.live.clips import CLIP_TYPES, EventClip, clips_of
 from cloud.live.masking import dwelling_text, masked_name
@@ -123,7 +124,9 @@ def read_rows(
     if not ids:
         return []
     is_known = true() if within.is_whole else within.covers_place(EventRecord.dwelling_id)
-    query = _JOINED.add_columns(is_known.label("is_known")).where(EventRecord.id.in_(ids), within.covers_event())
+    query = _JOINED.add_columns(is_known.label("is_known")).where(
+        among(connection, EventRecord.id, ids), within.covers_event()
+    )
     found = connection.execute(query).all()
     clips = clips_of(connection, found, within) if with_clips else {}
     return [_row(each, clips.get((each.gateway_id, each.id), ())) for each in found]

@@ -75,7 +75,7 @@ def read_rules(connection: Connection) -> tuple[WrittenRule, ...]:
 def read_titles(connection: Connection) -> dict[str, tuple[str, str]]:
     """Each rule's newest titles, in English and in Chinese, by code. It validates nothing, as a list needs it often."""
     query = select(RuleVersion.code, RuleVersion.definition).order_by(RuleVersion.code, RuleVersion.version)
-    return {code: (rule["title"], rule["title_zh"]) for code, rule in connection.execute(query)}
+    return {code: (rule["title"], rule["title_zh"]) for code, rule in connection.execute(query).all()}
 
 
 def find_rule(connection: Connection, code: str) -> WrittenRule:

@@ -2,9 +2,8 @@
 
 Something moves: the detector looks at once and as often as it may (*briskly*), for that is when a walker has to be told
 from a shadow and his speed is learnt. Once a scene has been busy for a while looks are further apart (*steady*): tracks
-know where they go; and a little further while the last look found each of those who are followed, and nobody new. So a
-busy camera costs what its steady rate costs, whatever it shows: a track that flickers and is never confirmed, or one
-that is missed behind a tree, makes it no more.
+know where they go. So a busy camera costs what its steady rate costs, whatever it shows: a track that flickers and is
+never confirmed, or one that is missed behind a tree, makes it no more.
 """
 
 from enum import IntEnum
@@ -62,13 +61,10 @@ class Attention:
     Args:
         steady_every_s: how far looks are apart at least once the scene is steady; a tenth less counts, for cameras
             tremble.
-        calm_every_s: the same while those who are followed are confirmed and none was missed; no difference, if nothing
-            is said.
     """
 
-    def __init__(self, steady_every_s: float = 0.0, calm_every_s: float | None = None) -> None:
+    def __init__(self, steady_every_s: float = 0.0) -> None:
         self._steady_every_s = 0.9 * steady_every_s
-        self._calm_every_s = self._steady_every_s if calm_every_s is None else 0.9 * calm_every_s
         self._disturbed_s: float | None = None
         self._asked_s = 0.0
         self._judged_s: float | None = None
@@ -80,12 +76,10 @@ class Attention:
         """Whether it has been awake for so long that looks may be further apart."""
         return self._is_awake and self._brisk_s <= 0.0
 
-    def only_follows(self, at_s: float, followed: Followed) -> bool:
+    def only_follows(self, at_s: float) -> bool:
         """Whether it is steady and the last look was so lately that the frame at `at_s` is only to follow tracks by: it
         need not even be looked at for movement."""
-        is_calm = followed.live > 0 and not followed.restless
-        every_s = self._calm_every_s if is_calm else self._steady_every_s
-        return self.is_steady and at_s - self._asked_s < every_s
+        return self.is_steady and at_s - self._asked_s < self._steady_every_s
 
     def wants(self, motion: Motion, at_s: float, followed: Followed) -> Interest:
         """What the frame at `at_s` (monotonic) is worth, unless tracks are only to be followed by it.

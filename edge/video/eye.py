@@ -12,10 +12,6 @@ from edge.video.attention import Attention, Interest
 from edge.video.decoder import Picture
 from edge.video.motion import NO_MOTION, Luma, Motion, MotionGate, small_luma
 
-_CALM = 1.4
-"""How many times further apart looks at a busy scene are while those who are followed are confirmed and none was
-missed."""
-
 
 @dataclass(frozen=True)
 class Glimpse:
@@ -46,9 +42,7 @@ class Eye:
         self._every_s = 1.0 / looks_per_s
         self._due_s = float("-inf")
         self._gate = gate
-        steady_every_s = 1.0 / min(looks_per_s, busy_looks_per_s or looks_per_s)
-        is_rarer = steady_every_s > self._every_s
-        self._attention = Attention(steady_every_s, _CALM * steady_every_s if is_rarer else None)
+        self._attention = Attention(1.0 / min(looks_per_s, busy_looks_per_s or looks_per_s))
 
     def is_due(self, at_s: float) -> bool:
         """Whether it is time for another look; a tenth early counts, for cameras tremble."""
@@ -57,7 +51,7 @@ class Eye:
     def look(self, picture: Picture, followed: Followed) -> tuple[Luma, Motion, Interest]:
         """The picture's luma, small; whether something moves in it, as far as that matters; and what it is worth."""
         luma = small_luma(luma_of(picture.image))
-        if self._attention.only_follows(picture.at_s, followed):
+        if self._attention.only_follows(picture.at_s):
             self._looked(picture.at_s)
             return luma, NO_MOTION, Interest.FOLLOW
         motion = self._gate.see(luma, picture.at_s)

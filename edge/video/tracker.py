@@ -21,8 +21,9 @@ from edge.video.kalman import BoxFilter
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
-StepsOf = Callable[[Floats], tuple[Floats, Flags]]
-"""How far what is in boxes [N,4] (fractions of the frame) has moved: steps [N,2], and which of them are known [N]."""
+StepsOf = Callable[[Floats, Floats], tuple[Floats, Flags]]
+"""How far what is in boxes [N,4] (fractions of the frame) has moved, given how far it should have [N,2]: steps [N,2],
+and which of them are known [N]."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,12 @@ class Tracker:
         """
         elapsed_s = self._pass_time(at_s)
         asked = [i for i, track in enumerate(self._tracks) if not (track.is_still or track.misses)]
-        found, known = steps_of((self._to_frame @ self._filter.place[:, asked]).T)
+        stretch = np.array([[self._aspect], [1.0]])
+        expected = self._filter.velocity[:, asked] * elapsed_s / stretch
+        found, known = steps_of((self._to_frame @ self._filter.place[:, asked]).T, expected.T)
         steps, seen = np.zeros((2, len(self._tracks))), np.zeros(len(self._tracks), bool)
         if len(asked) and elapsed_s > 0.0:
-            steps[:, asked] = found.T * [[self._aspect], [1.0]]
+            steps[:, asked] = found.T * stretch
             seen[asked] = known
             seen &= self._believed(steps, elapsed_s)
         self._filter.carry(steps, seen, elapsed_s)
@@ -285,14 +288,14 @@ class Tracker:
         """Which tracks' steps [2,N] may well be their own."""
         config, tracked = self._config, self._filter
         x, y, width, height = tracked.place
-        differs = np.hypot(*(steps / elapsed_s - tracked.velocity)) / height
-        usual = np.sqrt(tracked.covariance[2] + config.turns_per_s**2)
-        low, high = np.stack([x - width / 2, y - height / 2]), np.stack([x + width / 2, y + height / 2])
-        sides = np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None])
-        shared = np.maximum(sides, 0.0).prod(axis=0) / (width * height)[:, None]
-        is_nearer = high[1] > high[1][:, None]  # who stands lower in the picture
-        is_hidden = ((shared > config.hidden) & is_nearer).any(axis=1)
-        believed: Flags = (differs < config.surprise * usual) & ~is_hidden
+        across, down = steps / elapsed_s - tracked.velocity
+        usual = config.surprise * height * np.sqrt(tracked.covariance[2] + config.turns_per_s**2)
+        left, right, top, bottom = x - width / 2, x + width / 2, y - height / 2, y + height / 2
+        shared_x = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+        shared_y = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+        covers = (shared_x > 0.0) & (shared_x * shared_y > (config.hidden * width * height)[:, None])
+        is_hidden = (covers & (bottom > bottom[:, None])).any(axis=1)  # who stands lower in the picture is nearer
+        believed: Flags = (across * across + down * down < usual * usual) & ~is_hidden
         return believed
 
     def _reach_out(self, elapsed_s: float) -> None:

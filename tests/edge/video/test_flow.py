@@ -32,6 +32,16 @@ def test_a_walkers_step_is_found_to_a_pixel_and_what_stands_does_not_move(dx: in
     np.testing.assert_allclose(steps * SIZE[:2], [[dx, dy], [0, 0]], atol=1.0)
 
 
+@pytest.mark.parametrize("dx", [10, 18, 26])
+def test_a_long_step_is_found_about_where_it_is_expected(dx: int) -> None:
+    """A walker close to the camera: a third of a metre in a fifth of a second are many pixels."""
+    flow = BoxFlow()
+    flow.see(picture(100, 80), 1.0, np.zeros((0, 4)))
+    steps, known = flow.see(picture(100 + dx, 80), 1.2, box(100, 80), np.array([[18.0, 2.0]]) / SIZE[:2])
+    assert known.all()
+    np.testing.assert_allclose(steps * SIZE[:2], [[dx, 0]], atol=1.0)
+
+
 def test_what_vanishes_has_no_step() -> None:
     """It would be found on the way there, at some place that looks a little like it, and not on the way back."""
     noise = np.random.default_rng(5).integers(0, 255, (HEIGHT, WIDTH), np.uint8)

@@ -17,6 +17,7 @@ class Walk:
         self.tracker = Tracker(1.0)
         self.at_s = 10.0
         self.asked: list[np.ndarray] = []
+        self.expected: list[np.ndarray] = []
 
     def look(self, *boxes: np.ndarray) -> None:
         count = len(boxes)
@@ -26,9 +27,10 @@ class Walk:
         self.at_s += 0.2
 
     def glance(self, steps: StepsOf) -> None:
-        def noted(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def noted(boxes: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             self.asked.append(boxes)
-            return steps(boxes)
+            self.expected.append(expected)
+            return steps(boxes, expected)
 
         self.tracker.follow(noted, self.at_s)
         self.at_s += 0.2
@@ -43,7 +45,7 @@ class Walk:
 def steps(*each: float | None) -> StepsOf:
     """Each track's step to the right; None is not known."""
 
-    def of(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(boxes: np.ndarray, _expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert len(boxes) == len(each)
         return np.array([[dx or 0.0, 0.0] for dx in each]).reshape(-1, 2), np.array([dx is not None for dx in each])
 
@@ -162,3 +164,10 @@ def test_an_empty_scene_is_followed_without_harm() -> None:
     walk.look()
     walk.glance(steps())
     assert [len(boxes) for boxes in walk.asked] == [0, 0]
+
+
+def test_a_step_is_looked_for_where_the_walker_was_heading() -> None:
+    walk = Walk()
+    walk.begin(0.3, speed=0.04)
+    walk.glance(steps(0.04))
+    np.testing.assert_allclose(walk.expected, [[[0.04, 0.0]]], atol=0.01)

@@ -141,20 +141,10 @@ def test_between_steady_looks_tracks_are_only_followed() -> None:
     attention, looks = Attention(0.55), []
     for frame in range(50):
         at_s = frame / 5
-        if not attention.only_follows(at_s, NOBODY) and attention.wants(MOVES, at_s, NOBODY).is_look:
+        if not attention.only_follows(at_s) and attention.wants(MOVES, at_s, NOBODY).is_look:
             looks.append(at_s)
     assert [at_s for at_s in looks if at_s < 2] == [frame / 5 for frame in range(10)], "briskly at first"
     assert np.diff([at_s for at_s in looks if at_s > 2.1]) == pytest.approx(0.6)
-
-
-def test_steady_looks_are_further_apart_while_none_of_those_who_are_followed_is_missed() -> None:
-    attention, looks = Attention(0.55, 0.77), []
-    for frame in range(150):
-        at_s, followed = frame / 5, Followed(int(frame >= 50), restless=frame >= 100)
-        if not attention.only_follows(at_s, followed) and attention.wants(MOVES, at_s, followed).is_look:
-            looks.append(at_s)
-    for since, until, every_s in ((2.1, 9.9, 0.6), (10.4, 19.9, 0.8), (20.4, 30, 0.6)):
-        assert np.diff([at_s for at_s in looks if since < at_s < until]) == pytest.approx(every_s)
 
 
 def test_what_a_look_is_for_is_told() -> None:
