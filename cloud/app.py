@@ -281,7 +281,8 @@ def _office(parts: AppParts) -> DoorOffice:
 
 def _alarm_office(parts: AppParts, roster: Roster) -> AlarmOffice:
     desk = AlarmDesk(parts.database, parts.now, parts.settings.alarms, roster)
-    return AlarmOffice(parts.database, desk, parts.audit, parts.now, parts.live.alarms_changed)
+    kept = parts.settings.retention.figures
+    return AlarmOffice(parts.database, desk, parts.audit, parts.now, kept, parts.live.alarms_changed)
 
 
 def _matter_desk(parts: AppParts, roster: Roster) -> MatterDesk:

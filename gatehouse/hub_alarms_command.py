@@ -66,12 +66,14 @@ def health(context: typer.Context, since: _Since = "30d", config: _Config = None
     """Say how the alarms load those who handle them, and which sources make most of them. As JSON."""
     with told_faults(), opened_foundation(context, config) as foundation:
         from cloud.accounts.scope import WHOLE
-        from cloud.alarms.figures import health_report
+        from cloud.alarms.figures import check_whole, health_report
         from cloud.foundation import utc_now
 
         now = utc_now()
+        begins = now - _span(since)
+        check_whole("--since", begins, now, foundation.config.web.retention.figures)
         with foundation.database.read() as connection:
-            report = health_report(connection, WHOLE, now - _span(since), now)
+            report = health_report(connection, WHOLE, begins, now)
         typer.echo(report.model_dump_json(indent=2))
 
 
@@ -87,9 +89,12 @@ def figures(
         from pydantic import TypeAdapter
 
         from cloud.accounts.scope import WHOLE
-        from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, monthly_figures
+        from cloud.alarms.figures import check_whole
+        from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, month_bounds, monthly_figures
+        from cloud.foundation import utc_now
 
         asked: str = TypeAdapter(Month).validate_python(month)
+        check_whole("MONTH", month_bounds(asked)[0], utc_now(), foundation.config.web.retention.figures)
         with foundation.database.read() as connection:
             found = monthly_figures(connection, WHOLE, asked)
         if file is None:

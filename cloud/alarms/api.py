@@ -13,8 +13,8 @@ from cloud.access.problems import ProblemRoute, documented
 from cloud.access.routes import Identifier, Listing
 from cloud.accounts import Permission, SignedIn
 from cloud.alarms.desk import Actor, AlarmDesk
-from cloud.alarms.figures import centre_figures, health_report
-from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, monthly_figures
+from cloud.alarms.figures import centre_figures, check_whole, health_report
+from cloud.alarms.monthly import Month, MonthlyFigures, as_csv, month_bounds, monthly_figures
 from cloud.alarms.queue import MAX_ROWS, read_alarm, read_queue
 from cloud.alarms.reach import Sees
 from cloud.alarms.states import Priority, Source
@@ -55,6 +55,8 @@ class AlarmOffice:
     desk: AlarmDesk
     audit: AuditLog
     now: Callable[[], datetime]
+    figures_kept: timedelta
+    """How far back figures are whole."""
     changed: Callable[[], None] = lambda: None
     """Called after something was done."""
 
@@ -215,7 +217,7 @@ def _figure_routes(office: AlarmOffice, may: Admission) -> APIRouter:
         since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.see)]
     ) -> Listing[CentreFigures]:
         """Each community's alarms of a span: how many, how soon acknowledged and closed, overdue, false."""
-        _check_span(since, until)
+        _check_span(office, since, until)
         with office.database.read() as connection:
             return Listing(items=tuple(centre_figures(connection, by.scope, since, until)))
 
@@ -223,12 +225,14 @@ def _figure_routes(office: AlarmOffice, may: Admission) -> APIRouter:
     def month_of(month: _Month, by: Annotated[SignedIn, Depends(may.see)]) -> Listing[MonthlyFigures]:
         """A calendar month in China, by centre, alarms and matters apart: number, times, overdue, false, where
         settled."""
+        _check_month(office, month)
         with office.database.read() as connection:
             return Listing(items=tuple(monthly_figures(connection, by.scope, month, sees=Sees.by(by))))
 
     @router.get("/months/{month}/csv", responses=_READS | _CSV, response_class=Response)
     def month_as_csv(month: _Month, by: Annotated[SignedIn, Depends(may.see)]) -> Response:
         """The same as a file for a spreadsheet."""
+        _check_month(office, month)
         with office.database.read() as connection:
             text = as_csv(monthly_figures(connection, by.scope, month, sees=Sees.by(by)))
         headers = {"Content-Disposition": f'attachment; filename="alarms-{month}.csv"'}
@@ -237,7 +241,7 @@ def _figure_routes(office: AlarmOffice, may: Admission) -> APIRouter:
     @router.get("/health", responses=_READS)
     def health(since: AwareDatetime, until: AwareDatetime, by: Annotated[SignedIn, Depends(may.see)]) -> HealthReport:
         """How the alarms of a span load those who handle them."""
-        _check_span(since, until)
+        _check_span(office, since, until)
         with office.database.read() as connection:
             return health_report(connection, by.scope, since, until)
 
@@ -274,6 +278,11 @@ def _rule_routes(office: AlarmOffice, may: Admission) -> APIRouter:
     return router
 
 
-def _check_span(since: datetime, until: datetime) -> None:
+def _check_span(office: AlarmOffice, since: datetime, until: datetime) -> None:
     if not since < until <= since + _LONGEST:
         raise RegisterError("until", "it is not after since, or more than 400 days", "name another span")
+    check_whole("since", since, office.now(), office.figures_kept)
+
+
+def _check_month(office: AlarmOffice, month: str) -> None:
+    check_whole("month", month_bounds(month)[0], office.now(), office.figures_kept)

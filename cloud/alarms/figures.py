@@ -13,11 +13,26 @@ from cloud.alarms.reach import covers
 from cloud.alarms.states import Condition, Outcome, Priority, Source
 from cloud.alarms.values import CentreFigures, HealthReport, Offender
 from cloud.database.tables import Alarm, AlarmFlood, Place
+from cloud.register.errors import RegisterError
 
 _SECOND_US = 1_000_000
 _HOUR_US = 3600 * _SECOND_US
 _TEN_MINUTES_S = 600.0
 _STALE = timedelta(days=1)
+
+
+def check_whole(field: str, since: datetime, now: datetime, kept: timedelta) -> None:
+    """Figures are told of a time from which no alarm and no matter has gone by its days.
+
+    Args:
+        kept: `cloud.retention.RetentionDays.figures`.
+
+    Raises:
+        RegisterError: `since`, which `field` asked for, is earlier.
+    """
+    if since < now - kept:
+        cause = f"of before {now - kept:%Y-%m-%d} alarms and matters may have gone, so that figures would not be whole"
+        raise RegisterError(field, cause, f"ask for later ones: [web.retention] keeps all for {kept.days} days")
 
 
 def centre_figures(connection: Connection, scope: Scope, since: datetime, until: datetime) -> Sequence[CentreFigures]:

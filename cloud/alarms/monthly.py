@@ -3,7 +3,8 @@
 A community's centre counts what lies in its community; a township's and a district's count all of theirs. Only centres
 that the account's scope covers as a whole have a row, so that no row is of a part. An account that is bound to a grid
 has its grid's row alone. Times and outcomes are as they stand when one asks: a later end changes the month that it came
-in. What lies in no place belongs to no centre.
+in. What lies in no place belongs to no centre. A month whose alarms may have gone by their days is not asked for
+(`cloud.alarms.figures.check_whole`).
 """
 
 import csv

@@ -116,7 +116,8 @@ def quiet_households(
 ) -> tuple[list[QuietHousehold], bool]:
     """Households that are there now and of which nobody, guests aside, has passed a door since, by their codes.
 
-    A household that began later than `since` has had no time to be missed.
+    A household that began later than `since` has had no time to be missed. Its last passage is told as far back as the
+    scope lets events be told.
 
     Args:
         after: the code of the last one that was read before; empty for the first page.
@@ -152,7 +153,8 @@ def quiet_query(scope: Scope, since: datetime, now: datetime, limit: int, after:
         EventRecord.person_id.is_not(None),
         EventRecord.type == AccessGranted.TYPE,
     )
-    last = select(func.max(EventRecord.time)).where(*passage).scalar_subquery()
+    told = () if scope.recent is None else (EventRecord.time >= scope.recent.since,)  # the index has no time of receipt
+    last = select(func.max(EventRecord.time)).where(*passage, *told).scalar_subquery()
     return (
         select(
             Household.id,

@@ -3,7 +3,8 @@
 A dwelling's and a credential's events are where somebody went: they need a purpose and a case number, which the audit
 keeps before anything is read, found under each person whom they are about. They count as histories of these persons
 (`cloud.disclosure.histories`); above the daily limit they are refused, because a person's history can be confirmed.
-A door's events and uses of expired credentials are told without a purpose as far back as the scope lets them.
+A door's events, uses of expired credentials and households without a passage are told without a purpose as far back as
+the scope lets them; beyond, for a purpose that the audit keeps.
 """
 
 from collections.abc import Callable
@@ -54,6 +55,7 @@ class Quiet(_Answer):
     code: str
     dwelling: str | None
     last_passage: datetime | None
+    """None: there was none as far back as it is told."""
 
 
 class QuietFound(_Answer):
@@ -112,9 +114,7 @@ def _add_lists(router: APIRouter, office: DoorOffice, guard: Guard) -> None:
     ) -> EventsFound:
         """Who was refused because a credential had expired, in the last week or another span; one that begins long ago
         with a purpose, which the audit keeps."""
-        recent = by.scope.recent
-        usual = min(_WEEK, recent.window) if recent is not None and purpose is None else _WEEK
-        span = _span(office.now(), since, until, usual)
+        span = _span(office.now(), since, until, _usual_week(by, purpose))
         scope = _scope_for(office, by, span, purpose, {"what": "expired credentials"})
         with office.database.read() as connection:
             return _found(lambda: queries.expired_uses(connection, scope, span, limit))
@@ -122,15 +122,19 @@ def _add_lists(router: APIRouter, office: DoorOffice, guard: Guard) -> None:
     @router.get("/quiet-households", responses=_LISTS)
     def quiet_households(
         by: Annotated[SignedIn, Depends(guard.may(Permission.SEE_PEOPLE))],
-        days: Annotated[int, Query(ge=1, le=366)] = 7,
+        days: Annotated[int | None, Query(ge=1, le=366, description="A week, or what needs no purpose.")] = None,
         after: Annotated[str, Query(max_length=64)] = "",
         limit: Limit = MAX_ROWS,
+        purpose: Stated = None,
     ) -> QuietFound:
-        """Households of which nobody has passed a door for so many days."""
+        """Households of which nobody has passed a door for so many days, and when one of them did last: without a
+        purpose as far back as events are told; with one, which the audit keeps, however long ago."""
         moment = office.now()
-        since = moment - timedelta(days=days)
+        spell = timedelta(days=days) if days is not None else _usual_week(by, purpose)
+        span = Span(moment - spell, moment)
+        scope = _scope_for(office, by, span, purpose, {"what": "quiet households"})
         with office.database.read() as connection:
-            found, more = queries.quiet_households(connection, by.scope, since, moment, limit, after)
+            found, more = queries.quiet_households(connection, scope, span.since, moment, limit, after)
         shown = (Quiet(id=e.id, code=e.code, dwelling=e.dwelling, last_passage=e.last_passage) for e in found)
         return QuietFound(households=tuple(shown), more=more)
 
@@ -206,6 +210,12 @@ def _span(now: datetime, since: datetime | None, until: datetime | None, usual: 
     if not timedelta() < end - begin <= LONGEST_HISTORY:
         raise RegisterError("until", "it is not after since, or too late", f"{LONGEST_HISTORY.days} days at the most")
     return Span(begin, end)
+
+
+def _usual_week(by: SignedIn, purpose: str | None) -> timedelta:
+    """A week, or less where no more is told without a purpose."""
+    recent = by.scope.recent
+    return min(_WEEK, recent.window) if recent is not None and purpose is None else _WEEK
 
 
 def _scope_for(office: DoorOffice, by: SignedIn, span: Span, purpose: str | None, asked: dict[str, str]) -> Scope:

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, not_, or_, select, true, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, exists, not_, or_, select, true, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from cloud.database.tables import Alarm, Clip, CommandRecord, EventRecord, PersonHold, Picture
+from cloud.database.tables import Alarm, AlarmEvidence, Clip, CommandRecord, EventRecord, PersonHold, Picture
 from protocols.commands import Action, EvidenceHold
 
 COMES_LATE = timedelta(days=31)
@@ -61,9 +61,21 @@ def free_files(kind: type[Picture] | type[Clip], holds: list[Hold]) -> ColumnEle
     return and_(not_(of_alarm), *(not_(_holds_file(each, kind.gateway_id, kind.received_at)) for each in holds))
 
 
-def free_person(person_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    """The condition on a column of person ids: no case holds that person's data."""
-    return person_id.not_in(select(PersonHold.person_id).where(PersonHold.ended_at.is_(None)))
+def free_person(person_id: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None]) -> ColumnElement[bool]:
+    """The condition on a column of person ids: no case holds that person's data; true where there is no person."""
+    return ~exists().where(PersonHold.person_id == person_id, PersonHold.ended_at.is_(None))
+
+
+def free_alarms(holds: list[Hold]) -> ColumnElement[bool]:
+    """The condition on `Alarm`: no case needs it, and its gateway holds no clip for it any more.
+
+    A hold needs the alarms of its gateway in its time, whichever device they are of: what a camera saw is asked for
+    because of what a door told. A hold of a person's data needs those that an event of his began or continued.
+    """
+    of_alarm = EventRecord.id.in_((Alarm.first_event_id, Alarm.last_event_id))
+    of_held_person = exists().where(of_alarm, not_(free_person(EventRecord.person_id)))
+    clip_is_held = exists().where(AlarmEvidence.alarm_id == Alarm.id, AlarmEvidence.ended_at.is_(None))
+    return and_(not_(of_held_person), not_(clip_is_held), *(not_(_holds_alarm(each)) for each in holds))
 
 
 def _holds_event(hold: Hold) -> ColumnElement[bool]:
@@ -74,6 +86,13 @@ def _holds_event(hold: Hold) -> ColumnElement[bool]:
         EventRecord.time <= hold.until,
         of_camera,
     )
+
+
+def _holds_alarm(hold: Hold) -> ColumnElement[bool]:
+    """False, not unknown, of an alarm of no gateway."""
+    since, until = hold.since - ALARM_MARGIN, hold.until + ALARM_MARGIN
+    of_gateway = and_(Alarm.gateway_id.is_not(None), Alarm.gateway_id == hold.gateway)
+    return and_(of_gateway, Alarm.happened_at <= until, Alarm.last_at >= since)
 
 
 def _holds_file(

@@ -1,5 +1,5 @@
-"""Events, pictures, clips, visitors, reporters of matters, lapsed categories, handovers, notices, dead letters and
-and sessions end here, but never the audit.
+"""Events, pictures, clips, visitors, closed alarms and matters, lapsed categories, handovers, notices, dead letters and
+sessions end here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.
@@ -15,15 +15,19 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from cloud.alarms.states import Source
 from cloud.audit import AuditError, AuditLog
 from cloud.database.engine import Database
 from cloud.database.tables import (
     AccessPass,
     Alarm,
+    AlarmEvidence,
+    AlarmStep,
+    AlarmTold,
     CategoryWarning,
     Clip,
     Credential,
@@ -40,11 +44,12 @@ from cloud.database.tables import (
     Picture,
     RegisterHistory,
     ServiceCategory,
+    WorkOrder,
 )
 from cloud.media.clips import ClipStore
 from cloud.media.store import PictureStore
 from cloud.periodic import Periodic
-from cloud.retention.holds import active_holds, free_events, free_files, free_person
+from cloud.retention.holds import Hold, active_holds, free_alarms, free_events, free_files, free_person
 
 BATCH = 500
 EVERY_S = 3600.0
@@ -52,8 +57,19 @@ FIRST_AFTER_S = 30.0
 _PAUSE_S = 0.05
 """Between batches, so that other writers get their turn."""
 _log = logging.getLogger(__name__)
+_HANG_ON_ALARM = (
+    AlarmStep.alarm_id,
+    AlarmTold.alarm_id,
+    AlarmEvidence.alarm_id,
+    Notice.alarm_id,
+    WorkOrder.alarm_id,
+    Matter.id,
+)
+"""All that names an alarm by a foreign key goes with it."""
 
 Days = Annotated[int, Field(ge=1, le=3650)]
+DaysOfFigures = Annotated[int, Field(ge=430, le=3650)]
+"""The longest span of figures, 400 days, and the same month of the year before can always be told."""
 
 
 class RetentionDays(BaseModel):
@@ -70,11 +86,21 @@ class RetentionDays(BaseModel):
     """After an entry lapsed or was ended; what is kept of its changes goes with it."""
     reporters: Days = 365
     """After a matter was closed: the name and phone number of who reported it."""
+    alarms: DaysOfFigures = 1095
+    """After an alarm was closed: it, its steps with their notes, who was told, orders and clips' holds. The database
+    itself refuses before it is closed for a month."""
+    matters: DaysOfFigures = 1095
+    """After a matter was closed, likewise, with its text."""
     handovers: Annotated[int, Field(ge=30, le=3650)] = 365
     """Before a month is over the database itself refuses."""
     notices: Days = 180
     """What was told outside the console, with each attempt to send it."""
     dead_letters: Days = 30
+
+    @property
+    def figures(self) -> timedelta:
+        """How far back no alarm and no matter has gone, so that figures are whole."""
+        return timedelta(days=min(self.alarms, self.matters))
 
 
 class RetentionService:
@@ -124,15 +150,20 @@ class RetentionService:
             holds = active_holds(connection)
         gone = {
             "events": self._expire(
-                EventRecord.id, EventRecord.received_at, now - timedelta(days=days.events), free_events(holds)
+                EventRecord.id,
+                EventRecord.received_at,
+                now - timedelta(days=days.events),
+                and_(free_events(holds), free_person(EventRecord.person_id)),
             ),
             "pictures": self._expire_pictures(now - timedelta(days=days.pictures), free_files(Picture, holds)),
             "clips": self._expire_clips(now - timedelta(days=days.clips), free_files(Clip, holds)),
             "visitors": self._forget_visitors(now - timedelta(days=days.visitors)),
-            "guests": self._expire_entries(Guest, Guest.until < now - timedelta(days=days.visitors)),
+            "guests": self._expire_guests(now - timedelta(days=days.visitors)),
             "categories": self._expire_categories(now - timedelta(days=days.categories)),
             "reporters": self._forget_reporters(now - timedelta(days=days.reporters)),
             "handovers": self._expire_handovers(now - timedelta(days=days.handovers)),
+            "alarms": self._expire_closed(Source.RULE, now - timedelta(days=days.alarms), holds),
+            "matters": self._expire_closed(Source.MATTER, now - timedelta(days=days.matters), holds),
             "notices": self._expire_notices(now - timedelta(days=days.notices)),
             "dead_letters": self._expire(
                 DeadLetter.id, DeadLetter.received_at, now - timedelta(days=days.dead_letters)
@@ -216,7 +247,7 @@ class RetentionService:
         return gone
 
     def _forget_reporters(self, before: datetime) -> "_Gone":
-        """Blank who reported a matter, once it is closed for long. The matter stays, as every alarm does."""
+        """Blank who reported a matter, once it is closed for long. The matter stays, for its own days."""
         closed = select(Alarm.id).where(Alarm.closed_at < before)
         over = select(Matter.id).where(Matter.reporter_sealed.is_not(None), Matter.id.in_(closed))
         gone = _Gone()
@@ -231,11 +262,12 @@ class RetentionService:
         return gone
 
     def _forget_visitors(self, before: datetime) -> "_Gone":
-        """Blank whom or what a pass was for, once it is over for long. The pass stays: past events are linked to it."""
+        """Blank whom or what a pass was for, once it is over for long, unless a case holds the data of who gave it. The
+        pass stays: past events are linked to it."""
         over = (
             select(AccessPass.id)
             .join(Credential, Credential.id == AccessPass.id)
-            .where(Credential.until < before, AccessPass.label != "")
+            .where(Credential.until < before, AccessPass.label != "", free_person(Credential.person_id))
         )
         gone = _Gone()
         while not self._stopping.is_set():
@@ -248,31 +280,50 @@ class RetentionService:
             self._stopping.wait(_PAUSE_S)
         return gone
 
+    def _expire_guests(self, before: datetime) -> "_Gone":
+        over = select(Guest.id).where(Guest.until < before).order_by(Guest.id)
+        return self._expire_together(Guest.id, over, (RegisterHistory.entry_id,))
+
     def _expire_categories(self, before: datetime) -> "_Gone":
         """Entries that lapsed or were ended, with the warnings of them, unless a case holds the person's data."""
         over = or_(ServiceCategory.review_at < before, ServiceCategory.ended_at < before)
-        over = and_(over, free_person(ServiceCategory.person_id))
-        return self._expire_entries(ServiceCategory, over, (CategoryWarning.entry_id,))
+        due = select(ServiceCategory.id).where(over, free_person(ServiceCategory.person_id))
+        with_them = (CategoryWarning.entry_id, RegisterHistory.entry_id)
+        return self._expire_together(ServiceCategory.id, due.order_by(ServiceCategory.id), with_them)
 
-    def _expire_entries(
+    def _expire_closed(self, source: Source, before: datetime, holds: list[Hold]) -> "_Gone":
+        """Alarms or matters, with all that hangs on them."""
+        return self._expire_together(Alarm.id, closed_before(source, before, holds), _HANG_ON_ALARM)
+
+    def _expire_together(
         self,
-        table: type[Guest] | type[ServiceCategory],
-        over: ColumnElement[bool],
-        with_them: tuple[InstrumentedAttribute[UUID], ...] = (),
+        key: InstrumentedAttribute[UUID],
+        due: Select[UUID],
+        with_them: Sequence[InstrumentedAttribute[UUID]],
     ) -> "_Gone":
-        """Entries of the register, with what is kept of their changes; the condition is asked in the transaction."""
+        """What is due, asked in the transaction that deletes it, and before it the rows that name it in `with_them`."""
         gone = _Gone()
         while not self._stopping.is_set():
             with self._database.write() as connection:
-                keys = connection.scalars(select(table.id).where(over).order_by(table.id).limit(BATCH)).all()
+                keys = connection.scalars(due.limit(BATCH)).all()
                 if not keys:
                     break
-                for column in (*with_them, RegisterHistory.entry_id):
+                for column in with_them:
                     connection.execute(delete(column.class_).where(column.in_(keys)))
-                connection.execute(delete(table).where(table.id.in_(keys)))
+                connection.execute(delete(key.class_).where(key.in_(keys)))
             gone.add(keys)
             self._stopping.wait(_PAUSE_S)
         return gone
+
+
+def closed_before(source: Source, before: datetime, holds: list[Hold]) -> Select[UUID]:
+    """Alarms or matters that were closed before then and that nothing holds, those first that were closed first.
+
+    One with a later step, by a clock that was set back, stays: the database would refuse while the step is young.
+    """
+    later = exists().where(AlarmStep.alarm_id == Alarm.id, AlarmStep.at >= before)
+    over = (Alarm.source == source, Alarm.closed_at < before, ~later, free_alarms(holds))
+    return select(Alarm.id).where(*over).order_by(Alarm.closed_at)
 
 
 class _Gone:

@@ -11,7 +11,7 @@ from cloud.database.engine import Database
 from cloud.database.tables import Account, AccountRole, Grid, GridPlace, Matter, WorkOrder
 from cloud.matters.desk import Enterer, MatterDesk
 from cloud.matters.values import MatterRequest, ReportedBy, Reporter
-from tests.support.alarms import START, City
+from tests.support.alarms import START, City, Clock
 from tests.support.events import new_id
 from tests.support.register import vault
 
@@ -21,8 +21,8 @@ REPORTER = Reporter(name="欧阳娜娜", phone="138 0000 0042")
 class Town(City):
     """`grid-1` holds east-501, `grid-2` the eastern gate; li and wang are the members; `grid-west` is elsewhere's."""
 
-    def __init__(self, database: Database, roster: Roster | None = None) -> None:
-        super().__init__(database, **({} if roster is None else {"roster": roster}))
+    def __init__(self, database: Database, roster: Roster | None = None, clock: Clock | None = None) -> None:
+        super().__init__(database, clock or Clock(), **({} if roster is None else {"roster": roster}))
         self.grids: dict[str, UUID] = {}
         for name, side, place in (
             ("grid-1", "east", "east-501"),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database.tables.base import Base
 
-_OPEN = text("closed_at IS NULL")
+_OPEN, _CLOSED = text("closed_at IS NULL"), text("closed_at IS NOT NULL")
 
 
 def _of_open(name: str, *columns: str, unique: bool = False) -> Index:
@@ -36,6 +36,7 @@ class Alarm(Base):
         _of_open("ix_alarm_shelved_until", "shelved_until"),
         Index("ix_alarm_area_id_raised_at", "area_id", "raised_at"),
         Index("ix_alarm_raised_at", "raised_at"),
+        Index("ix_alarm_closed", "source", "closed_at", sqlite_where=_CLOSED, postgresql_where=_CLOSED),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(String(16), default="rule", server_default="rule")
@@ -94,7 +95,8 @@ class Alarm(Base):
 
 
 class AlarmStep(Base):
-    """What was done to an alarm, by whom, when and from where. Append-only, which triggers enforce."""
+    """What was done to an alarm, by whom, when and from where. Triggers let nobody change a step, or delete one before
+    its alarm is closed for a month."""
 
     __tablename__ = "alarm_step"
     alarm_id: Mapped[UUID] = mapped_column(ForeignKey("alarm.id"), primary_key=True)

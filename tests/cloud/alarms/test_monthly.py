@@ -218,7 +218,7 @@ def test_figures_are_those_of_a_slow_count(tmp_path: Path) -> None:
     @given(ROWS, st.sampled_from(["2026-10", "2026-11", "2026-12"]))
     def agree(wanted: list[dict[str, Any]], month: str) -> None:
         rows = [row(town, **each) for each in wanted]
-        with town.database.engine.connect() as connection:  # alarms are never deleted, but a transaction can end so
+        with town.database.engine.connect() as connection:  # open alarms are not deleted, but a transaction can end so
             if rows:
                 connection.execute(insert(Alarm), rows)
             found = {(each.centre, each.source.value): each for each in monthly_figures(connection, WHOLE, month)}

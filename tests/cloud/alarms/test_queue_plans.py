@@ -1,4 +1,4 @@
-"""The queue is read from the index of open alarms, however many were closed."""
+"""The queue is read from the index of open alarms, however many were closed; what is to go from that of closed ones."""
 
 from datetime import timedelta
 
@@ -6,8 +6,11 @@ from sqlalchemy import insert, text
 
 from cloud.accounts.scope import WHOLE
 from cloud.alarms.queue import read_queue
+from cloud.alarms.states import Source
 from cloud.database.engine import Database
 from cloud.database.tables import Alarm
+from cloud.retention.holds import Hold
+from cloud.retention.service import BATCH, closed_before
 from tests.support.events import NOON, new_id
 from tests.support.plans import plans_of
 
@@ -56,3 +59,16 @@ def test_the_queue_is_read_from_the_index_of_open_alarms(database: Database) -> 
     for plan in about_alarms:
         assert any(index in plan for index in OF_OPEN), plan
         assert "Seq Scan on alarm " not in plan, plan
+
+
+def test_what_is_to_go_is_read_in_order_from_the_index_of_closed_alarms(database: Database) -> None:
+    fill(database)
+    before = NOON - timedelta(minutes=ALARMS - 10)
+    holds = [Hold("gw-east", None, NOON - timedelta(days=1), NOON)]
+    with database.read() as connection:
+        due = closed_before(Source.RULE, before, holds).limit(BATCH)
+        (plan,) = plans_of(connection, lambda: connection.execute(due).all())
+        assert len(connection.execute(due).all()) == 10
+    assert "ix_alarm_closed" in plan, plan
+    for bad in ("Seq Scan on alarm ", "SCAN alarm", "TEMP B-TREE", "Sort"):
+        assert bad not in plan, plan

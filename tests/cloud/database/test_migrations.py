@@ -26,7 +26,7 @@ from tests.support.databases import PostgresqlCluster
 def test_migrated_tables_are_the_models_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        assert current_revisions(connection) == ("0022",)
+        assert current_revisions(connection) == ("0023",)
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

@@ -173,16 +173,44 @@ def test_households_without_a_passage(console: RunningConsole) -> None:
     console.seed.store(gateway.event(granted(console.seed.credential), at=now - timedelta(days=5)))
     with console.client(COMMUNITY) as client:
         assert get(client, "/quiet-households", days=6)["households"] == []
+        assert get(client, "/quiet-households")["households"] == []
         [quiet] = get(client, "/quiet-households", days=4)["households"]
         assert (quiet["code"], quiet["dwelling"]) == ("h-501", "3栋 2单元 501")
         assert quiet["last_passage"].startswith(f"{now - timedelta(days=5):%Y-%m-%d}")
         assert get(client, "/quiet-households", days=4, after="h-501")["households"] == []
-        assert get(client, "/quiet-households", days=366)["households"] == []
     console.seed.store(gateway.event(expired(console), at=now), gateway.event(opened(), at=now))
     with console.client(COMMUNITY) as client:
         assert len(get(client, "/quiet-households", days=4)["households"]) == 1  # a refusal is no passage
     with console.client(GUARD) as client:
         assert client.get(f"{URL}/quiet-households").status_code == 403
+
+
+def test_households_without_a_passage_for_long_are_told_for_a_purpose_that_is_kept(console: RunningConsole) -> None:
+    gateway, now = console.seed.gateway, utc_now()
+    passed = now - timedelta(days=40)
+    console.seed.store(gateway.event(granted(console.seed.credential), at=passed), received_at=passed)
+    with console.client(COMMUNITY) as client:
+        for days in (8, 366):
+            refused = client.get(f"{URL}/quiet-households", params={"days": days})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "purpose")
+        for days in ({}, {"days": 7}):
+            [quiet] = get(client, "/quiet-households", **days)["households"]
+            assert (quiet["code"], quiet["last_passage"]) == ("h-501", None), "it was longer ago than is told"
+        assert audited(console) == []
+        for days in (7, 39):
+            [quiet] = get(client, "/quiet-households", days=days, purpose="nobody opens the door")["households"]
+            assert quiet["last_passage"].startswith(f"{passed:%Y-%m-%d}")
+        assert get(client, "/quiet-households", days=366, purpose="nobody opens the door")["households"] == []
+    told = audited(console)
+    assert [(each["what"], each["purpose"]) for each in told] == [("quiet households", "nobody opens the door")] * 3
+    assert told[-1]["since"].startswith(f"{utc_now() - timedelta(days=366):%Y-%m-%d}")
+
+
+def audited(console: RunningConsole) -> list[dict[str, Any]]:
+    """What is in the audit of events that were asked for with a purpose."""
+    query = select(AuditEntry.detail).where(AuditEntry.action == "events.history").order_by(AuditEntry.number)
+    with console.database.read() as connection:
+        return list(connection.scalars(query))
 
 
 def test_a_foreign_subtree_s_staff_find_nothing(console: RunningConsole) -> None:

@@ -62,6 +62,10 @@ def test_one_window_accepts_and_many_hands_settle(world: TwoCommunities) -> None
         file = centre.get(f"{month}/csv")
         assert file.headers["content-type"] == "text/csv; charset=utf-8"
         assert "matter.repair:1" in file.text
+        span = {"since": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
+        for path in ("months/2020-01", "months/2020-01/csv", "figures", "health"):
+            refused = centre.get(f"/api/v1/alarms/{path}", params={} if "months" in path else span)
+            assert (refused.status_code, "would not be whole" in refused.text) == (422, True), path
     verify_chain(world.console.database)
 
 

@@ -83,3 +83,5 @@ def test_monthly_figures_as_json_and_csv(line: Line, tmp_path: Path) -> None:
     assert line("alarms", "figures", month, "--csv", str(tmp_path / "f.csv")).exit_code == 0
     assert len((tmp_path / "f.csv").read_text(encoding="utf-8").splitlines()) == 4
     assert line("alarms", "figures", "2026-13").exit_code != 0
+    gone = line("alarms", "figures", "2020-01")
+    assert (gone.exit_code != 0, "would not be whole" in gone.output) == (True, True)

@@ -29,6 +29,7 @@ from cloud.database.tables import (
     Notice,
     NoticeAttempt,
     NoticeMessage,
+    PersonHold,
     Picture,
 )
 from cloud.media.clips import ClipStore
@@ -46,11 +47,12 @@ from tests.support.notify import NotifyingCity, secret_file
 NOW = utc_now()
 
 
-def service(database: Database, pictures: PictureStore, clips: ClipStore | None = None) -> RetentionService:
+def service(
+    database: Database, pictures: PictureStore, clips: ClipStore | None = None, days: RetentionDays | None = None
+) -> RetentionService:
     clips = clips or ClipStore(pictures._folder.parent / "clips", database, lambda: NOW)
-    return RetentionService(
-        database, pictures, clips, AuditLog(database, lambda: NOW), lambda: NOW, RetentionDays(), CollectorRegistry()
-    )
+    audit, days = AuditLog(database, lambda: NOW), days or RetentionDays()
+    return RetentionService(database, pictures, clips, audit, lambda: NOW, days, CollectorRegistry())
 
 
 def count(database: Database, table: type) -> int:
@@ -157,7 +159,7 @@ def test_what_an_open_alarm_is_about_stays_until_it_is_closed(
     assert (counts["events"], counts["pictures"], counts["clips"]) == (2, 1, 1)
 
 
-def command(database: Database, hold: EvidenceHold, at: datetime, state: str) -> None:
+def command(database: Database, hold: EvidenceHold, at: datetime, state: str, gateway: str = "gw-quiet") -> None:
     """A command to begin or end a hold, as `cloud.commands` records it."""
     with database.write() as connection:
         account = connection.scalar(select(Account.id))
@@ -168,7 +170,7 @@ def command(database: Database, hold: EvidenceHold, at: datetime, state: str) ->
         connection.execute(
             insert(CommandRecord).values(
                 corr=new_id(),
-                gateway_id="gw-quiet",
+                gateway_id=gateway,
                 door="",
                 account_id=account,
                 issued_at=at,
@@ -196,6 +198,25 @@ def test_whom_a_pass_was_for_is_forgotten_and_the_pass_stays(database: Database,
     with database.read() as connection:
         labels = dict(connection.execute(select(AccessPass.id, AccessPass.label)).all())
     assert labels == {ids[0]: "", ids[1]: "李四"}
+
+
+def test_whom_a_pass_was_for_stays_while_a_case_holds_the_data_of_who_gave_it(
+    database: Database, pictures: PictureStore
+) -> None:
+    seed, identifier = Seed(database), new_id()
+    with database.write() as connection:
+        person = connection.scalar(select(Credential.person_id).where(Credential.id == seed.credential))
+        values = {"number_sealed": b"x", "number_index": "x", "until": NOW - timedelta(days=91)}
+        connection.execute(insert(Credential).values(id=identifier, person_id=person, kind="pass", **values))
+        connection.execute(
+            insert(AccessPass).values(id=identifier, kind="guest", label="李四", days=[], created_at=NOW)
+        )
+        case = {"id": new_id(), "person_id": person, "case_number": "2026-17", "purpose": "a theft", "held_at": NOW}
+        connection.execute(insert(PersonHold).values(**case))
+    assert service(database, pictures).run_once()["visitors"] == 0
+    with database.write() as connection:
+        connection.execute(update(PersonHold).values(ended_at=NOW))
+    assert service(database, pictures).run_once()["visitors"] == 1
 
 
 def test_nothing_to_delete_is_not_audited(database: Database, pictures: PictureStore) -> None:
