@@ -61,9 +61,10 @@ def _alarms(of: Colleague) -> Iterator[_Row]:
 def views(now: Standing) -> Table:
     """A line for each kind: how many the guard sees of the own compound, the district officer of the district, and the
     administrator of the whole hub."""
-    table = Table(title="Alarms: a guard's view beside a district officer's", title_justify="left")
-    for heading in ("kind", "P", "guard", "district", "whole hub", "highest level"):
-        table.add_column(heading, justify="left" if heading in ("kind", "highest level") else "right")
+    title, foot = "Alarms: a guard's view beside a district officer's", "* It begins at this level."
+    table = Table(title=title, title_justify="left", caption=foot, caption_justify="left")
+    for heading in ("kind", "P", "guard", "district", "whole\nhub", "highest\nlevel"):
+        table.add_column(heading, justify="left" if heading in ("kind", "highest\nlevel") else "right")
     for rule in shipped_rules():
         seen = [row for row in now.whole if row["rule"] == rule.code]
         if seen:
@@ -77,7 +78,7 @@ def views(now: Standing) -> Table:
 def _highest(rule: Rule, level: int) -> str:
     if rule.priority == _JOURNAL:
         return "journal"
-    return f"{LEVELS[level]}, from the start" if level == rule.first_level > 0 else LEVELS[level]
+    return f"{LEVELS[level]} *" if level == rule.first_level > 0 else LEVELS[level]
 
 
 def channels_report(channels: Sequence[_Row]) -> Iterator[str]:

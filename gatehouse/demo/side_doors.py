@@ -2,7 +2,7 @@
 
 The board speaks its 64-byte packets over UDP (`gatehouse.demo.played_board`); the QR reader is the gateway's virtual
 device. At the QR reader scene follows scene. Cards come to the board when the clip of its camera is so far
-(`gatehouse.demo.camera_rules`): a resident's just before two people come in, so that the second one has none.
+(`gatehouse.demo.camera_rules`): a resident's when two people come in, so that the second one has none.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """The demo's tailgating: its clip through the whole pipeline by its own rules, against the cards that it presents.
 
-When a card comes to the gateway hangs on what else the machine does, so the same people are also judged against cards
-that come sooner and later.
+How long after the server sends it the gateway sees a picture hangs on what else the machine does, so the same people
+are also judged against cards that come sooner.
 """
 
 import tomllib
@@ -17,25 +17,25 @@ from tests.edge.video.rules.played import GRANTED, of, play
 from tests.support.rtsp import CLIPS
 
 RULE = "r-west"
-LATER_S = (-1.5, 0.0, 1.5)
+SOONER_S = (0.0, 1.5, 3.0, 4.0)
 
 
 @pytest.fixture(scope="module")
 def happened() -> list[Happening]:
-    """What the rule tells, and its copies for doors at which the cards come sooner and later."""
+    """What the rule tells, and its copies for doors at which the cards come sooner."""
     [drawing] = tomllib.loads("\n".join(("[[camera]]", *rule_lines(EAST))))["camera"]
     [rule] = [each for each in drawing["rule"] if each["id"] == RULE]
     assert rule["door"] == BOARD_DOOR.id
-    copies = [rule | {"id": f"{RULE}{number}", "door": f"{BOARD_DOOR.id}{number}"} for number in range(len(LATER_S))]
+    copies = [rule | {"id": f"{RULE}{number}", "door": f"{BOARD_DOOR.id}{number}"} for number in range(len(SOONER_S))]
     news = [
-        (at_s + later_s, f"{BOARD_DOOR.id}{number}", GRANTED)
-        for number, later_s in enumerate(LATER_S)
+        (at_s - sooner_s, f"{BOARD_DOOR.id}{number}", GRANTED)
+        for number, sooner_s in enumerate(SOONER_S)
         for at_s in RESIDENTS_COME_S
     ]
     return play(CLIPS / EAST_CLIP, camera(EAST, **drawing | {"rule": copies}), news)
 
 
-@pytest.mark.parametrize("number", range(len(LATER_S)))
+@pytest.mark.parametrize("number", range(len(SOONER_S)))
 def test_on_each_card_somebody_comes_in_with_its_holder(happened: list[Happening], number: int) -> None:
     told = of(happened, PersonTailgated, f"{RULE}{number}")
     assert len(told) >= len(RESIDENTS_COME_S)
