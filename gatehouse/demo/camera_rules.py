@@ -1,14 +1,20 @@
 """What is drawn on the demo's pictures, and the rules that its clips set off within half a minute: each kind once.
 
-The clips know nothing of the doors: who walks westwards in the first one counts as coming in at the west gate, where a
-UHPPOTE board lets somebody in now and then. In the second one the lens is covered after 12 s. In the third, which is
-drawn, a bicycle comes into the lobby of a lift after 3 s, stands there alone, and goes after 15 s; at 21 s an e-bike
-comes, which the detector takes for a motorcycle, and goes after 25 s.
+The clips know nothing of the doors: who walks westwards in the first one counts as coming in at the west gate, where
+the demo presents cards to a UHPPOTE board at certain seconds of that clip. In the second one the lens is covered after
+12 s. In the third, which is drawn, a bicycle comes into the lobby of a lift after 3 s, stands there alone, and goes
+after 15 s; at 21 s an e-bike comes, which the detector takes for a motorcycle, and goes after 25 s.
 """
 
 from gatehouse.demo.layout import BOARD_DOOR, CAMERAS
 
 EAST, NORTH, LIFT = (camera.id for camera in CAMERAS)
+EAST_CLIP = CAMERAS[0].clip
+RESIDENTS_COME_S = (5.5, 14.5, 26.0)
+"""Seconds of that clip, as the server sends it, at which a resident's card lets one person in. Two or three come in
+about then; at 19 s somebody does for whom there is no card. The gateway may see them up to 4 s later (once: 2 s)."""
+FORMER_TENANTS_COME_S = (10.0, 19.5, 31.0)
+"""And at which the card of somebody who has moved out is refused."""
 
 _ON_EAST = f"""
 [[camera.zone]]
@@ -21,7 +27,7 @@ polygon = [[0.28, 0.35], [0.46, 0.35], [0.46, 0.52], [0.28, 0.52]]
 classes = []
 [[camera.line]]
 id = "l-path"
-points = [[0.64, 0.7], [0.64, 0.3]]
+points = [[0.7, 0.9], [0.7, 0.1]]
 to_left = "west"
 to_right = "east"
 [[camera.rule]]

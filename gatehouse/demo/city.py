@@ -36,7 +36,10 @@ p2 = { community_s = 3, township_s = 5, district_s = 7, begin_s = 600 }
 p3 = { community_s = 3, township_s = 6, district_s = 9, begin_s = 600 }
 """
 CARE_HOURS = 12
-_CUT_DELAYS = ("door_held", "reader_silent", "camera_silent", "camera_impaired", "gateway_silent", "clock_wrong")
+_CUT_DELAYS = (
+    *("door_held", "reader_silent", "camera_silent", "camera_impaired", "gateway_silent", "clock_wrong"),
+    "channel_failing",
+)
 _OCCUPANCY = "occupancy"
 """A rule that looks at the events of days, once a day and as soon as it is written anew."""
 _FEWER = 2

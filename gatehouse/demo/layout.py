@@ -84,6 +84,10 @@ class Folder:
         return self.root / "hub.toml"
 
     @property
+    def webhook_key(self) -> Path:
+        return self.root / "webhook.key"
+
+    @property
     def gateway_state(self) -> Path:
         return self.state_of(GATEWAY)
 

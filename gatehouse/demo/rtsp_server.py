@@ -1,18 +1,29 @@
 """The demo's cameras: serves a folder of clips over RTSP (TCP), each endlessly and in real time, on loopback alone.
 
 Run it as a child process: `python -m gatehouse.demo.rtsp_server --dir CLIPS --port 8554`; a clip is then found at
-`rtsp://127.0.0.1:8554/NAME.mp4`. It writes one line, `ready`, once it listens. It never listens beyond loopback.
+`rtsp://127.0.0.1:8554/NAME.mp4`. It writes one line, `ready`, once it listens, and `playing NAME.mp4` whenever a clip
+begins, for the first time or anew. It never listens beyond loopback.
 """
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from aio_rtsp_toolkit import server as toolkit
 
 HOST = "127.0.0.1"
+
+
+class TellingSession(toolkit.RtspServerSession):  # type: ignore[misc]  # the toolkit has no types
+    """Says when a clip begins, each time."""
+
+    async def _stream_media_once(self, suffix: str) -> None:
+        print("playing", self.media_source.file_path.name, flush=True)
+        await super()._stream_media_once(suffix)
 
 
 class EndlessServer(toolkit.RtspServer):  # type: ignore[misc]  # the toolkit has no types
@@ -22,6 +33,10 @@ class EndlessServer(toolkit.RtspServer):  # type: ignore[misc]  # the toolkit ha
         """0 means for ever to the toolkit; it keeps time stamps rising across the seam."""
         del uri
         return 0
+
+    async def _handle_client(self, sock: Any) -> None:
+        with contextlib.suppress(ConnectionError):  # the gateway is gone
+            await TellingSession(self, sock).run()
 
 
 async def serve(directory: Path, port: int) -> None:

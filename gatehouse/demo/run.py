@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import IO
 
 import httpx
 from rich.console import Console
@@ -23,7 +24,8 @@ from rich.live import Live
 from edge.access.drivers.virtual.driver import ALLOW_VARIABLE
 from gatehouse.demo import city, site
 from gatehouse.demo.administrator import recovery_codes
-from gatehouse.demo.ladder import Standing, auditors_report, standing, two_views
+from gatehouse.demo.channels import Channels
+from gatehouse.demo.ladder import Standing, auditors_report, channels_report, standing, views
 from gatehouse.demo.layout import BOARD_DOOR, DOORS, GATEWAY, LOBBY_DOOR, MARKER, PLAYED_GATES, Folder
 from gatehouse.demo.people import ALONE_BY_CONSENT, RESIDENT_COUNT, Resident, lease_has_ended, residents
 from gatehouse.demo.played_board import FakeBoard
@@ -33,7 +35,7 @@ from gatehouse.demo.register import write_rosters, write_workbook
 from gatehouse.demo.side_doors import Cast, SideDoors, board_table, new_board
 from gatehouse.demo.staff import Colleague
 from gatehouse.demo.summary import Figures, figures, live_view
-from gatehouse.demo.watch import ConsoleWatch, ReaderWatch, Tally, read_metrics
+from gatehouse.demo.watch import ClipWatch, ConsoleWatch, ReaderWatch, Tally, read_metrics
 from protocols.events import ClockState
 
 GUARD = city.GUARD
@@ -52,6 +54,24 @@ class _Addresses:
     health_port: int
 
 
+@dataclass(frozen=True)
+class _Played:
+    """What is played in this process, and what is counted."""
+
+    board: FakeBoard
+    channels: Channels
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class _Up:
+    """What runs: where, who comes to the doors, and where the cameras' clips are."""
+
+    addresses: _Addresses
+    cast: Cast
+    clips: ClipWatch
+
+
 def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -> bool:
     """Run the demo for `duration_s` (0: until Ctrl-C); whether the whole path worked.
 
@@ -67,38 +87,35 @@ def run_demo(root: Path, duration_s: float, port: int, json_file: Path | None) -
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(children.stop)
-            tally = Tally()
-            board = stack.enter_context(new_board())
-            addresses, cast = _put_up(console, folder, children, port, tally, board)
-            staff = _staff(addresses, folder)
-            stack.callback(staff.close)
-            holders = _let_it_happen(console, folder, staff, stack)
-            side_doors = SideDoors(board, folder.lobby_socket, cast)
+            played = _Played(stack.enter_context(new_board()), stack.enter_context(Channels()), Tally())
+            up = _put_up(console, folder, children, port, played)
+            side_doors = SideDoors(played.board, up.clips, folder.lobby_socket, up.cast)
             stack.callback(side_doors.stop)
             side_doors.start()
-            watch = stack.enter_context(_watching(addresses, folder, tally))
-            last = _watch(console, children, _Watched(addresses, tally, side_doors, staff), duration_s)
+            staff = _staff(up.addresses, folder)
+            stack.callback(staff.close)
+            holders = _let_it_happen(console, folder, staff, stack)
+            watch = stack.enter_context(_watching(up.addresses, folder, played.tally))
+            last = _watch(console, children, _Watched(up.addresses, played, side_doors, staff), duration_s)
             if watch.failure:
                 raise DemoError(f"the console's live stream broke: {watch.failure}")
             if side_doors.failure:
                 raise DemoError(side_doors.failure)
-            _show_alarms(console, folder, standing(staff.guard, staff.district), staff, holders)
+            _show_alarms(console, folder, staff, holders)
     except KeyboardInterrupt:
         console.print("stopped before it was up")
         return False
     return _conclude(console, last, json_file)
 
 
-def _put_up(
-    console: Console, folder: Folder, children: Children, port: int, tally: Tally, board: FakeBoard
-) -> tuple[_Addresses, Cast]:
+def _put_up(console: Console, folder: Folder, children: Children, port: int, played: _Played) -> _Up:
     health_port = free_port()
     addresses = _Addresses(
         f"http://127.0.0.1:{free_port(port)}", f"http://127.0.0.1:{health_port}", free_port(), health_port
     )
     people = residents(date.today())  # noqa: DTZ011 (leases end by the calendar of whoever looks on)
     _step(console, "a village of Anshun is made up: its places, grids, joint-household units, their heads and members")
-    _write_hub_configuration(folder, addresses)
+    _write_hub_configuration(folder, addresses, played.channels)
     _hub(folder, "seed", "--scale", "village")
     _step(console, f"a made-up register of {RESIDENT_COUNT:,} residents of a compound in it is written and imported")
     codes = {gateway: _hub(folder, "gateways", "add", gateway).strip() for gateway in _gateways()}
@@ -109,7 +126,7 @@ def _put_up(
     write_rosters(folder.rosters, ((name, role, place) for name, role, place in city.ACCOUNTS if place))
     _hub(folder, "duty", "import", str(folder.rosters))
     _agree_on_care(folder)
-    _step(console, "the hub starts, with its own broker and SQLite")
+    _step(console, "the hub starts, with its own broker and SQLite; a program takes its webhooks, its mail is refused")
     children.start("hub", gatehouse("hub", "--config", str(folder.hub_configuration)))
     children.wait_until("the hub", lambda: _answers(f"{addresses.console}/healthz"), _START_S)
     _step(console, "the gateways are enrolled with their one-time codes")
@@ -119,10 +136,10 @@ def _put_up(
     cast = _cast(folder, people)
     _step(console, "three cameras (RTSP), three OSDP readers, a UHPPOTE board and a QR reader with keys are played")
     keys = site.make_keys(folder)
-    site.write_site(folder, addresses.rtsp_port, addresses.health_port, board_table(board, free_port()))
+    site.write_site(folder, addresses.rtsp_port, addresses.health_port, board_table(played.board, free_port()))
     site.write_plan(folder, keys, people)
-    children.start("cameras", _rtsp_server(addresses.rtsp_port))
-    readers = _play_readers(folder, children, tally)
+    clips = ClipWatch(_output_of(children.start("cameras", _rtsp_server(addresses.rtsp_port), gives_output=True)))
+    readers = _play_readers(folder, children, played.tally)
     _step(console, "the gateway starts")
     os.environ[ALLOW_VARIABLE] = "1"  # a made-up device, for this demo alone
     children.start("gateway", gatehouse("edge", "--config", str(folder.site_configuration)))
@@ -133,7 +150,7 @@ def _put_up(
         f"\n  Console:  [bold]{addresses.console}[/bold]    log in as [bold]{GUARD}[/bold] / {guard_password}\n"
         f"  The administrator's password and codes for nine log-ins: {folder.passwords}/{city.ADMINISTRATOR}, -codes\n"
     )
-    return addresses, cast
+    return _Up(addresses, cast, clips)
 
 
 def _cast(folder: Folder, people: Sequence[Resident]) -> Cast:
@@ -178,10 +195,12 @@ def _fresh_folder(root: Path) -> Folder:
     return Folder(root)
 
 
-def _write_hub_configuration(folder: Folder, addresses: _Addresses) -> None:
+def _write_hub_configuration(folder: Folder, addresses: _Addresses, channels: Channels) -> None:
+    site.write_secret(folder.webhook_key, channels.key)
     folder.hub_configuration.write_text(
         f'state_dir = "{folder.hub_state}"\n[http]\nport = {addresses.console.rpartition(":")[2]}\n[broker]\nport = 0\n'
         + city.LIMITS
+        + channels.configuration(folder.webhook_key)
     )
 
 
@@ -262,14 +281,21 @@ def _let_it_happen(console: Console, folder: Folder, staff: city.Staff, stack: c
     return holders
 
 
-def _show_alarms(console: Console, folder: Folder, now: Standing, staff: city.Staff, holders: city.Holders) -> None:
+def _show_alarms(console: Console, folder: Folder, staff: city.Staff, holders: city.Holders) -> None:
     console.print()
-    console.print(two_views(now))
+    console.print(views(_standing(staff)))
+    console.print("\nNotification channels, as an administrator sees them")
+    for line in channels_report(staff.administrator.get("/notify/channels")["items"]):
+        console.print(f"  {line}", highlight=False)
     verified = _hub(folder, "audit", "verify").strip()
     looks = staff.auditor.get(f"/audit/subjects/{holders.person}")["items"]
     console.print("\nAn auditor's report")
     for line in auditors_report(verified, looks):
         console.print(f"  {line}", highlight=False)
+
+
+def _standing(staff: city.Staff) -> Standing:
+    return standing(staff.guard, staff.district, staff.administrator)
 
 
 def _rtsp_server(port: int) -> list[str]:
@@ -279,12 +305,15 @@ def _rtsp_server(port: int) -> list[str]:
 
 def _play_readers(folder: Folder, children: Children, tally: Tally) -> ReaderWatch:
     command = python("-m", "gatehouse.demo.osdp_readers", "--plan", str(folder.readers_plan))
-    child: Child = children.start("readers", command, gives_output=True)
-    if child.process.stdout is None:
-        raise DemoError("the played readers have no standard output")
-    watch = ReaderWatch(child.process.stdout, tally)
+    watch = ReaderWatch(_output_of(children.start("readers", command, gives_output=True)), tally)
     children.wait_until("the played readers", watch.ready.is_set, _START_S)
     return watch
+
+
+def _output_of(child: Child) -> IO[str]:
+    if child.process.stdout is None:
+        raise DemoError(f"the {child.name} have no standard output")
+    return child.process.stdout
 
 
 def _answers(url: str) -> bool:
@@ -309,7 +338,7 @@ class _Watched:
     """What the figures are read from."""
 
     addresses: _Addresses
-    tally: Tally
+    played: _Played
     side_doors: SideDoors
     staff: city.Staff
     is_settled: bool = False
@@ -317,8 +346,8 @@ class _Watched:
     def measure(self) -> Figures:
         self.is_settled = self.is_settled or city.settle_one(self.staff.guard)
         edge, hub = (read_metrics(f"{url}/metrics") for url in (self.addresses.health, self.addresses.console))
-        now = standing(self.staff.guard, self.staff.district)
-        return figures(edge, hub, self.tally, dict(self.side_doors.played), now)
+        told = self.played.channels.told
+        return figures(edge, hub, self.played.tally, dict(self.side_doors.played), told, _standing(self.staff))
 
 
 def _watch(console: Console, children: Children, watched: _Watched, duration_s: float) -> Figures:
@@ -330,7 +359,7 @@ def _watch(console: Console, children: Children, watched: _Watched, duration_s: 
             now = watched.measure()
             elapsed_s = time.monotonic() - begun_s
             if console.is_terminal:
-                live.update(live_view(now, watched.tally, elapsed_s, duration_s), refresh=True)
+                live.update(live_view(now, watched.played.tally, elapsed_s, duration_s), refresh=True)
             time.sleep(_REFRESH_S)
     children.check()
     return now

@@ -1,11 +1,13 @@
-"""What happens at the demo's doors of other makes: a UHPPOTE board, and a QR reader with a keypad. Scene follows scene.
+"""What happens at the demo's doors of other makes: a UHPPOTE board, and a QR reader with a keypad.
 
 The board speaks its 64-byte packets over UDP (`gatehouse.demo.played_board`); the QR reader is the gateway's virtual
-device.
+device. At the QR reader scene follows scene. Cards come to the board when the clip of its camera is so far
+(`gatehouse.demo.camera_rules`): a resident's when two people come in, so that the second one has none.
 """
 
 import itertools
 import json
+import math
 import socket
 import threading
 import time
@@ -15,15 +17,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.clock import SystemClock
+from gatehouse.demo.camera_rules import EAST_CLIP, FORMER_TENANTS_COME_S, RESIDENTS_COME_S
 from gatehouse.demo.layout import LOBBY_DOOR
 from gatehouse.demo.played_board import FakeBoard
 from gatehouse.demo.processes import DemoError
+from gatehouse.demo.watch import ClipWatch
 from protocols.cards import parse_text
 
 BETWEEN_S = 2.5
 _OPENS_WITHIN_S = 3.0
 _ANSWER_S = 5.0
 _OPEN_S = 0.8
+_LOOK_EVERY_S = 0.05
 _BOARD_DOOR_NUMBER = 1
 _BOARD_CARD = 100_000
 """A board shows a Wiegand 26 card as facility times this plus number."""
@@ -59,48 +64,63 @@ def new_board() -> FakeBoard:
 
 
 class SideDoors:
-    """Plays the scenes on a thread of its own, and counts how many of each came out as they should."""
+    """Plays the scenes of each door on a thread of its own, and counts how many of each came out as they should."""
 
-    def __init__(self, board: FakeBoard, lobby_socket: Path, cast: Cast) -> None:
-        self._board, self._socket, self._cast = board, lobby_socket, cast
+    def __init__(self, board: FakeBoard, clips: ClipWatch, lobby_socket: Path, cast: Cast) -> None:
+        self._board, self._clips, self._socket, self._cast = board, clips, lobby_socket, cast
         self._residents = itertools.cycle(cast.residents)
         self._former_tenants = itertools.cycle(cast.former_tenants)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="side doors", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(play,), name=name, daemon=True)
+            for name, play in (("west gate", self._at_the_board), ("lobby", self._in_the_lobby))
+        ]
         self.played: dict[str, int] = {}
         """By scene, how often it came out as it should."""
         self.failure: str | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(_ANSWER_S)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(_ANSWER_S)
 
-    def _run(self) -> None:
+    def _run(self, play: Callable[[], None]) -> None:
         try:
-            with _Lobby(self._socket) as lobby:
-                scenes: tuple[tuple[str, Callable[[], bool]], ...] = (
-                    ("resident at the board", self._resident_at_the_board),
-                    ("guest's QR code", lambda: self._opens(lobby, lambda: lobby.code(self._cast.guest_code))),
-                    ("former tenant at the board", self._former_tenant_at_the_board),
-                    ("PIN", lambda: self._opens(lobby, lambda: lobby.keys(self._cast.pin + "#"))),
-                    ("duress PIN", lambda: self._opens(lobby, lambda: lobby.keys(self._cast.duress_pin + "#"))),
-                )
-                for name, play in itertools.cycle(scenes):
-                    if self._stopping.wait(BETWEEN_S):
-                        return
-                    self.played[name] = self.played.get(name, 0) + play()
+            play()
         except (OSError, ValueError, DemoError) as error:
             self.failure = f"the doors of other makes: {error}"
 
-    def _resident_at_the_board(self) -> bool:
-        return self._swipe(next(self._residents))
+    def _count(self, scene: str, came_out: bool) -> None:
+        self.played[scene] = self.played.get(scene, 0) + came_out
 
-    def _former_tenant_at_the_board(self) -> bool:
-        return not self._swipe(next(self._former_tenants))
+    def _at_the_board(self) -> None:
+        seen_s = math.inf
+        while not self._stopping.wait(_LOOK_EVERY_S):
+            now_s = self._clips.second(EAST_CLIP)
+            if now_s is None:
+                continue
+            if any(seen_s < at_s <= now_s for at_s in RESIDENTS_COME_S):
+                self._count("resident at the board", self._swipe(next(self._residents)))
+            if any(seen_s < at_s <= now_s for at_s in FORMER_TENANTS_COME_S):
+                self._count("former tenant at the board", not self._swipe(next(self._former_tenants)))
+            seen_s = now_s
+
+    def _in_the_lobby(self) -> None:
+        with _Lobby(self._socket) as lobby:
+            scenes: tuple[tuple[str, Callable[[], None]], ...] = (
+                ("guest's QR code", lambda: lobby.code(self._cast.guest_code)),
+                ("PIN", lambda: lobby.keys(self._cast.pin + "#")),
+                ("duress PIN", lambda: lobby.keys(self._cast.duress_pin + "#")),
+            )
+            for name, present in itertools.cycle(scenes):
+                if self._stopping.wait(BETWEEN_S):
+                    return
+                self._count(name, self._opens(lobby, present))
 
     def _swipe(self, card: str) -> bool:
         """Whether the board's relay opened for a card; then somebody goes through."""

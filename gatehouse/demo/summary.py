@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from gatehouse.demo.camera_rules import EAST
 from gatehouse.demo.ladder import Standing
 from gatehouse.demo.watch import Tally, quantile_ms
-from protocols.camera_events import CAMERA_EVENTS
+from protocols.camera_events import PersonTailgated
 
 _CAMERA = "gatehouse_edge_camera_total"
 _RULE = "gatehouse_edge_rule_events_total"
@@ -28,6 +29,7 @@ class Figures:
     loiterers: int
     crowds: int
     without_credential: int
+    tailgated: int
     standing_vehicles: int
     covered_cameras: int
     two_wheelers: int
@@ -50,6 +52,7 @@ class Figures:
     alarms_guard: int
     alarms_district: int
     alarms_settled: int
+    told_by_webhook: int
     kinds_at_district: int
     outbox: int
     strike_p50_ms: float
@@ -77,6 +80,7 @@ class Figures:
         yield "loiterers", self.loiterers
         yield "crowds", self.crowds
         yield "in without a credential, or tailgating", self.without_credential
+        yield "of these, two or more on one card", self.tailgated
         yield "vehicles standing in a fire lane", self.standing_vehicles
         yield "camera covered, and uncovered again", self.covered_cameras
         yield "two-wheelers in the lift's lobby", self.two_wheelers
@@ -99,7 +103,8 @@ class Figures:
         yield "alarms that the guard of the compound sees", self.alarms_guard
         yield "alarms that the district sees", self.alarms_district
         yield "alarms that the guard has ended", self.alarms_settled
-        yield "kinds of alarms that came to the district", self.kinds_at_district
+        yield "alarms at the district told by webhook", self.told_by_webhook
+        yield "kinds of alarms at the district", self.kinds_at_district
         yield "open alarms at each level", " -> ".join(map(str, self.alarms_at_level))
         yield _OUTBOX, self.outbox
         yield "card to strike, at the reader", f"p50 {self.strike_p50_ms:.0f} ms, p99 {self.strike_p99_ms:.0f} ms"
@@ -110,10 +115,15 @@ _OUTBOX = "events waiting in the gateway's outbox"
 
 
 def figures(
-    edge: Mapping[str, float], hub: Mapping[str, float], tally: Tally, played: Mapping[str, int], alarms: Standing
+    edge: Mapping[str, float],
+    hub: Mapping[str, float],
+    tally: Tally,
+    played: Mapping[str, int],
+    told: int,
+    alarms: Standing,
 ) -> Figures:
-    """Read the figures out of both daemons' metrics, our own tally, what was played at the side doors, and the alarms
-    as they stand."""
+    """Read the figures out of both daemons' metrics, our own tally, what was played at the side doors, what came by
+    webhook, and the alarms as they stand."""
 
     def of(source: Mapping[str, float], name: str) -> int:
         return int(source.get(name, 0))
@@ -130,12 +140,13 @@ def figures(
             loiterers=of(edge, f"{_RULE}:r-lamp"),
             crowds=of(edge, f"{_RULE}:r-crowd"),
             without_credential=of(edge, f"{_RULE}:r-west"),
+            tailgated=tally.camera_rows[EAST, PersonTailgated.TYPE],
             standing_vehicles=of(edge, f"{_RULE}:r-fire-lane"),
             covered_cameras=of(edge, f"{_RULE}:r-lens"),
             two_wheelers=of(edge, f"{_RULE}:r-two-wheels"),
             left_behind=of(edge, f"{_RULE}:r-left"),
             taken=of(edge, f"{_RULE}:r-taken"),
-            rule_rows=sum(tally.rows[kind.TYPE] for kind in CAMERA_EVENTS),
+            rule_rows=tally.camera_rows.total(),
             cards_presented=tally.presented,
             card_reads=of(edge, "gatehouse_edge_card_reads_total"),
             decisions=granted + of(edge, "gatehouse_edge_access_denied_total"),
@@ -152,7 +163,8 @@ def figures(
             alarms_guard=len(alarms.guard),
             alarms_district=len(alarms.district),
             alarms_settled=alarms.settled,
-            kinds_at_district=len(alarms.climbed),
+            told_by_webhook=told,
+            kinds_at_district=len(alarms.at_district),
             alarms_at_level=tuple(alarms.at_level()),
             kinds_missing=tuple(alarms.missing),
             outbox=of(edge, "gatehouse_edge_outbox_rows"),

@@ -20,12 +20,14 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from gatehouse.demo.processes import DemoError
+from protocols.camera_events import CAMERA_EVENTS
 
 _OLDEST_PENDING_S = 20.0
 _LONGEST_READ_S = 1.5
 """No decision comes later than this after its card was presented, and no two cards at a reader come within it."""
 _REQUEST_TIMEOUT_S = 5.0
 _ACCESS_PREFIX = "access."
+_CAMERA_TYPES = {kind.TYPE for kind in CAMERA_EVENTS}
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
     presented: int = 0
     rows: Counter[str] = field(default_factory=Counter)
+    camera_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By camera and type."""
     linked_rows: int = 0
     strike_s: list[float] = field(default_factory=list)
     row_s: list[float] = field(default_factory=list)
@@ -62,6 +66,8 @@ class Tally:
     def row(self, row: dict[str, Any], reader: str | None, at_s: float) -> None:
         with self.lock:
             self.rows[row["type"]] += 1
+            if row["type"] in _CAMERA_TYPES:
+                self.camera_rows[row["device"], row["type"]] += 1
             self.linked_rows += row.get("dwelling") is not None
             self.latest.appendleft(row)
             waiting = self._waiting_row.get(reader) if reader else None
@@ -102,6 +108,27 @@ class ReaderWatch:
                 self._tally.strike(reader, at_s)
             case _:
                 pass
+
+
+class ClipWatch:
+    """Knows where each clip is, by what the RTSP server says on its standard output."""
+
+    def __init__(self, output: IO[str]) -> None:
+        self._output = output
+        self._began_s: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="clip-watch", daemon=True)
+        self._thread.start()
+
+    def second(self, clip: str) -> float | None:
+        """How many seconds ago it began, or began anew; None: it has not begun."""
+        began_s = self._began_s.get(clip)
+        return None if began_s is None else time.monotonic() - began_s
+
+    def _run(self) -> None:
+        for line in self._output:
+            word, _, clip = line.rstrip("\n").partition(" ")
+            if word == "playing":
+                self._began_s[clip] = time.monotonic()
 
 
 class ConsoleWatch:

@@ -1,6 +1,8 @@
 """`gatehouse demo`, as `make demo DURATION=...` runs it."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,7 +14,6 @@ from cloud.alarms.states import Priority
 from cloud.rules.book import shipped_rules
 from edge.video.rules.config import KINDS
 from gatehouse.demo.camera_rules import rule_lines
-from gatehouse.demo.ladder import OF_NO_PLACE
 from gatehouse.demo.layout import CAMERAS
 
 
@@ -21,15 +22,19 @@ def test_the_demo_counts_every_step_of_the_path_and_ends_by_itself(tmp_path: Pat
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "gatehouse.cli", "demo", "--duration", "30"]
     command += ["--folder", str(tmp_path / "demo"), "--port", "0", "--json", str(figures)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
+    wide = {**os.environ, "COLUMNS": "160"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False, env=wide)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The whole path worked." in done.stdout
     counted = json.loads(figures.read_text())
     assert counted.pop("outbox") < 50
     assert counted.pop("kinds_missing") == []
-    climbing = [rule for rule in shipped_rules() if rule.priority != Priority.JOURNAL and rule.code != OF_NO_PLACE]
-    assert counted["kinds_at_district"] == len(climbing)
+    assert counted["kinds_at_district"] == sum(rule.priority != Priority.JOURNAL for rule in shipped_rules())
+    [failing] = [line for line in done.stdout.splitlines() if "通知渠道故障" in line]
+    assert [cell.strip() for cell in failing.split("│")[2:-1]] == ["2", "-", "-", "1", "district *"]
+    assert re.search(r"mail \(email\): has sent nothing; failing since [0-9:]{8}: unreachable; [1-9]", done.stdout)
+    assert re.search(r"desk \(webhook\): last sent at [0-9:]{8}; \d+ waiting", done.stdout)
     at_level = counted.pop("alarms_at_level")
     assert at_level[-1] > at_level[0]
     assert counted["alarms_district"] > counted["alarms_guard"]
