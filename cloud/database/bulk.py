@@ -1,6 +1,6 @@
 """Many rows of one table at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -10,26 +10,26 @@ from sqlalchemy import Connection, Table, insert
 from sqlalchemy.exc import IntegrityError
 
 _FEW = 20
-"""So many rows are one statement each, as everywhere."""
+"""Fewer rows are statements as everywhere."""
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add the rows, in their order.
+    """Add the rows, in their order. A row may leave out columns that have a default in the database itself.
 
-    PostgreSQL takes many of them by COPY, since a statement for each costs the driver more than the database; columns
-    that a row does not name then get the database's own defaults.
+    PostgreSQL takes many of them by COPY, since a statement for each costs the driver more than the database.
 
     Raises:
         IntegrityError: a row breaks a rule of the table; the transaction is void.
     """
-    if connection.dialect.name != "postgresql" or len(rows) < _FEW:
-        connection.execute(insert(table), rows)
-        return
     for names, alike in groupby(rows, tuple):
-        _copy(connection, table, names, alike)
+        same = list(alike)
+        if connection.dialect.name == "postgresql" and len(same) >= _FEW:
+            _copy(connection, table, names, same)
+        else:
+            connection.execute(insert(table), same)
 
 
-def _copy(connection: Connection, table: Table, names: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
+def _copy(connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> None:
     columns = (table.c[name].type.dialect_impl(connection.dialect) for name in names)
     bound = [(name, column.bind_processor(connection.dialect)) for name, column in zip(names, columns, strict=True)]
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
