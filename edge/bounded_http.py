@@ -43,7 +43,7 @@ class BoundedHandler(BaseHTTPRequestHandler):
 
     def get(self) -> None:
         """Answer the request for `path`, with `answer`, or with `begin` and writes to `wfile`."""
-        raise NotImplementedError
+        raise NotImplementedError  # each server says what it answers
 
     def answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         """A whole answer."""

@@ -75,7 +75,7 @@ def register_router(office: DoorOffice, guard: Guard) -> APIRouter:
             path = _written(rows, wanted)
         try:
             _note(office, by, wanted, rows)
-        except BaseException:
+        except BaseException:  # no file is told of that is not written down, and none is left behind; raised on
             path.unlink()
             raise
         name = f"register.{'zip' if wanted.format is ExportFormat.CSV else 'xlsx'}"
@@ -100,7 +100,7 @@ def _written(rows: RegisterRows, wanted: ExportWanted) -> Path:
         path = Path(file.name)
         try:
             (write_zip if wanted.format is ExportFormat.CSV else write_workbook)(rows, file, sheets)
-        except BaseException:
+        except BaseException:  # half a file of people is not left behind, whatever stopped it; raised on
             path.unlink()
             raise
     return path

@@ -57,7 +57,7 @@ _DAMAGES = (
     ValueError,
     OverflowError,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # compressed in a way that `zipfile` does not know
     RuntimeError,  # an encrypted archive
 )
 

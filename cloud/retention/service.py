@@ -1,5 +1,5 @@
-"""Events, pictures, clips, visitors, closed alarms and matters, lapsed categories, handovers, notices, dead letters and
-sessions end here, but never the audit.
+"""Events, pictures, clips, visitors, reporters of matters, closed alarms and matters, lapsed categories, handovers,
+notices, dead letters and sessions end here, but never the audit.
 
 Each batch is a transaction of its own, so that ingest never waits long for a large deletion. A file goes
 before its row: a crash between leaves a row without a file, which the next run deletes.

@@ -72,7 +72,7 @@ class _Line(smtplib.SMTP):
                 self.ehlo()
                 self.starttls(context=self._tls)
                 self.ehlo()
-        except BaseException:
+        except BaseException:  # whatever it was, nobody else has this socket to close it; raised on
             self.close()
             raise
 
